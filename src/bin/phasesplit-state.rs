@@ -1,0 +1,3 @@
+//! The state engine, run inside the build.
+
+fn main() {}

@@ -1,0 +1,23 @@
+//! phasesplit splits a Nix stdenv package into a chain of derivations, one per phase.
+//!
+//! Data flows one way, along two lines that only `command` joins:
+//!
+//! ```text
+//! source -> phase -> plan -> render      what the package is -> split.nix (pure: no files, no processes)
+//! nix -> state -> gcroot                 what Nix built -> states -> what keeps them
+//! ```
+//!
+//! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
+//! `report` turns results into tables; `compare` tells whether two trees are the same package.
+
+pub mod command;
+pub mod compare;
+pub mod diagnostic;
+pub mod gcroot;
+pub mod nix;
+pub mod phase;
+pub mod plan;
+pub mod render;
+pub mod report;
+pub mod source;
+pub mod state;

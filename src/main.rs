@@ -1,0 +1,3 @@
+//! The `phasesplit` command.
+
+fn main() {}
