@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# The stage runtime: takes the place of a package's first script, runs one stage of the chain, leaves its state.
+# Written for bash 5.0 and later, and for any state of `set`, `shopt` and IFS a package may leave behind.
+#
+# 10-options: what split.nix passes (`stageArguments` there is the other side of this contract).
+
+# Prints a message to the build log and ends the stage.
+phasesplit_fail() {
+  printf 'phasesplit: %s: stage %s: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$1" >&2
+  exit 1
+}
+
+phasesplit_read_options() {
+  _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_finish=''
+  _phasesplit_inside='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
+  declare -gA _phasesplit_later=() _phasesplit_staged=()
+  _phasesplit_given=() _phasesplit_output_names=()
+  local word
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --package) _phasesplit_package=$2 ;;
+      --stage) _phasesplit_stage=$2 ;;
+      --entries) IFS=, read -r -a _phasesplit_entries <<<"$2" ;;
+      --range) _phasesplit_first=${2% *} _phasesplit_last=${2#* } ;;
+      --outputs)
+        for word in $2; do
+          _phasesplit_output_names+=("${word%%=*}")
+          _phasesplit_staged[${word%%=*}]=${word#*=}
+        done
+        ;;
+      --later) for word in $2; do _phasesplit_later[$word]=1; done ;;
+      --given) read -r -a _phasesplit_given <<<"$2" ;;
+      --engine) _phasesplit_engine=$2 ;;
+      --parent) _phasesplit_parent=$2 ;;
+      --finish) _phasesplit_finish=1; shift; continue ;;
+      --inside) _phasesplit_inside=1; shift; continue ;;
+      --) shift; _phasesplit_scripts=("$@"); return ;;
+      *) phasesplit_fail "the runtime does not know the option $1: split.nix and its runtime are of different versions" ;;
+    esac
+    shift 2
+  done
+  phasesplit_fail "the package's own builder script is missing from the arguments"
+}
+

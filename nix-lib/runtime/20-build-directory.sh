@@ -1,0 +1,61 @@
+# 20-build-directory: every stage of a chain must run at the same path, or CMake and others refuse the restored tree.
+#
+# In the sandbox that path is /build. Outside it Nix gives each derivation a directory of its own, so the stage runs in
+# a second bash, in a stable directory and under a lock, and this one cleans up whatever happens to the second.
+# The staged prefixes need the same care there: without a sandbox they lie in the real store.
+
+phasesplit_is_sandboxed() {
+  [[ $NIX_BUILD_TOP == /build ]]
+}
+
+# $1: a path that an earlier, killed build may have left. Removes it, or fails where it belongs to someone else.
+phasesplit_clear_leftover() {
+  local path="${1:?}"
+  [[ -e $path || -L $path ]] || return 0
+  if [[ ! -O $path && $EUID -ne 0 ]]; then
+    phasesplit_fail "$path was left by another user's build (or is not phasesplit's); remove it (rm -rf $path) and build again"
+  fi
+  [[ -d $path && ! -L $path ]] && chmod -R u+rwX -- "$path"
+  rm -rf -- "$path"
+}
+
+# Removes the stable directory and the staged prefixes.
+phasesplit_clear_unsandboxed() {
+  local path
+  for path in "${_phasesplit_staged[@]}" "$_phasesplit_stable"; do
+    phasesplit_clear_leftover "$path"
+  done
+}
+
+# "$@": this script and its arguments. Runs the stage in a child and exits with its status; in the child, and in the
+# sandbox, returns.
+phasesplit_enter_build_directory() {
+  [[ -z $_phasesplit_inside ]] || return 0
+  ! phasesplit_is_sandboxed || return 0
+
+  local first="${_phasesplit_staged[${_phasesplit_output_names[0]}]}"
+  first=${first##*/}
+  _phasesplit_stable=${_PHASESPLIT_TMP:-/tmp}/phasesplit-${first:0:32}
+  local lock=$_phasesplit_stable.lock lock_fd status=0
+  # Created and opened apart: the kernel (fs.protected_regular) refuses O_CREAT on another user's file in /tmp.
+  [[ -e $lock ]] || (umask 022; set -C; : >"$lock") 2>/dev/null || [[ -e $lock ]] ||
+    phasesplit_fail "cannot create the lock $lock"
+  exec {lock_fd}<"$lock"
+  "$_phasesplit_engine" lock --fd "$lock_fd" --path "$lock"
+
+  phasesplit_clear_unsandboxed
+  (umask 077; mkdir -- "$_phasesplit_stable")
+  echo "phasesplit: no sandbox: this stage runs in $_phasesplit_stable"
+  # PWD is exported with the others so that a script that trusts it agrees with the directory it is in.
+  (
+    cd -- "$_phasesplit_stable"
+    exec {lock_fd}<&-
+    export _phasesplit_nix_top=$NIX_BUILD_TOP
+    NIX_BUILD_TOP=$_phasesplit_stable TMPDIR=$_phasesplit_stable TMP=$_phasesplit_stable \
+      TEMP=$_phasesplit_stable TEMPDIR=$_phasesplit_stable PWD=$_phasesplit_stable \
+      exec "$BASH" -e "$1" --inside "${@:2}"
+  ) || status=$?
+  phasesplit_clear_unsandboxed
+  exit "$status"
+}
+

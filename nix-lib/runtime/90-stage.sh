@@ -1,0 +1,134 @@
+# 90-stage: the stage itself.
+
+# The outputs, where they lie in this stage, as the engine's --output options in _phasesplit_output_options.
+phasesplit_collect_outputs() {
+  local name
+  _phasesplit_output_options=()
+  for name in "${_phasesplit_output_names[@]}"; do
+    _phasesplit_output_options+=(--output "$name=${_phasesplit_final[$name]:-${_phasesplit_staged[$name]}}")
+  done
+}
+
+# Brings back the state of the stage before: build directory, outputs, then the shell.
+phasesplit_restore() {
+  declare -gA _phasesplit_mentioned=()
+  [[ -n $_phasesplit_parent ]] || return 0
+  local _phasesplit_shell=$_phasesplit_scratch/shell
+  phasesplit_collect_outputs
+  "$_phasesplit_engine" restore --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_shell" \
+    "${_phasesplit_output_options[@]}" ||
+    phasesplit_fail "the state $_phasesplit_parent could not be restored (see above)"
+  [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
+  # shellcheck disable=SC1090
+  source "$_phasesplit_shell"
+}
+
+# The engine's --map options, one for each output, in _phasesplit_map_options.
+phasesplit_collect_maps() {
+  local name
+  _phasesplit_map_options=()
+  for name in "${_phasesplit_output_names[@]}"; do
+    _phasesplit_map_options+=(--map "${_phasesplit_staged[$name]}=${_phasesplit_final[$name]}")
+  done
+}
+
+# Staged prefixes become the real output paths, once: in the outputs, which the engine restored right there, and in the
+# shell state ($1). The build directory is never rewritten (ninja, libtool and CMake would build again), so links keep
+# the staged names alive for it.
+phasesplit_relocate() {
+  local name
+  local -a trees=()
+  phasesplit_collect_maps
+  for name in "${_phasesplit_output_names[@]}"; do
+    if [[ -e ${_phasesplit_final[$name]} || -L ${_phasesplit_final[$name]} ]]; then
+      trees+=(--tree "${_phasesplit_final[$name]}")
+    fi
+  done
+  "$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" --text "$1" "${trees[@]}" ||
+    phasesplit_fail "the outputs could not be moved to their real paths (see above)"
+  for name in "${_phasesplit_output_names[@]}"; do
+    ln -s -- "${_phasesplit_final[$name]}" "${_phasesplit_staged[$name]}"
+  done
+}
+
+# At the end of finish nothing may name a staged prefix: fixup and installCheck may have copied from the build directory.
+phasesplit_check_outputs() {
+  local name
+  local -a paths=()
+  [[ -n $_phasesplit_parent ]] || return 0
+  phasesplit_collect_maps
+  for name in "${_phasesplit_output_names[@]}"; do
+    if [[ -e ${_phasesplit_final[$name]} || -L ${_phasesplit_final[$name]} ]]; then paths+=("${_phasesplit_final[$name]}"); fi
+  done
+  [[ ${#paths[@]} -gt 0 ]] || return 0
+  "$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" ||
+    phasesplit_fail "a phase after install put a staged prefix into an output (see above): it copied something from the build directory that names it. Do that before install, or use the unsplit build"
+}
+
+# What lies outside the build directory and the outputs does not travel. A later stage that needs it fails by itself;
+# this says why.
+phasesplit_warn_of_losses() {
+  phasesplit_is_sandboxed || return 0
+  local -a left=()
+  shopt -s nullglob dotglob
+  left=(/tmp/*)
+  if [[ ${#left[@]} -gt 0 ]]; then
+    printf 'phasesplit: %s: stage %s: warning: left in /tmp, and not part of the state:%s\n' \
+      "$_phasesplit_package" "$_phasesplit_stage" "$(printf ' %q' "${left[@]}")" >&2
+  fi
+}
+
+# Saves the state and ends the build. What the builder script has after genericBuild, and the exit hooks, belong to the
+# end of the whole build: only finish runs them.
+phasesplit_save() {
+  phasesplit_write_shell "$_phasesplit_scratch/saved"
+  phasesplit_collect_outputs
+  phasesplit_warn_of_losses
+  "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_scratch/saved" \
+    "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
+    "${_phasesplit_ran[@]}" ||
+    phasesplit_fail "the state could not be saved (see above)"
+  trap - EXIT
+  exit 0
+}
+
+phasesplit_generic_build() {
+  # stdenv's gzip wrapper reads it to leave timestamps out.
+  export GZIP_NO_TIMESTAMPS=1
+  if [[ -n ${buildCommand-} || -n ${buildCommandPath-} ]]; then
+    phasesplit_fail "it is one buildCommand, so it has no phases to split; use the unsplit build"
+  fi
+  _phasesplit_called=1
+  phasesplit_list_phases
+  phasesplit_cut_phases
+  phasesplit_remember_shell
+  phasesplit_restore
+  phasesplit_check_given
+  phasesplit_look_at_shell
+  phasesplit_note_mentions "${_phasesplit_now[@]}"
+  _phasesplit_ran=()
+  for curPhase in "${_phasesplit_now[@]}"; do
+    _phasesplit_started=$EPOCHSECONDS
+    runPhase "$curPhase"
+    _phasesplit_ran+=(--phase "$curPhase=$((EPOCHSECONDS - _phasesplit_started))")
+  done
+  if [[ -z $_phasesplit_finish ]]; then phasesplit_save; else phasesplit_check_outputs; fi
+}
+
+# Called by the stand-in for stdenv's setup, right after the real one.
+phasesplit_take_over() {
+  declare -F runPhase >/dev/null ||
+    phasesplit_fail "this stdenv has no function runPhase; use the unsplit build"
+  genericBuild() { phasesplit_generic_build; }
+}
+
+phasesplit_read_options "$@"
+phasesplit_enter_build_directory "${BASH_SOURCE[0]}" "$@"
+phasesplit_enter_environment
+set --
+# shellcheck disable=SC1090
+source "${_phasesplit_scripts[@]}"
+[[ -n ${_phasesplit_called-} ]] ||
+  phasesplit_fail "its builder script never called genericBuild, so it has no phases to split; use the unsplit build"
+# A bash that ends in another program's exec can be taken for killed (NixOS/nix#2176).
+exit 0
