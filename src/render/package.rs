@@ -60,7 +60,7 @@ pub enum FlakeSource {
 pub struct DrvText {
     /// The store path of the `.drv` file.
     pub path: String,
-    /// The names of its outputs, in the order of the derivation's `outputs`.
+    /// The names of its outputs; their order is that of `outputs` in the environment.
     pub outputs: Vec<String>,
     /// Nix system.
     pub system: String,
@@ -68,8 +68,10 @@ pub struct DrvText {
     pub builder: String,
     /// The builder's arguments.
     pub arguments: Vec<String>,
-    /// The builder's environment. With structured attributes it has `__json`.
+    /// The builder's environment.
     pub environment: Vec<(String, String)>,
+    /// Its attributes as JSON, where they are structured; the environment then counts for nothing.
+    pub structured: Option<String>,
     /// Derivations it needs, each with the outputs it needs of them.
     pub input_derivations: Vec<(String, Vec<String>)>,
     /// Store paths it needs.
@@ -116,6 +118,11 @@ impl Package {
             }
             Self::Flake(_) | Self::Drv(_) => false,
         }
+    }
+
+    /// Whether it needs a package set; a flake and a `.drv` bring all of theirs.
+    pub fn needs_package_set(&self) -> bool {
+        self.uses_pkgs() || self.reads_nixpkgs()
     }
 
     /// Whether `<nixpkgs>` in the package's own text matters.
@@ -217,29 +224,33 @@ impl DrvText {
             lines.push(format!("        {} = {{ path = true; }};", nix_string(path)));
         }
         lines.push("      };".to_owned());
-        let json = self.environment.iter().find(|(name, _)| name == "__json");
-        let open = match json {
-            Some((_, json)) => {
+        let (open, close) = match &self.structured {
+            Some(json) => {
                 lines.push(format!("      attributes = builtins.fromJSON {};", nix_string(json)));
-                "derivation (attributes // {"
+                ("derivation (attributes // {", "});")
             }
-            None => "derivation {",
+            None => ("derivation {", "};"),
         };
         lines.push(format!("      rebuilt = {open}"));
-        if json.is_some() {
+        if self.structured.is_some() {
             lines.push("        __structuredAttrs = true;".to_owned());
         } else {
             for (name, value) in &self.environment {
-                if !self.outputs.contains(name) && !matches!(name.as_str(), "outputs" | "builder" | "system" | "args") {
-                    lines.push(format!("        {} = {};", attribute_name(name), text(value)));
+                match name.as_str() {
+                    "builder" | "system" => {}
+                    "outputs" => {
+                        let outputs: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
+                        lines.push(format!("        outputs = {};", list(&outputs)));
+                    }
+                    name if self.outputs.iter().any(|output| output == name) => {}
+                    name => lines.push(format!("        {} = {};", attribute_name(name), text(value))),
                 }
             }
-            lines.push(format!("        outputs = {};", list(&self.outputs)));
         }
         lines.push(format!("        system = {};", nix_string(&self.system)));
         lines.push(format!("        builder = builtins.appendContext {} inputs;", nix_string(&self.builder)));
         lines.push(format!("        args = {};", list(&self.arguments)));
-        lines.push(if json.is_some() { "      });" } else { "      };" }.to_owned());
+        lines.push(format!("      {close}"));
         lines.push("    in".to_owned());
         lines.push(format!("    if rebuilt.drvPath == {} then", nix_string(&self.path)));
         lines.push("      rebuilt".to_owned());
