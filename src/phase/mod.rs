@@ -1,1 +1,16 @@
-//! (filled by the commits that follow)
+//! Phases and stages: what stdenv runs in which order, where the order is cut, and which stage first gets an attribute.
+//!
+//! Pure functions on values. It must not know Nix syntax, files or how a package was read; `scope` alone parses text, the
+//! table in `nix-lib/scopes.nix` that the Nix side uses too.
+
+mod cut;
+mod order;
+mod runs;
+mod scope;
+mod stage;
+
+pub use cut::{CutPhase, assign, cut};
+pub use order::PhaseLists;
+pub use runs::{Runs, Switches};
+pub use scope::{ScopeError, Scopes, UNPACK_ATTRIBUTES};
+pub use stage::{Stage, UnknownStage};

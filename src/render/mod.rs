@@ -1,1 +1,1 @@
-//! (filled by the commits that follow)
+//! (filled next)
