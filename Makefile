@@ -34,12 +34,12 @@ test: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' $(CARGO) test --locked --no-fail-fast
 
 bench: setup build
-	. scripts/nix-env.sh && scripts/bench.sh '$(CURDIR)/$(PROGRAM)'
+	scripts/bench.sh
 
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck .ci/run scripts/*.sh
+	shellcheck -x .ci/run scripts/*.sh
 
 clean:
 	$(CARGO) clean

@@ -19,13 +19,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
 
     let mut code = String::new();
-    let engine = std::env::var_os("PHASESPLIT_STATE_BIN")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from);
+    let engine = std::env::var_os("PHASESPLIT_STATE_BIN").filter(|path| !path.is_empty()).map(PathBuf::from);
     if let Some(path) = &engine {
         println!("cargo::rerun-if-changed={}", path.display());
-        let program =
-            fs::read(path).map_err(|e| format!("PHASESPLIT_STATE_BIN: {}: {e}", path.display()))?;
+        let program = fs::read(path).map_err(|e| format!("PHASESPLIT_STATE_BIN: {}: {e}", path.display()))?;
         let mut bytes = Vec::new();
         // Executable whatever the file's mode is: it is run from the store.
         nar::encode_regular(&mut bytes, &program, true)?;
@@ -35,8 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     let host =
-        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets CARGO_MANIFEST_DIR")?)
-            .join("nix-lib/host");
+        Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").ok_or("cargo sets CARGO_MANIFEST_DIR")?).join("nix-lib/host");
     let mut bytes = Vec::new();
     let has_host = host.is_dir();
     if has_host {
@@ -49,12 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes `NAME.nar` and adds a `static NAME: Option<Embedded>` for it to `code`.
-fn embed(
-    code: &mut String,
-    out: &Path,
-    name: &str,
-    nar: Option<&[u8]>,
-) -> Result<(), Box<dyn Error>> {
+fn embed(code: &mut String, out: &Path, name: &str, nar: Option<&[u8]>) -> Result<(), Box<dyn Error>> {
     let Some(bytes) = nar else {
         writeln!(code, "pub(super) static {name}: Option<Embedded> = None;")?;
         return Ok(());

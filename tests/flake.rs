@@ -48,10 +48,7 @@ fn the_packages_carry_the_engine() {
     let checkout = checkout();
     let version = env!("CARGO_PKG_VERSION");
     let names = eval(checkout.path(), "packages.x86_64-linux", "ps: map (p: ps.${p}.name) (builtins.attrNames ps)");
-    assert_eq!(
-        names,
-        format!(r#"["phasesplit-{version}","phasesplit-{version}","phasesplit-state-{version}"]"#)
-    );
+    assert_eq!(names, format!(r#"["phasesplit-{version}","phasesplit-{version}","phasesplit-state-{version}"]"#));
     let engine = eval(checkout.path(), "packages.x86_64-linux.default", "p: p.PHASESPLIT_STATE_BIN");
     assert!(engine.ends_with("/bin/phasesplit-state\""), "{engine}");
     let shell = eval(checkout.path(), "devShells.aarch64-darwin.default", "s: s.name");

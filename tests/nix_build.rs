@@ -58,34 +58,18 @@ impl Case {
             identity: self.salt.clone().into_bytes(),
             host: true,
         };
-        let mut nix_options: Vec<OsString> = [
-            "--option",
-            "substituters",
-            "",
-            "--option",
-            "sandbox-fallback",
-            "false",
-        ]
-        .map(OsString::from)
-        .to_vec();
+        let mut nix_options: Vec<OsString> =
+            ["--option", "substituters", "", "--option", "sandbox-fallback", "false"].map(OsString::from).to_vec();
         for (name, value) in [("salt", self.salt.as_str())].iter().chain(arguments) {
             nix_options.extend(["--argstr", name, value].map(OsString::from));
         }
-        let wish = Wish {
-            until: until.map(str::to_owned),
-            link: Some(self.path("result")),
-            nix_options,
-        };
+        let wish = Wish { until: until.map(str::to_owned), link: Some(self.path("result")), nix_options };
         run(&input, &wish, Some(&Roots::below(self.path("roots"))))
     }
 }
 
 fn outcomes(report: &Report) -> Vec<(&str, Outcome)> {
-    report
-        .stages
-        .iter()
-        .map(|row| (row.stage.as_str(), row.outcome))
-        .collect()
+    report.stages.iter().map(|row| (row.stage.as_str(), row.outcome)).collect()
 }
 
 #[test]
@@ -93,29 +77,15 @@ fn an_edit_of_the_last_stage_builds_that_stage_alone() {
     use Outcome::{Built, Reused};
     let case = Case::new();
     let first = case.run(None, &[]).expect("evaluated");
-    assert_eq!(
-        outcomes(&first),
-        [("unpack", Built), ("build", Built), ("finish", Built)]
-    );
+    assert_eq!(outcomes(&first), [("unpack", Built), ("build", Built), ("finish", Built)]);
     assert!(first.failure.is_none());
-    assert!(
-        first
-            .stages
-            .iter()
-            .all(|row| row.seconds.is_some() && row.bytes > Some(0))
-    );
+    assert!(first.stages.iter().all(|row| row.seconds.is_some() && row.bytes > Some(0)));
 
     let again = case.run(None, &[]).expect("evaluated");
-    assert_eq!(
-        outcomes(&again),
-        [("unpack", Reused), ("build", Reused), ("finish", Reused)]
-    );
+    assert_eq!(outcomes(&again), [("unpack", Reused), ("build", Reused), ("finish", Reused)]);
 
     let edited = case.run(None, &[("edit", "1")]).expect("evaluated");
-    assert_eq!(
-        outcomes(&edited),
-        [("unpack", Reused), ("build", Reused), ("finish", Built)]
-    );
+    assert_eq!(outcomes(&edited), [("unpack", Reused), ("build", Reused), ("finish", Built)]);
     let result = fs::read_link(case.path("result")).expect("linked");
     assert_eq!(result, Path::new(&edited.outputs["out"]));
     assert_ne!(edited.outputs, first.outputs);
@@ -126,15 +96,9 @@ fn the_states_are_rooted_and_the_result_is_not_among_them() {
     let case = Case::new();
     let report = case.run(None, &[]).expect("evaluated");
     let packages = fs::read_dir(case.path("roots/packages")).expect("made");
-    let package = packages
-        .map(|entry| entry.expect("read").path())
-        .next()
-        .expect("one package");
+    let package = packages.map(|entry| entry.expect("read").path()).next().expect("one package");
     for row in &report.stages[..2] {
-        assert_eq!(
-            fs::read_link(package.join(&row.stage)).expect("linked"),
-            Path::new(&row.path)
-        );
+        assert_eq!(fs::read_link(package.join(&row.stage)).expect("linked"), Path::new(&row.path));
     }
     assert!(!package.join("finish").exists());
 }
@@ -143,22 +107,11 @@ fn the_states_are_rooted_and_the_result_is_not_among_them() {
 fn until_stops_there_and_links_the_state() {
     let case = Case::new();
     let report = case.run(Some("build"), &[]).expect("evaluated");
-    assert_eq!(
-        outcomes(&report),
-        [("unpack", Outcome::Built), ("build", Outcome::Built)]
-    );
-    assert_eq!(
-        fs::read_link(case.path("result")).expect("linked"),
-        Path::new(&report.stages[1].path)
-    );
+    assert_eq!(outcomes(&report), [("unpack", Outcome::Built), ("build", Outcome::Built)]);
+    assert_eq!(fs::read_link(case.path("result")).expect("linked"), Path::new(&report.stages[1].path));
 
-    let error = case
-        .run(Some("check"), &[])
-        .expect_err("there is no such stage");
-    assert_eq!(
-        error.to_string(),
-        "phasesplit-test has no stage `check`; its stages are unpack, build, finish"
-    );
+    let error = case.run(Some("check"), &[]).expect_err("there is no such stage");
+    assert_eq!(error.to_string(), "phasesplit-test has no stage `check`; its stages are unpack, build, finish");
 }
 
 #[test]
@@ -167,11 +120,7 @@ fn a_failing_phase_is_reported_with_what_is_safe() {
     let report = case.run(None, &[("broken", "build")]).expect("evaluated");
     assert_eq!(
         outcomes(&report),
-        [
-            ("unpack", Outcome::Built),
-            ("build", Outcome::Failed),
-            ("finish", Outcome::NotReached)
-        ]
+        [("unpack", Outcome::Built), ("build", Outcome::Failed), ("finish", Outcome::NotReached)]
     );
     assert!(report.outputs.is_empty() && report.link.is_none());
     let failure = report.failure.expect("it failed");
@@ -179,15 +128,8 @@ fn a_failing_phase_is_reported_with_what_is_safe() {
     assert_eq!(failure.phase.as_deref(), Some("buildPhase"));
     assert_eq!(failure.log_tail, ["working on build", "it is broken"]);
     let safe = failure.safe.as_ref().expect("unpack is safe");
-    assert_eq!(
-        (&safe.stage, &safe.path),
-        (&report.stages[0].stage, &report.stages[0].path)
-    );
-    assert!(
-        failure.message.contains("exit code 3"),
-        "{}",
-        failure.message
-    );
+    assert_eq!((&safe.stage, &safe.path), (&report.stages[0].stage, &report.stages[0].path));
+    assert!(failure.message.contains("exit code 3"), "{}", failure.message);
 }
 
 #[test]
@@ -207,10 +149,5 @@ fn an_error_in_the_expression_is_the_inputs_fault() {
 fn the_toolchain_is_shown_to_the_sandbox() {
     let options = host_options();
     assert_eq!(options[1], "extra-sandbox-paths");
-    assert!(
-        options[2]
-            .to_string_lossy()
-            .split(' ')
-            .all(|path| Path::new(path).exists())
-    );
+    assert!(options[2].to_string_lossy().split(' ').all(|path| Path::new(path).exists()));
 }

@@ -20,9 +20,7 @@ use crate::nix::{Nix, NixError, store};
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
     /// Neither `XDG_STATE_HOME` nor `HOME` says where roots belong.
-    #[error(
-        "cannot tell where gc roots belong: neither XDG_STATE_HOME nor HOME is an absolute path"
-    )]
+    #[error("cannot tell where gc roots belong: neither XDG_STATE_HOME nor HOME is an absolute path")]
     NoHome,
     /// The directory for the links cannot be made.
     #[error("cannot create {path}")]
@@ -50,24 +48,16 @@ impl Roots {
     /// # Errors
     /// [`RootError::NoHome`].
     pub fn of_user() -> Result<Self, RootError> {
-        let absolute = |name: &str| {
-            std::env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let state = absolute("XDG_STATE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
             .ok_or(RootError::NoHome)?;
-        Ok(Self {
-            directory: state.join("phasesplit/roots"),
-        })
+        Ok(Self { directory: state.join("phasesplit/roots") })
     }
 
     /// Roots below `directory`.
     pub fn below(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: directory.into(),
-        }
+        Self { directory: directory.into() }
     }
 
     /// The link of a stage's last state; `package` as [`package_key`] gives it.
@@ -85,10 +75,7 @@ impl Roots {
             return Ok(());
         }
         if let Some(parent) = link.parent() {
-            fs::create_dir_all(parent).map_err(|source| RootError::Directory {
-                path: parent.to_owned(),
-                source,
-            })?;
+            fs::create_dir_all(parent).map_err(|source| RootError::Directory { path: parent.to_owned(), source })?;
         }
         store::add_root(nix, link, path)?;
         Ok(())
@@ -113,9 +100,7 @@ impl Roots {
     }
 
     fn of_own(&self, store_path: &str) -> PathBuf {
-        self.directory
-            .join("own")
-            .join(store_path.rsplit('/').next().unwrap_or(store_path))
+        self.directory.join("own").join(store_path.rsplit('/').next().unwrap_or(store_path))
     }
 }
 
@@ -125,6 +110,5 @@ pub fn package_key(name: &str, identity: &[u8]) -> String {
 }
 
 fn holds(link: &Path, path: &str) -> bool {
-    fs::read_link(link).is_ok_and(|target| target == Path::new(path))
-        && fs::symlink_metadata(path).is_ok()
+    fs::read_link(link).is_ok_and(|target| target == Path::new(path)) && fs::symlink_metadata(path).is_ok()
 }

@@ -47,29 +47,12 @@ pub fn build(
     }
     let mut command = nix.command(Tool::Build, args);
     let shown = shell_words(&command);
-    let fail = |cause| NixError {
-        operation: "cannot build".to_owned(),
-        command: shown.clone(),
-        cause,
-    };
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .map_err(|e| fail(spawn_cause(Tool::Build, e)))?;
-    let read = child.stderr.take().map_or(Ok(()), |stderr| {
-        each_line(stderr, |line| on_event(events::parse(line)))
-    });
-    let status = child
-        .wait()
-        .and_then(|status| read.map(|()| status))
-        .map_err(|e| fail(e.into()))?;
-    Ok(Ended {
-        status,
-        command: shown,
-    })
+    let fail = |cause| NixError { operation: "cannot build".to_owned(), command: shown.clone(), cause };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|e| fail(spawn_cause(Tool::Build, e)))?;
+    let read = child.stderr.take().map_or(Ok(()), |stderr| each_line(stderr, |line| on_event(events::parse(line))));
+    let status = child.wait().and_then(|status| read.map(|()| status)).map_err(|e| fail(e.into()))?;
+    Ok(Ended { status, command: shown })
 }
 
 /// Lines as text: a build may write any bytes, and Nix passes on what it cannot read.

@@ -27,9 +27,7 @@ pub struct Stage {
 impl Stage {
     /// The path of the output that stands for the derivation.
     pub fn path(&self) -> &str {
-        self.outputs
-            .get(&self.output_name)
-            .map_or("", String::as_str)
+        self.outputs.get(&self.output_name).map_or("", String::as_str)
     }
 }
 

@@ -88,9 +88,9 @@ impl EngineError {
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::NoEngine { .. } => format!(
-                "build it with `make`, which embeds the engine, or name one with {ENGINE_VARIABLE}=PATH"
-            ),
+            Self::NoEngine { .. } => {
+                format!("build it with `make`, which embeds the engine, or name one with {ENGINE_VARIABLE}=PATH")
+            }
             Self::Read { .. } => {
                 format!("check the file, or unset {ENGINE_VARIABLE} to use the embedded engine")
             }
@@ -106,22 +106,14 @@ impl EngineError {
 /// Where there is none, or the named file cannot be read.
 pub fn engine() -> Result<StoreObject, EngineError> {
     let name = format!("phasesplit-state-{ENGINE_VERSION}");
-    let named = std::env::var_os(ENGINE_VARIABLE)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from);
+    let named = std::env::var_os(ENGINE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(path) = named {
         return StoreObject::program(name, path);
     }
     if let Some(engine) = &embedded::ENGINE {
-        return Ok(StoreObject {
-            name,
-            sha256: engine.sha256,
-            content: Content::Nar(engine.nar),
-        });
+        return Ok(StoreObject { name, sha256: engine.sha256, content: Content::Nar(engine.nar) });
     }
-    let beside = std::env::current_exe()
-        .map(|exe| beside(&exe))
-        .unwrap_or_default();
+    let beside = std::env::current_exe().map(|exe| beside(&exe)).unwrap_or_default();
     if beside.is_file() {
         return StoreObject::program(name, beside);
     }
@@ -132,11 +124,7 @@ pub fn engine() -> Result<StoreObject, EngineError> {
 fn beside(program: &Path) -> PathBuf {
     let directory = program.parent().unwrap_or(Path::new("."));
     let here = directory.join("phasesplit-state");
-    if !here.exists() && directory.ends_with("deps") {
-        directory.with_file_name("phasesplit-state")
-    } else {
-        here
-    }
+    if !here.exists() && directory.ends_with("deps") { directory.with_file_name("phasesplit-state") } else { here }
 }
 
 /// The host package set: a directory that is imported as a package set.
@@ -145,21 +133,13 @@ fn beside(program: &Path) -> PathBuf {
 /// Where this program was built without it.
 pub fn host_set() -> Result<StoreObject, EngineError> {
     let host = embedded::HOST.as_ref().ok_or(EngineError::NoHost)?;
-    Ok(StoreObject {
-        name: "phasesplit-host".to_owned(),
-        sha256: host.sha256,
-        content: Content::Nar(host.nar),
-    })
+    Ok(StoreObject { name: "phasesplit-host".to_owned(), sha256: host.sha256, content: Content::Nar(host.nar) })
 }
 
 impl StoreObject {
     fn program(name: String, path: PathBuf) -> Result<Self, EngineError> {
         match store_path::nar_sha256_of_file(&path, true) {
-            Ok(sha256) => Ok(Self {
-                name,
-                sha256,
-                content: Content::Program(path),
-            }),
+            Ok(sha256) => Ok(Self { name, sha256, content: Content::Program(path) }),
             Err(source) => Err(EngineError::Read { path, source }),
         }
     }
@@ -184,14 +164,8 @@ impl StoreObject {
     /// computed path, so going on would build with nothing.
     pub fn ensure(&self, nix: &Nix) -> Result<String, NixError> {
         let operation = format!("cannot add {} to the Nix store", self.name);
-        let other = |cause| NixError {
-            operation: operation.clone(),
-            command: String::new(),
-            cause,
-        };
-        let path = self
-            .store_path()
-            .map_err(|e| other(Cause::Answer(e.to_string())))?;
+        let other = |cause| NixError { operation: operation.clone(), command: String::new(), cause };
+        let path = self.store_path().map_err(|e| other(Cause::Answer(e.to_string())))?;
         let scratch = tempfile::tempdir().map_err(|e| NixError::io(&operation, e))?;
         let file = scratch.path().join(&self.name);
         self.write(&file).map_err(|e| NixError::io(&operation, e))?;
@@ -199,17 +173,13 @@ impl StoreObject {
         if added == path {
             Ok(path)
         } else {
-            Err(other(Cause::Answer(format!(
-                "Nix added it as {added}, not as {path}"
-            ))))
+            Err(other(Cause::Answer(format!("Nix added it as {added}, not as {path}"))))
         }
     }
 
     fn write(&self, file: &Path) -> io::Result<()> {
         match &self.content {
-            Content::Nar(bytes) => {
-                nar::restore(bytes, file, CaseHack::native()).map_err(io::Error::other)
-            }
+            Content::Nar(bytes) => nar::restore(bytes, file, CaseHack::native()).map_err(io::Error::other),
             Content::Program(path) => {
                 fs::copy(path, file)?;
                 fs::set_permissions(file, fs::Permissions::from_mode(0o755))

@@ -104,11 +104,7 @@ pub enum Cause {
 impl NixError {
     /// An error outside any command, for example while a file for the store is prepared.
     pub fn io(operation: impl Into<String>, source: std::io::Error) -> Self {
-        Self {
-            operation: operation.into(),
-            command: String::new(),
-            cause: Cause::Io(source),
-        }
+        Self { operation: operation.into(), command: String::new(), cause: Cause::Io(source) }
     }
 
     /// Whether the package, not the machine, is at fault (`command` maps this to its exit code).
@@ -126,38 +122,26 @@ impl NixError {
                 "upgrade to Nix {}.{} or newer (`nix-store --version` tells what is found on PATH)",
                 OLDEST_NIX.0, OLDEST_NIX.1
             ),
-            Cause::Unreachable { .. } => {
-                "start the daemon (`systemctl start nix-daemon`), or, to work on the store \
+            Cause::Unreachable { .. } => "start the daemon (`systemctl start nix-daemon`), or, to work on the store \
                 without one, unset NIX_REMOTE and run as the user who owns /nix"
-                    .to_owned()
-            }
-            Cause::Denied { .. } => {
-                "use the daemon (NIX_REMOTE=daemon; on Debian your user must be in the group \
+                .to_owned(),
+            Cause::Denied { .. } => "use the daemon (NIX_REMOTE=daemon; on Debian your user must be in the group \
                 `nix-users`), or run as the user who owns /nix"
-                    .to_owned()
-            }
-            Cause::Locked { .. } => {
-                "wait for the other Nix process (a garbage collection or a build) or end it, then \
+                .to_owned(),
+            Cause::Locked { .. } => "wait for the other Nix process (a garbage collection or a build) or end it, then \
                 run this again; nothing was changed"
-                    .to_owned()
-            }
+                .to_owned(),
             Cause::Feature { feature } => format!(
                 "phasesplit itself needs none; the package does: add `extra-experimental-features = {feature}` to \
                  nix.conf, or pass `-- --option extra-experimental-features {feature}`"
             ),
-            Cause::BuildUsers { .. } => {
-                "as root without a daemon, put `build-users-group =` (empty) into nix.conf or \
+            Cause::BuildUsers { .. } => "as root without a daemon, put `build-users-group =` (empty) into nix.conf or \
                 into NIX_CONFIG"
-                    .to_owned()
-            }
-            Cause::Sandbox { .. } => {
-                "enable user namespaces (`sysctl kernel.unprivileged_userns_clone=1`), or pass \
+                .to_owned(),
+            Cause::Sandbox { .. } => "enable user namespaces (`sysctl kernel.unprivileged_userns_clone=1`), or pass \
                 `-- --option sandbox false` to build without a sandbox"
-                    .to_owned()
-            }
-            Cause::DiskFull { .. } => {
-                "free some space, for example with `nix-collect-garbage`".to_owned()
-            }
+                .to_owned(),
+            Cause::DiskFull { .. } => "free some space, for example with `nix-collect-garbage`".to_owned(),
             Cause::Evaluation { .. } | Cause::Io(_) | Cause::Answer(_) | Cause::Failed { .. } => {
                 return None;
             }
@@ -179,30 +163,17 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
     let text = strip_ansi(stderr);
     let detail = || error_part(&text);
     let line_with = |needles: &[&str]| {
-        text.lines()
-            .find(|line| needles.iter().any(|n| line.contains(n)))
-            .map(|line| clean_line(line).to_owned())
+        text.lines().find(|line| needles.iter().any(|n| line.contains(n))).map(|line| clean_line(line).to_owned())
     };
     if let Some(feature) = disabled_feature(&text) {
         return Cause::Feature { feature };
     }
-    if let Some(line) =
-        line_with(&["build-users-group"]).filter(|l| l.contains("group") && l.contains("not exist"))
-    {
+    if let Some(line) = line_with(&["build-users-group"]).filter(|l| l.contains("group") && l.contains("not exist")) {
         return Cause::BuildUsers { detail: line };
     }
-    if let Some(line) = line_with(&[
-        "daemon-socket",
-        "/nix/var/nix",
-        "/nix/store",
-        ".nix-defexpr",
-        "big-lock",
-    ])
-    .filter(|l| {
-        l.contains("Permission denied")
-            || l.contains("Operation not permitted")
-            || l.contains("Read-only")
-    }) {
+    if let Some(line) = line_with(&["daemon-socket", "/nix/var/nix", "/nix/store", ".nix-defexpr", "big-lock"])
+        .filter(|l| l.contains("Permission denied") || l.contains("Operation not permitted") || l.contains("Read-only"))
+    {
         return Cause::Denied { detail: line };
     }
     if let Some(line) = line_with(&[
@@ -229,20 +200,14 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
     if let Some(line) = line_with(&["No space left on device", "database or disk is full"]) {
         return Cause::DiskFull { detail: line };
     }
-    if let Some(line) = line_with(&[
-        "namespaces that are required for sandboxing",
-        "unable to start build process",
-    ])
-    .filter(|l| l.contains("namespace") || l.contains("sandbox") || l.contains("unable to start"))
+    if let Some(line) = line_with(&["namespaces that are required for sandboxing", "unable to start build process"])
+        .filter(|l| l.contains("namespace") || l.contains("sandbox") || l.contains("unable to start"))
     {
         return Cause::Sandbox { detail: line };
     }
     match work {
         Work::Evaluation => Cause::Evaluation { detail: detail() },
-        Work::Store => Cause::Failed {
-            status: status.to_string(),
-            detail: detail(),
-        },
+        Work::Store => Cause::Failed { status: status.to_string(), detail: detail() },
     }
 }
 
@@ -288,9 +253,7 @@ fn clean_line(line: &str) -> &str {
 
 /// `experimental Nix feature 'flakes' is disabled` (all versions; 2.8 is the oldest seen).
 fn disabled_feature(text: &str) -> Option<String> {
-    let at = text
-        .find("experimental Nix feature '")
-        .or_else(|| text.find("experimental feature '"))?;
+    let at = text.find("experimental Nix feature '").or_else(|| text.find("experimental feature '"))?;
     let rest = &text[at..];
     let name = rest.split('\'').nth(1)?;
     rest.contains("disabled").then(|| name.to_owned())
@@ -308,9 +271,7 @@ mod tests {
     fn each_known_text_has_its_cause() {
         // Left: written by Nix 2.8 on a real run, the group's and the busy texts from its source.
         assert!(matches!(
-            store(
-                "error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory"
-            ),
+            store("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory"),
             Cause::Unreachable { .. }
         ));
         assert!(matches!(
@@ -323,10 +284,7 @@ mod tests {
             ),
             Cause::Denied { .. }
         ));
-        assert!(matches!(
-            store("error: SQLite database '/nix/var/nix/db/db.sqlite' is busy"),
-            Cause::Locked { .. }
-        ));
+        assert!(matches!(store("error: SQLite database '/nix/var/nix/db/db.sqlite' is busy"), Cause::Locked { .. }));
         assert!(matches!(
             store("error: executing SQLite statement 'pragma': database is locked"),
             Cause::Locked { .. }
@@ -341,51 +299,29 @@ mod tests {
             ),
             Cause::Sandbox { .. }
         ));
-        assert!(matches!(
-            store("error: writing to file: No space left on device"),
-            Cause::DiskFull { .. }
-        ));
-        assert!(matches!(
-            store("error: unrecognised flag '--frob'"),
-            Cause::Failed { .. }
-        ));
+        assert!(matches!(store("error: writing to file: No space left on device"), Cause::DiskFull { .. }));
+        assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Failed { .. }));
     }
 
     #[test]
     fn a_disabled_feature_is_named() {
         let text = "error: experimental Nix feature 'nix-command' is disabled; use '--extra-experimental-features nix-command' to override";
-        let Cause::Feature { feature } = store(text) else {
-            panic!("not a feature")
-        };
+        let Cause::Feature { feature } = store(text) else { panic!("not a feature") };
         assert_eq!(feature, "nix-command");
     }
 
     #[test]
     fn an_unknown_evaluation_error_is_the_expressions() {
         let text = "warning: x\nerror: undefined variable 'foo'\n\n       at (string):1:1:";
-        let Cause::Evaluation { detail } = classify(text, "1", Work::Evaluation) else {
-            panic!("not evaluation")
-        };
-        assert_eq!(
-            detail,
-            "undefined variable 'foo'\n\n       at (string):1:1:"
-        );
+        let Cause::Evaluation { detail } = classify(text, "1", Work::Evaluation) else { panic!("not evaluation") };
+        assert_eq!(detail, "undefined variable 'foo'\n\n       at (string):1:1:");
     }
 
     #[test]
     fn versions_of_nix_and_its_forks() {
-        assert_eq!(
-            parse_version("nix-store (Nix) 2.8.0\n"),
-            Some(((2, 8), "2.8.0".to_owned()))
-        );
-        assert_eq!(
-            parse_version("nix-store (Lix, like Nix) 2.91.1"),
-            Some(((2, 91), "2.91.1".to_owned()))
-        );
-        assert_eq!(
-            parse_version("nix (Nix) 2.34pre20250101"),
-            Some(((2, 34), "2.34pre20250101".to_owned()))
-        );
+        assert_eq!(parse_version("nix-store (Nix) 2.8.0\n"), Some(((2, 8), "2.8.0".to_owned())));
+        assert_eq!(parse_version("nix-store (Lix, like Nix) 2.91.1"), Some(((2, 91), "2.91.1".to_owned())));
+        assert_eq!(parse_version("nix (Nix) 2.34pre20250101"), Some(((2, 34), "2.34pre20250101".to_owned())));
         assert_eq!(parse_version(""), None);
     }
 }

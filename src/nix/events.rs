@@ -95,26 +95,14 @@ pub fn parse(line: &str) -> Event {
     };
     let id = raw.id;
     match (raw.action.as_str(), raw.r#type) {
-        ("start", ACTIVITY_BUILD) => Event::BuildStarted {
-            id,
-            drv: field(0),
-            machine: field(1),
-        },
-        ("start", ACTIVITY_SUBSTITUTE | ACTIVITY_COPY_PATH) => Event::FetchStarted {
-            id,
-            path: field(0),
-            from: field(1),
-        },
-        ("result", RESULT_PHASE) => Event::Phase {
-            id,
-            phase: field(0),
-        },
+        ("start", ACTIVITY_BUILD) => Event::BuildStarted { id, drv: field(0), machine: field(1) },
+        ("start", ACTIVITY_SUBSTITUTE | ACTIVITY_COPY_PATH) => {
+            Event::FetchStarted { id, path: field(0), from: field(1) }
+        }
+        ("result", RESULT_PHASE) => Event::Phase { id, phase: field(0) },
         ("result", RESULT_LOG_LINE) => Event::LogLine { id, line: field(0) },
         ("stop", _) => Event::Stopped { id },
-        ("msg", _) => Event::Message {
-            level: raw.level,
-            text: strip_ansi(&raw.msg),
-        },
+        ("msg", _) => Event::Message { level: raw.level, text: strip_ansi(&raw.msg) },
         _ => Event::Other,
     }
 }
@@ -129,64 +117,34 @@ mod tests {
             parse(
                 r#"@nix {"action":"start","fields":["/nix/store/q-x-phase-unpack.drv","",1,1],"id":7,"level":3,"text":"building","type":105}"#
             ),
-            Event::BuildStarted {
-                id: 7,
-                drv: "/nix/store/q-x-phase-unpack.drv".into(),
-                machine: String::new()
-            }
+            Event::BuildStarted { id: 7, drv: "/nix/store/q-x-phase-unpack.drv".into(), machine: String::new() }
         );
         assert_eq!(
             parse(r#"@nix {"action":"result","fields":["buildPhase"],"id":7,"type":104}"#),
-            Event::Phase {
-                id: 7,
-                phase: "buildPhase".into()
-            }
+            Event::Phase { id: 7, phase: "buildPhase".into() }
         );
         assert_eq!(
             parse(r#"@nix {"action":"result","fields":["err"],"id":7,"type":101}"#),
-            Event::LogLine {
-                id: 7,
-                line: "err".into()
-            }
+            Event::LogLine { id: 7, line: "err".into() }
         );
-        assert_eq!(
-            parse(r#"@nix {"action":"result","fields":[1,3,0,0],"id":2,"type":105}"#),
-            Event::Other
-        );
-        assert_eq!(
-            parse(r#"@nix {"action":"stop","id":7}"#),
-            Event::Stopped { id: 7 }
-        );
+        assert_eq!(parse(r#"@nix {"action":"result","fields":[1,3,0,0],"id":2,"type":105}"#), Event::Other);
+        assert_eq!(parse(r#"@nix {"action":"stop","id":7}"#), Event::Stopped { id: 7 });
         assert_eq!(
             parse(
                 r#"@nix {"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"\u001b[31;1merror:\u001b[0m builder failed","raw_msg":"builder failed"}"#
             ),
-            Event::Message {
-                level: 0,
-                text: "error: builder failed".into()
-            }
+            Event::Message { level: 0, text: "error: builder failed".into() }
         );
     }
 
     #[test]
     fn what_is_no_event_stays_text() {
-        for line in [
-            "",
-            "plain",
-            "@nix",
-            "@nix {",
-            "@nix []",
-            "@nix {\"action\":3}",
-        ] {
+        for line in ["", "plain", "@nix", "@nix {", "@nix []", "@nix {\"action\":3}"] {
             assert_eq!(parse(line), Event::Text(line.to_owned()));
         }
         assert_eq!(
             parse(r#"@nix {"action":"start","type":105,"id":1}"#),
-            Event::BuildStarted {
-                id: 1,
-                drv: String::new(),
-                machine: String::new()
-            }
+            Event::BuildStarted { id: 1, drv: String::new(), machine: String::new() }
         );
     }
 }

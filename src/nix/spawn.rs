@@ -17,13 +17,7 @@ use super::error::{Cause, NixError, OLDEST_NIX, Work, classify, parse_version};
 const STORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Options of Nix that only `nix-build` knows; an evaluation before it must not get them.
-const BUILD_ONLY: [&str; 5] = [
-    "--check",
-    "--repair",
-    "--no-build-output",
-    "-Q",
-    "--keep-going",
-];
+const BUILD_ONLY: [&str; 5] = ["--check", "--repair", "--no-build-output", "-Q", "--keep-going"];
 
 /// A program of Nix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,10 +66,7 @@ pub struct Answer {
 impl Nix {
     /// Nix with options that evaluation and build both get, as after `--` on the command line.
     pub fn new(options: impl IntoIterator<Item = OsString>) -> Self {
-        Self {
-            options: options.into_iter().collect(),
-            directory: None,
-        }
+        Self { options: options.into_iter().collect(), directory: None }
     }
 
     /// The same, run in `directory`: relative paths of an expression on standard input start there.
@@ -86,11 +77,7 @@ impl Nix {
     }
 
     /// A command for `tool`, with the options it understands, its standard streams unset.
-    pub fn command<S: AsRef<OsStr>>(
-        &self,
-        tool: Tool,
-        args: impl IntoIterator<Item = S>,
-    ) -> Command {
+    pub fn command<S: AsRef<OsStr>>(&self, tool: Tool, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(tool.program());
         // Nix's texts are read: keep them in the language that `error` knows.
         command.env("LC_MESSAGES", "C").args(args);
@@ -103,11 +90,7 @@ impl Nix {
                 command.args(&self.options);
             }
             Tool::Instantiate => {
-                command.args(
-                    self.options
-                        .iter()
-                        .filter(|o| !BUILD_ONLY.iter().any(|b| o.as_os_str() == *b)),
-                );
+                command.args(self.options.iter().filter(|o| !BUILD_ONLY.iter().any(|b| o.as_os_str() == *b)));
             }
         }
         command
@@ -126,28 +109,16 @@ impl Nix {
     ) -> Result<Answer, NixError> {
         let mut command = self.command(tool, args);
         let shown = shell_words(&command);
-        let fail = |cause| NixError {
-            operation: operation.to_owned(),
-            command: shown.clone(),
-            cause,
-        };
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        let fail = |cause| NixError { operation: operation.to_owned(), command: shown.clone(), cause };
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|e| fail(spawn_cause(tool, e)))?;
         let patience = (tool == Tool::Store).then_some(STORE_PATIENCE);
-        let (status, stdout, stderr) =
-            converse(child, input, patience).map_err(|e| match e.kind() {
-                io::ErrorKind::TimedOut => fail(Cause::Locked {
-                    detail: format!(
-                        "`{}` was silent for {} s",
-                        tool.program(),
-                        STORE_PATIENCE.as_secs()
-                    ),
-                }),
-                _ => fail(Cause::Io(e)),
-            })?;
+        let (status, stdout, stderr) = converse(child, input, patience).map_err(|e| match e.kind() {
+            io::ErrorKind::TimedOut => fail(Cause::Locked {
+                detail: format!("`{}` was silent for {} s", tool.program(), STORE_PATIENCE.as_secs()),
+            }),
+            _ => fail(Cause::Io(e)),
+        })?;
         let stderr = String::from_utf8_lossy(&stderr).into_owned();
         if status.success() {
             return Ok(Answer { stdout, stderr });
@@ -169,24 +140,14 @@ impl Nix {
 
     /// The version of the Nix on `PATH`, where it can be asked.
     pub fn version() -> Option<((u64, u64), String)> {
-        let output = Command::new(Tool::Store.program())
-            .arg("--version")
-            .stdin(Stdio::null())
-            .output()
-            .ok()?;
+        let output = Command::new(Tool::Store.program()).arg("--version").stdin(Stdio::null()).output().ok()?;
         parse_version(&String::from_utf8_lossy(&output.stdout))
     }
 }
 
 /// The cause of a program that did not start.
 pub fn spawn_cause(tool: Tool, error: io::Error) -> Cause {
-    if error.kind() == io::ErrorKind::NotFound {
-        Cause::Missing {
-            program: tool.program(),
-        }
-    } else {
-        Cause::Io(error)
-    }
+    if error.kind() == io::ErrorKind::NotFound { Cause::Missing { program: tool.program() } } else { Cause::Io(error) }
 }
 
 /// The command as a line for a shell, quoted where it must be.
@@ -210,13 +171,8 @@ pub fn shell_word(word: &OsStr) -> String {
 }
 
 /// Feeds and drains a child without deadlock; kills it after `patience` without an end.
-fn converse(
-    mut child: Child,
-    input: &[u8],
-    patience: Option<Duration>,
-) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
-    let (mut stdin, mut stdout, mut stderr) =
-        (child.stdin.take(), child.stdout.take(), child.stderr.take());
+fn converse(mut child: Child, input: &[u8], patience: Option<Duration>) -> io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (mut stdin, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     std::thread::scope(|scope| {
         scope.spawn(move || {
             if let Some(stdin) = &mut stdin {
@@ -238,9 +194,7 @@ fn converse(
             Some(patience) => wait_at_most(&mut child, patience)?,
         };
         let joined = |handle: std::thread::ScopedJoinHandle<'_, io::Result<Vec<u8>>>| {
-            handle
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("a reader thread failed")))
+            handle.join().unwrap_or_else(|_| Err(io::Error::other("a reader thread failed")))
         };
         Ok((status, joined(out)?, joined(err)?))
     })
@@ -270,10 +224,7 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_a_shell() {
-        assert_eq!(
-            shell_word(OsStr::new("/nix/store/a.drv!out")),
-            "/nix/store/a.drv!out"
-        );
+        assert_eq!(shell_word(OsStr::new("/nix/store/a.drv!out")), "/nix/store/a.drv!out");
         assert_eq!(shell_word(OsStr::new("it's")), r"'it'\''s'");
         assert_eq!(shell_word(OsStr::new("")), "''");
     }
@@ -281,18 +232,9 @@ mod tests {
     #[test]
     fn a_build_only_option_does_not_reach_the_evaluation() {
         let nix = Nix::new(["--check".into(), "--cores".into(), "1".into()]);
-        assert_eq!(
-            shell_words(&nix.command(Tool::Instantiate, ["-"])),
-            "nix-instantiate - --cores 1"
-        );
-        assert_eq!(
-            shell_words(&nix.command(Tool::Build, ["x"])),
-            "nix-build x --check --cores 1"
-        );
-        assert_eq!(
-            shell_words(&nix.command(Tool::Store, ["-q"])),
-            "nix-store -q"
-        );
+        assert_eq!(shell_words(&nix.command(Tool::Instantiate, ["-"])), "nix-instantiate - --cores 1");
+        assert_eq!(shell_words(&nix.command(Tool::Build, ["x"])), "nix-build x --check --cores 1");
+        assert_eq!(shell_words(&nix.command(Tool::Store, ["-q"])), "nix-store -q");
     }
 
     #[test]
@@ -304,8 +246,7 @@ mod tests {
             .stderr(Stdio::piped())
             .spawn()
             .expect("sleep runs");
-        let error =
-            converse(child, b"", Some(Duration::from_millis(50))).expect_err("it is killed");
+        let error = converse(child, b"", Some(Duration::from_millis(50))).expect_err("it is killed");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

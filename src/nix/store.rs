@@ -10,12 +10,7 @@ use super::{Nix, Tool};
 /// # Errors
 /// Where Nix refuses; `operation` says in the error what was wanted.
 pub fn add(nix: &Nix, operation: &str, object: &Path) -> Result<String, NixError> {
-    let answer = nix.run(
-        Tool::Store,
-        operation,
-        ["--add".as_ref(), object.as_os_str()],
-        b"",
-    )?;
+    let answer = nix.run(Tool::Store, operation, ["--add".as_ref(), object.as_os_str()], b"")?;
     single_line(operation, &answer.stdout)
 }
 
@@ -28,16 +23,8 @@ pub fn invalid_paths(nix: &Nix, paths: &[&str]) -> Result<Vec<String>, NixError>
         return Ok(Vec::new());
     }
     let args = ["--check-validity", "--print-invalid"].iter().chain(paths);
-    let answer = nix.run(
-        Tool::Store,
-        "cannot ask the store which states it has",
-        args,
-        b"",
-    )?;
-    Ok(String::from_utf8_lossy(&answer.stdout)
-        .lines()
-        .map(str::to_owned)
-        .collect())
+    let answer = nix.run(Tool::Store, "cannot ask the store which states it has", args, b"")?;
+    Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
 }
 
 /// Makes `link` an indirect root of `path`: the path is kept as long as the link points to it.
@@ -45,20 +32,8 @@ pub fn invalid_paths(nix: &Nix, paths: &[&str]) -> Result<Vec<String>, NixError>
 /// # Errors
 /// Where the link cannot be made or the path is not valid and cannot be had.
 pub fn add_root(nix: &Nix, link: &Path, path: &str) -> Result<(), NixError> {
-    let args = [
-        "--add-root".as_ref(),
-        link.as_os_str(),
-        "--indirect".as_ref(),
-        "--realise".as_ref(),
-        path.as_ref(),
-    ];
-    nix.run(
-        Tool::Store,
-        &format!("cannot register a root for {path}"),
-        args,
-        b"",
-    )
-    .map(drop)
+    let args = ["--add-root".as_ref(), link.as_os_str(), "--indirect".as_ref(), "--realise".as_ref(), path.as_ref()];
+    nix.run(Tool::Store, &format!("cannot register a root for {path}"), args, b"").map(drop)
 }
 
 fn single_line(operation: &str, stdout: &[u8]) -> Result<String, NixError> {

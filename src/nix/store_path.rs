@@ -53,16 +53,11 @@ pub fn store_dir() -> String {
 /// # Errors
 /// Where the store directory or the name is not one that Nix takes.
 pub fn of_nar(store_dir: &str, name: &str, nar_sha256: [u8; 32]) -> Result<String, StorePathError> {
-    let dir = StoreDir::new(store_dir).map_err(|e| StorePathError::Directory {
-        directory: store_dir.to_owned(),
-        reason: e.to_string(),
-    })?;
+    let dir = StoreDir::new(store_dir)
+        .map_err(|e| StorePathError::Directory { directory: store_dir.to_owned(), reason: e.to_string() })?;
     let path = dir
         .build_ca_path(name, &CAHash::Nar(NixHash::Sha256(nar_sha256)), [], false)
-        .map_err(|e| StorePathError::Name {
-            name: name.to_owned(),
-            reason: e.to_string(),
-        })?;
+        .map_err(|e| StorePathError::Name { name: name.to_owned(), reason: e.to_string() })?;
     Ok(dir.render_path(&path))
 }
 
@@ -73,10 +68,7 @@ pub fn of_nar(store_dir: &str, name: &str, nar_sha256: [u8; 32]) -> Result<Strin
 pub fn nar_sha256(object: &Path) -> Result<[u8; 32], StorePathError> {
     nar::hash_path(object, CaseHack::native())
         .map(|hash| hash.sha256)
-        .map_err(|source| StorePathError::Read {
-            path: object.display().to_string(),
-            source,
-        })
+        .map_err(|source| StorePathError::Read { path: object.display().to_string(), source })
 }
 
 /// The SHA-256 of the NAR of one file with these contents.

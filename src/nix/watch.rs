@@ -46,10 +46,8 @@ impl Watch {
         match event {
             Event::BuildStarted { id, drv, machine } => {
                 self.running.insert(*id, drv.clone());
-                let build = self.builds.entry(drv.clone()).or_insert_with(|| Build {
-                    started: now,
-                    ..Build::default()
-                });
+                let build =
+                    self.builds.entry(drv.clone()).or_insert_with(|| Build { started: now, ..Build::default() });
                 build.ended = None;
                 if !machine.is_empty() {
                     build.machine.clone_from(machine);
@@ -113,10 +111,7 @@ impl Watch {
 
     /// The derivations whose own build failed, not those that only needed one.
     pub fn failed(&self) -> impl Iterator<Item = (&str, &Build)> {
-        self.builds
-            .iter()
-            .filter(|(_, build)| build.failure.is_some())
-            .map(|(drv, build)| (drv.as_str(), build))
+        self.builds.iter().filter(|(_, build)| build.failure.is_some()).map(|(drv, build)| (drv.as_str(), build))
     }
 
     /// Nix's error messages in order.
@@ -148,12 +143,10 @@ impl Watch {
 
 /// The first `'….drv'` in a message.
 fn quoted_drv(text: &str) -> Option<&str> {
-    text.split('\'').skip(1).step_by(2).find(|word| {
-        word.starts_with('/')
-            && Path::new(word)
-                .extension()
-                .is_some_and(|extension| extension == "drv")
-    })
+    text.split('\'')
+        .skip(1)
+        .step_by(2)
+        .find(|word| word.starts_with('/') && Path::new(word).extension().is_some_and(|extension| extension == "drv"))
 }
 
 #[cfg(test)]
@@ -171,38 +164,17 @@ mod tests {
 
     #[test]
     fn a_recorded_failure_of_2_8() {
-        let watch = watch(include_str!(
-            "../../tests/fixtures/nix-log/2.8-second-fails.txt"
-        ));
+        let watch = watch(include_str!("../../tests/fixtures/nix-log/2.8-second-fails.txt"));
         let failed: Vec<_> = watch.failed().collect();
         assert_eq!(failed.len(), 1);
         let (drv, build) = failed[0];
         assert!(drv.ends_with("-nbtest-phase-build.drv"), "{drv}");
         assert_eq!(build.phase.as_deref(), Some("buildPhase"));
-        assert_eq!(
-            build.tail,
-            [
-                "hello build",
-                "err",
-                "bash: line 1: sleep: command not found"
-            ]
-        );
-        assert!(
-            build
-                .failure
-                .as_deref()
-                .is_some_and(|f| f.ends_with("failed with exit code 3"))
-        );
-        let unpack = watch
-            .builds
-            .iter()
-            .find(|(drv, _)| drv.contains("unpack"))
-            .map(|(_, build)| build);
+        assert_eq!(build.tail, ["hello build", "err", "bash: line 1: sleep: command not found"]);
+        assert!(build.failure.as_deref().is_some_and(|f| f.ends_with("failed with exit code 3")));
+        let unpack = watch.builds.iter().find(|(drv, _)| drv.contains("unpack")).map(|(_, build)| build);
         assert!(unpack.is_some_and(|b| b.failure.is_none() && b.ended > Some(b.started)));
-        assert!(
-            !watch.builds.keys().any(|drv| drv.contains("finish")),
-            "finish never started"
-        );
+        assert!(!watch.builds.keys().any(|drv| drv.contains("finish")), "finish never started");
     }
 
     #[test]
@@ -213,10 +185,7 @@ mod tests {
             r#"@nix {"action":"msg","level":0,"msg":"error: Cannot build '/nix/store/b-y.drv'.\nReason: 1 dependency failed."}"#
         );
         let watch = watch(log);
-        assert_eq!(
-            watch.failed().map(|(drv, _)| drv).collect::<Vec<_>>(),
-            ["/nix/store/a-x.drv"]
-        );
+        assert_eq!(watch.failed().map(|(drv, _)| drv).collect::<Vec<_>>(), ["/nix/store/a-x.drv"]);
     }
 
     #[test]
@@ -232,22 +201,17 @@ mod tests {
         );
         let watch = watch(log);
         let build = watch.build("/nix/store/a-x.drv").expect("started");
-        assert_eq!(
-            (build.started.as_secs(), build.ended.map(|e| e.as_secs())),
-            (0, Some(3))
-        );
+        assert_eq!((build.started.as_secs(), build.ended.map(|e| e.as_secs())), (0, Some(3)));
         assert_eq!(build.machine, "ssh://m");
     }
 
     #[test]
     fn only_the_tail_is_kept() {
-        let mut log = String::from(
-            r#"@nix {"action":"start","fields":["/nix/store/a-x.drv",""],"id":1,"type":105}"#,
-        );
+        let mut log = String::from(r#"@nix {"action":"start","fields":["/nix/store/a-x.drv",""],"id":1,"type":105}"#);
         for n in 0..100 {
-            log.push_str(&format!(
-                "\n@nix {{\"action\":\"result\",\"fields\":[\"line {n}\"],\"id\":1,\"type\":101}}"
-            ));
+            log.push_str("\n@nix {\"action\":\"result\",\"fields\":[\"line ");
+            log.push_str(&n.to_string());
+            log.push_str("\"],\"id\":1,\"type\":101}");
         }
         let watch = watch(&log);
         let tail = &watch.build("/nix/store/a-x.drv").expect("started").tail;

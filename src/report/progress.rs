@@ -18,11 +18,8 @@ impl Progress {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let bar = (std::io::stderr().is_terminal() && !dumb).then(|| {
             let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            let template = if colour {
-                "{spinner:.cyan} {wide_msg} {elapsed:.dim}"
-            } else {
-                "{spinner} {wide_msg} {elapsed}"
-            };
+            let template =
+                if colour { "{spinner:.cyan} {wide_msg} {elapsed:.dim}" } else { "{spinner} {wide_msg} {elapsed}" };
             let bar = ProgressBar::new_spinner();
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);

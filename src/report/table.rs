@@ -41,10 +41,7 @@ mod tests {
 
     #[test]
     fn numbers_stand_right_and_lines_end_where_text_ends() {
-        let rows = [
-            vec!["build".to_owned(), "12.0 s".to_owned()],
-            vec!["install".to_owned(), "0.4 s".to_owned()],
-        ];
+        let rows = [vec!["build".to_owned(), "12.0 s".to_owned()], vec!["install".to_owned(), "0.4 s".to_owned()]];
         let text = render(&[Column::Text("stage"), Column::Number("time")], rows);
         assert_eq!(text, "stage      time\nbuild    12.0 s\ninstall   0.4 s\n");
     }

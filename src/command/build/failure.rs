@@ -49,25 +49,11 @@ impl fmt::Display for Failure {
         writeln!(f, "  full log:  nix-store --read-log {}", self.drv)?;
         match (&self.safe, &self.stage) {
             (Some(safe), _) => {
-                writeln!(
-                    f,
-                    "  safe:      the state after {}: {}",
-                    safe.stage, safe.path
-                )?;
-                write!(
-                    f,
-                    "  go on:     mend it and run the same command again: it continues after {}",
-                    safe.stage
-                )?;
+                writeln!(f, "  safe:      the state after {}: {}", safe.stage, safe.path)?;
+                write!(f, "  go on:     mend it and run the same command again: it continues after {}", safe.stage)?;
             }
-            (None, Some(_)) => write!(
-                f,
-                "  go on:     mend it and run the same command again; no state was made yet"
-            )?,
-            (None, None) => write!(
-                f,
-                "  go on:     mend that derivation first; no stage was affected by it"
-            )?,
+            (None, Some(_)) => write!(f, "  go on:     mend it and run the same command again; no state was made yet")?,
+            (None, None) => write!(f, "  go on:     mend that derivation first; no stage was affected by it")?,
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n  perhaps:   {hint}")?;
@@ -88,10 +74,7 @@ mod tests {
             drv: "/nix/store/x-phase-build.drv".to_owned(),
             message: "builder failed with exit code 2".to_owned(),
             log_tail: vec!["make: *** [all] Error 1".to_owned()],
-            safe: Some(SafeState {
-                stage: "configure".to_owned(),
-                path: "/nix/store/y-phase-configure".to_owned(),
-            }),
+            safe: Some(SafeState { stage: "configure".to_owned(), path: "/nix/store/y-phase-configure".to_owned() }),
             hint: None,
         };
         let expected = "\

@@ -85,44 +85,24 @@ pub struct Report {
 impl Report {
     /// The table for standard error, with a closing line.
     pub fn table(&self) -> String {
-        let columns = [
-            Column::Text("stage"),
-            Column::Text("outcome"),
-            Column::Number("time"),
-            Column::Number("size"),
-        ];
+        let columns = [Column::Text("stage"), Column::Text("outcome"), Column::Number("time"), Column::Number("size")];
         let rows = self.stages.iter().map(|row| {
             vec![
                 row.stage.clone(),
                 row.outcome.word().to_owned(),
-                row.seconds.map_or_else(
-                    || "-".to_owned(),
-                    |s| human::seconds(Duration::from_secs_f64(s)),
-                ),
+                row.seconds.map_or_else(|| "-".to_owned(), |s| human::seconds(Duration::from_secs_f64(s))),
                 row.bytes.map_or_else(|| "-".to_owned(), human::size),
             ]
         });
-        let count = |outcome| {
-            self.stages
-                .iter()
-                .filter(|row| row.outcome == outcome)
-                .count()
-        };
-        let (built, reused) = (
-            count(Outcome::Built),
-            count(Outcome::Reused) + count(Outcome::NotNeeded),
-        );
+        let count = |outcome| self.stages.iter().filter(|row| row.outcome == outcome).count();
+        let (built, reused) = (count(Outcome::Built), count(Outcome::Reused) + count(Outcome::NotNeeded));
         let fetched = count(Outcome::Fetched);
         let mut closing = format!("{built} built, {reused} reused");
         if fetched > 0 {
-            closing.push_str(&format!(", {fetched} fetched"));
+            closing = format!("{closing}, {fetched} fetched");
         }
         let total = human::seconds(Duration::from_secs_f64(self.seconds));
-        format!(
-            "{}{}: {closing}, {total} in all\n",
-            table::render(&columns, rows),
-            self.package
-        )
+        format!("{}{}: {closing}, {total} in all\n", table::render(&columns, rows), self.package)
     }
 }
 

@@ -67,27 +67,18 @@ pub struct Wish {
 pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, BuildError> {
     let start = Instant::now();
     let progress = Progress::new();
-    let mut options = if input.host {
-        host_options()
-    } else {
-        Vec::new()
-    };
+    let mut options = if input.host { host_options() } else { Vec::new() };
     options.extend(wish.nix_options.iter().cloned());
     let nix = Nix::new(options);
 
     progress.status("evaluating");
-    let (chain, warnings) =
-        chain::evaluate(&nix.clone().in_directory(&input.directory), &input.split)?;
+    let (chain, warnings) = chain::evaluate(&nix.clone().in_directory(&input.directory), &input.split)?;
     for line in warnings.lines().filter(|line| !line.trim().is_empty()) {
         progress.line(line);
     }
     let stages = wanted_stages(&chain, wish.until.as_deref())?;
     let Some(target) = stages.last() else {
-        return Err(BuildError::NoSuchStage {
-            package: chain.name,
-            stage: String::new(),
-            known: String::new(),
-        });
+        return Err(BuildError::NoSuchStage { package: chain.name, stage: String::new(), known: String::new() });
     };
 
     let paths: Vec<&str> = stages.iter().map(Stage::path).collect();
@@ -99,10 +90,7 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
     let succeeded = if wish.link.is_none() && was_there(target) {
         true
     } else {
-        let target = Target {
-            drv: &target.drv_path,
-            output: &target.output_name,
-        };
+        let target = Target { drv: &target.drv_path, output: &target.output_name };
         let ended = build(&nix, target, wish.link.as_deref(), |event| {
             watch.take(&event, start.elapsed());
             show(&progress, &chain, &watch, &event);
@@ -110,43 +98,23 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         if !ended.status.success() && watch.failed().next().is_none() {
             let cause = nix.cause_of(Tool::Build, watch.transcript(), ended.status);
             let operation = format!("cannot build {}", chain.name);
-            return Err(NixError {
-                operation,
-                command: ended.command,
-                cause,
-            }
-            .into());
+            return Err(NixError { operation, command: ended.command, cause }.into());
         }
         ended.status.success()
     };
 
-    let rows: Vec<StageReport> = stages
-        .iter()
-        .map(|stage| row(stage, &watch, was_there(stage), succeeded))
-        .collect();
+    let rows: Vec<StageReport> = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded)).collect();
     if let Some(roots) = roots {
         progress.status("registering roots");
-        keep(
-            &nix,
-            roots,
-            &gcroot::package_key(&chain.name, &input.identity),
-            &rows,
-            &progress,
-        );
+        keep(&nix, roots, &gcroot::package_key(&chain.name, &input.identity), &rows, &progress);
     }
-    let failure = (!succeeded)
-        .then(|| failure(&watch, &rows, input.host))
-        .flatten();
+    let failure = (!succeeded).then(|| failure(&watch, &rows, input.host)).flatten();
     progress.finish();
     Ok(Report {
         package: chain.name.clone(),
         until: target.stage.clone(),
         stages: rows,
-        outputs: if succeeded {
-            target.outputs.clone()
-        } else {
-            std::collections::BTreeMap::new()
-        },
+        outputs: if succeeded { target.outputs.clone() } else { std::collections::BTreeMap::new() },
         link: wish.link.clone().filter(|_| succeeded),
         seconds: start.elapsed().as_secs_f64(),
         failure,
@@ -158,23 +126,12 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
 /// `extra-` adds to what nix.conf says. A daemon obeys it for trusted users only.
 pub fn host_options() -> Vec<OsString> {
     let paths = host_paths();
-    if paths.is_empty() {
-        Vec::new()
-    } else {
-        vec![
-            "--option".into(),
-            "extra-sandbox-paths".into(),
-            paths.into(),
-        ]
-    }
+    if paths.is_empty() { Vec::new() } else { vec!["--option".into(), "extra-sandbox-paths".into(), paths.into()] }
 }
 
 fn host_paths() -> String {
     let all = ["/bin", "/usr", "/lib", "/lib64", "/etc/alternatives"];
-    all.into_iter()
-        .filter(|path| Path::new(path).exists())
-        .collect::<Vec<_>>()
-        .join(" ")
+    all.into_iter().filter(|path| Path::new(path).exists()).collect::<Vec<_>>().join(" ")
 }
 
 fn wanted_stages<'a>(chain: &'a Chain, until: Option<&str>) -> Result<&'a [Stage], BuildError> {
@@ -186,34 +143,25 @@ fn wanted_stages<'a>(chain: &'a Chain, until: Option<&str>) -> Result<&'a [Stage
         None => Err(BuildError::NoSuchStage {
             package: chain.name.clone(),
             stage: until.to_owned(),
-            known: chain
-                .stages
-                .iter()
-                .map(|stage| stage.stage.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
+            known: chain.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>().join(", "),
         }),
     }
 }
 
 fn row(stage: &Stage, watch: &Watch, was_there: bool, succeeded: bool) -> StageReport {
-    let built = watch.build(&stage.drv_path);
-    let outcome = match built {
+    let ran = watch.build(&stage.drv_path);
+    let outcome = match ran {
         Some(build) if build.failure.is_some() => Outcome::Failed,
         Some(build) if build.ended.is_some() => Outcome::Built,
-        Some(_) => Outcome::NotReached,
         None if was_there => Outcome::Reused,
         None if watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
         None if succeeded => Outcome::NotNeeded,
-        None => Outcome::NotReached,
+        Some(_) | None => Outcome::NotReached,
     };
     StageReport {
         stage: stage.stage.clone(),
         outcome,
-        seconds: built.and_then(|b| {
-            b.ended
-                .map(|end| end.saturating_sub(b.started).as_secs_f64())
-        }),
+        seconds: ran.and_then(|b| b.ended.map(|end| end.saturating_sub(b.started).as_secs_f64())),
         bytes: outcome.has_state().then(|| stage_size(stage)).flatten(),
         path: stage.path().to_owned(),
         drv: stage.drv_path.clone(),
@@ -246,14 +194,9 @@ fn size_of(path: &Path) -> io::Result<u64> {
 /// Roots the last state of each stage in place of the one before. Without roots the build is as
 /// good, only not kept from a garbage collection: so a failure is told once and passed over.
 fn keep(nix: &Nix, roots: &Roots, package: &str, rows: &[StageReport], progress: &Progress) {
-    for row in rows
-        .iter()
-        .filter(|row| row.outcome.has_state() && row.stage != "finish")
-    {
+    for row in rows.iter().filter(|row| row.outcome.has_state() && row.stage != "finish") {
         if let Err(error) = roots.register(nix, &roots.of_stage(package, &row.stage), &row.path) {
-            progress.line(&format!(
-                "warning: the states are not protected from garbage collection: {error}"
-            ));
+            progress.line(&format!("warning: the states are not protected from garbage collection: {error}"));
             return;
         }
     }
@@ -267,22 +210,16 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
         None => watch.failed().next()?.0,
     };
     let build = watch.build(drv)?;
-    let safe =
-        failed_row.and_then(|at| rows[..at].iter().rev().find(|row| row.outcome.has_state()));
+    let safe = failed_row.and_then(|at| rows[..at].iter().rev().find(|row| row.outcome.has_state()));
     let message = build.failure.clone().unwrap_or_default();
     Some(Failure {
         stage: failed_row.map(|at| rows[at].stage.clone()),
         phase: build.phase.clone().filter(|_| failed_row.is_some()),
         drv: drv.to_owned(),
-        hint: host
-            .then(|| toolchain_hint(&message, &build.tail))
-            .flatten(),
+        hint: host.then(|| toolchain_hint(&message, &build.tail)).flatten(),
         message,
         log_tail: build.tail.iter().cloned().collect(),
-        safe: safe.map(|row| SafeState {
-            stage: row.stage.clone(),
-            path: row.path.clone(),
-        }),
+        safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
     })
 }
 
@@ -290,10 +227,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
 /// builder does not exist.
 fn toolchain_hint<'a>(message: &str, tail: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let unseen = |text: &str| {
-        text.contains("No such file or directory")
-            && ["/bin/", "/usr/", "/lib"]
-                .iter()
-                .any(|path| text.contains(path))
+        text.contains("No such file or directory") && ["/bin/", "/usr/", "/lib"].iter().any(|path| text.contains(path))
     };
     (unseen(message) || tail.into_iter().any(|line| unseen(line) && line.contains("executing"))).then(|| {
         format!(
@@ -319,19 +253,14 @@ fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Event) {
             }
         }
         Event::FetchStarted { path, from, .. } => {
-            progress.status(format!(
-                "{}: fetching {} from {from}",
-                chain.name,
-                base_name(path)
-            ));
+            progress.status(format!("{}: fetching {} from {from}", chain.name, base_name(path)));
         }
         Event::Stopped { .. } => {
             if let Some((drv, took)) = watch.just_ended() {
-                progress.step(&format!(
-                    "{}: ended after {}",
-                    label(chain, drv),
-                    human::seconds(took)
-                ));
+                let failed = watch.build(drv).is_some_and(|build| build.failure.is_some());
+                let word = if failed { "failed" } else { "done" };
+                let took = human::seconds(took);
+                progress.step(&format!("{}: {word} after {took}", label(chain, drv)));
             }
         }
         Event::Message { level: 1, text } => progress.line(text),
@@ -345,10 +274,7 @@ fn label(chain: &Chain, drv: &str) -> String {
         .stages
         .iter()
         .find(|stage| stage.drv_path == drv)
-        .map_or_else(
-            || base_name(drv).trim_end_matches(".drv").to_owned(),
-            |stage| format!("stage {}", stage.stage),
-        )
+        .map_or_else(|| base_name(drv).trim_end_matches(".drv").to_owned(), |stage| format!("stage {}", stage.stage))
 }
 
 /// A store path's name without directory and hash.
@@ -368,12 +294,6 @@ impl BuildError {
 
     /// Whether the package is at fault rather than the machine.
     pub fn is_input_fault(&self) -> bool {
-        matches!(
-            self,
-            Self::Nix(NixError {
-                cause: Cause::Evaluation { .. },
-                ..
-            })
-        )
+        matches!(self, Self::Nix(NixError { cause: Cause::Evaluation { .. }, .. }))
     }
 }
