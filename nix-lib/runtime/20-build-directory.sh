@@ -8,25 +8,6 @@ phasesplit_is_sandboxed() {
   [[ $NIX_BUILD_TOP == /build ]]
 }
 
-# $1: a path that an earlier, killed build may have left. Removes it, or fails where it belongs to someone else.
-phasesplit_clear_leftover() {
-  local path="${1:?}"
-  [[ -e $path || -L $path ]] || return 0
-  if [[ ! -O $path && $EUID -ne 0 ]]; then
-    phasesplit_fail "$path was left by another user's build (or is not phasesplit's); remove it (rm -rf $path) and build again"
-  fi
-  [[ -d $path && ! -L $path ]] && chmod -R u+rwX -- "$path"
-  rm -rf -- "$path"
-}
-
-# Removes the stable directory and the staged prefixes.
-phasesplit_clear_unsandboxed() {
-  local path
-  for path in "${_phasesplit_staged[@]}" "$_phasesplit_stable"; do
-    phasesplit_clear_leftover "$path"
-  done
-}
-
 # "$@": this script and its arguments. Runs the stage in a child and exits with its status; in the child, and in the
 # sandbox, returns.
 phasesplit_enter_build_directory() {
@@ -43,19 +24,21 @@ phasesplit_enter_build_directory() {
   exec {lock_fd}<"$lock"
   "$_phasesplit_engine" lock --fd "$lock_fd" --path "$lock"
 
-  phasesplit_clear_unsandboxed
-  (umask 077; mkdir -- "$_phasesplit_stable")
+  # What a killed build left; the engine refuses what belongs to another user.
+  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable"
+  "$_phasesplit_engine" mkdir "$_phasesplit_stable"
   echo "phasesplit: no sandbox: this stage runs in $_phasesplit_stable"
-  # PWD is exported with the others so that a script that trusts it agrees with the directory it is in.
+  # PWD goes with the others so that a script that trusts it agrees with the directory it is in. $BASH cannot be trusted:
+  # started without a PATH, bash guesses it from the login shell.
   (
     cd -- "$_phasesplit_stable"
     exec {lock_fd}<&-
     export _phasesplit_nix_top=$NIX_BUILD_TOP
     NIX_BUILD_TOP=$_phasesplit_stable TMPDIR=$_phasesplit_stable TMP=$_phasesplit_stable \
       TEMP=$_phasesplit_stable TEMPDIR=$_phasesplit_stable PWD=$_phasesplit_stable \
-      exec "$BASH" -e "$1" --inside "${@:2}"
+      exec "/proc/$BASHPID/exe" -e "$1" --inside "${@:2}"
   ) || status=$?
-  phasesplit_clear_unsandboxed
+  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable"
   exit "$status"
 }
 

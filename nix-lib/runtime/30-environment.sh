@@ -2,9 +2,11 @@
 # and a stdenv whose setup hands genericBuild over to us.
 
 # The directory for what the runtime needs while the stage runs. Never part of a state (the engine leaves it out).
+# Before stdenv's setup there is no PATH, so what bash cannot do itself the engine does.
 phasesplit_make_scratch() {
   _phasesplit_scratch=$NIX_BUILD_TOP/.phasesplit
-  mkdir -p -- "$_phasesplit_scratch/stdenv"
+  "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
+  "$_phasesplit_engine" mkdir "$_phasesplit_scratch/stdenv"
 }
 
 # The package's stdenv, with a setup that loads the real one and then takes over. Builder scripts source

@@ -47,7 +47,7 @@ phasesplit_relocate() {
   "$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" --text "$1" "${trees[@]}" ||
     phasesplit_fail "the outputs could not be moved to their real paths (see above)"
   for name in "${_phasesplit_output_names[@]}"; do
-    ln -s -- "${_phasesplit_final[$name]}" "${_phasesplit_staged[$name]}"
+    "$_phasesplit_engine" link "${_phasesplit_final[$name]}" "${_phasesplit_staged[$name]}"
   done
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::output::OutputError;
 use super::pkgs::{self, PkgsChoice};
 use super::place::{self, PlaceError};
 use super::subject::{Subject, attribute_path};
@@ -103,6 +104,16 @@ impl From<PlaceError> for GenError {
     }
 }
 
+impl From<OutputError> for GenError {
+    fn from(error: OutputError) -> Self {
+        let problem = Problem::new("gen/output", error.to_string());
+        match error.help() {
+            Some(help) => Self::one(Status::Usage, problem.help(help)),
+            None => Self::one(Status::Environment, problem),
+        }
+    }
+}
+
 impl From<WishError> for GenError {
     fn from(error: WishError) -> Self {
         Self::one(Status::Usage, Problem::new("gen/merge", error.to_string()).help(error.help()))
@@ -127,17 +138,15 @@ fn write(arguments: &GenArgs) -> Result<(), GenError> {
     let generated = generate(&request)?;
     say(&generated);
     let result = match &arguments.output {
-        Some(path) => output::write(path, &generated.text).map_err(|error| {
-            let problem = Problem::new("gen/output", error.to_string());
-            match error.help() {
-                Some(help) => problem.help(help),
-                None => problem,
-            }
+        Some(path) => output::write(path, &generated.text).map_err(GenError::from),
+        None => to_standard_output(&generated.text).map_err(|error| {
+            let problem = Problem::new("gen/output", format!("cannot write to standard output: {error}"));
+            GenError::one(Status::Environment, problem)
         }),
-        None => to_standard_output(&generated.text)
-            .map_err(|error| Problem::new("gen/output", format!("cannot write to standard output: {error}"))),
     };
-    result.map_err(|problem| GenError::one(Status::Environment, problem))
+    result?;
+    objects::provide(&generated, &arguments.package);
+    Ok(())
 }
 
 fn to_standard_output(text: &str) -> io::Result<()> {
@@ -182,7 +191,7 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         Some(path) => Library::Import(place::as_named(path, &directory)?),
     };
     let split = Split {
-        from: subject.seen_from(&directory)?,
+        from: subject.origin(&directory)?,
         command: header::command(request, &subject, choice.as_ref(), &directory)?,
         blake3: subject.bytes().map(|bytes| blake3::hash(bytes).to_hex().to_string()),
         package: found.package,

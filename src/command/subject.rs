@@ -110,7 +110,15 @@ impl Subject {
         identity
     }
 
-    /// The word for it that is right in `directory`: what the header of split.nix says.
+    /// What split.nix says it was generated from.
+    pub fn origin(&self, directory: &Path) -> Result<String, PlaceError> {
+        match self {
+            Self::Expression(_) => Ok("the expression below".to_owned()),
+            _ => self.seen_from(directory),
+        }
+    }
+
+    /// The word for it that is right in `directory`: what the command in the header of split.nix says.
     pub fn seen_from(&self, directory: &Path) -> Result<String, PlaceError> {
         match self {
             Self::File { path, .. } => Ok(shown(&place::relative(path, directory)?)),

@@ -116,10 +116,8 @@ pub fn render(split: &Split) -> askama::Result<String> {
         header.push(format!("input: BLAKE3 {hash}"));
     }
     header.push(MARK.trim_start_matches("# ").to_owned());
-    let imported = if scoped { "nixpkgs".to_owned() } else { set.clone().unwrap_or_else(|| "<nixpkgs>".to_owned()) };
-    // Where `nixpkgs` is bound in the `let`, the argument cannot see it.
-    let imported = if scoped { set.clone().unwrap_or(imported) } else { imported };
-    SplitNix {
+    let imported = set.clone().unwrap_or_else(|| "<nixpkgs>".to_owned());
+    let mut text = SplitNix {
         header,
         version,
         pkgs: split.package.uses_pkgs().then_some(imported),
@@ -133,7 +131,9 @@ pub fn render(split: &Split) -> askama::Result<String> {
             Library::Import(location) => LibraryText::Import(location.expression()),
         },
     }
-    .render()
+    .render()?;
+    text.push('\n');
+    Ok(text)
 }
 
 fn entry_text(entry: &Entry) -> EntryText {

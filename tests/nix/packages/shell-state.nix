@@ -39,7 +39,7 @@ stdenv.mkDerivation {
     quoting() { echo "a 'b' \"c\" \$d" $'\t' "''${array[@]}" | tr a-z A-Z; [[ x =~ ^(x|y)$ ]] && echo matched; }
     shopt -s extglob nullglob
     extended() { case $1 in +([0-9])) echo number ;; *) echo other ;; esac; }
-    set -o noclobber
+    set -o nolog -o physical
     set +o pipefail
     umask 027
     trap 'echo trapped usr1' USR1
@@ -70,8 +70,8 @@ stdenv.mkDerivation {
       echo "''${PATH%%:*} ''${PATH##*:}"
       plain text; exportedFunction text; quoting; extended 12; extended x
       bash -c 'exportedFunction from-a-child; declare -p exported; printf "%s\n" "''${exportedLocal-not exported}"'
-      shopt -p extglob nullglob dotglob
-      set -o | sort
+      shopt -p extglob nullglob
+      set +o | sort
       umask
       trap -p
       kill -USR1 $BASHPID

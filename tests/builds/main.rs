@@ -1,0 +1,12 @@
+//! Real Nix builds of split packages: the result equals the unsplit build, and an edit builds exactly what it should.
+//!
+//! Needs Nix and the machine's toolchain, which `make test` brings; without Nix every test here fails and says so.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod equality;
+mod failures;
+mod real;
+mod reuse;
+mod unsandboxed;
