@@ -13,20 +13,28 @@ use crate::source::drv::{self, Drv};
 pub fn read(path: &Path, bytes: &[u8], attributes: &[String]) -> Result<Found, GenError> {
     let name = path.display().to_string();
     if !attributes.is_empty() {
-        return Err(GenError::input(Problem::new("gen/drv", format!("-A chooses nothing in {name}: a .drv is one package"))));
+        return Err(GenError::input(Problem::new(
+            "gen/drv",
+            format!("-A chooses nothing in {name}: a .drv is one package"),
+        )));
     }
     // A link such as `result.drv` leads to the file in the store, whose name is part of what it is.
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let real = real.to_string_lossy().into_owned();
-    let drv = drv::parse(bytes, &real).map_err(GenError::input)?;
     let in_store = real.strip_suffix(".drv").and_then(|rest| rest.rsplit('/').next()).is_some_and(is_store_name);
     if !in_store {
-        let problem = Problem::new("gen/drv", format!("{name} is no file of the Nix store, so there is no telling which derivation it is"));
+        let problem = Problem::new(
+            "gen/drv",
+            format!("{name} is no file of the Nix store, so there is no telling which derivation it is"),
+        );
         return Err(GenError::input(problem.help("name the .drv by its store path, as nix-instantiate prints it")));
     }
+    let drv = drv::parse(bytes, &real).map_err(GenError::input)?;
     if let Some(reason) = no_phases(&drv) {
         let problem = Problem::new("gen/no-phases", format!("{name} cannot be split: {reason}"));
-        return Err(GenError::input(problem.help("build it unsplit; only packages that run stdenv's phases have stages")));
+        return Err(GenError::input(
+            problem.help("build it unsplit; only packages that run stdenv's phases have stages"),
+        ));
     }
     let reading = Reading { attributes: known(&drv), complete: true };
     Ok(Found { package: Package::Drv(text(real, drv)), reading })
@@ -34,7 +42,8 @@ pub fn read(path: &Path, bytes: &[u8], attributes: &[String]) -> Result<Found, G
 
 /// `<32 characters>-name`
 fn is_store_name(name: &str) -> bool {
-    name.split_once('-').is_some_and(|(hash, _)| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    name.split_once('-')
+        .is_some_and(|(hash, _)| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn no_phases(drv: &Drv) -> Option<&'static str> {
@@ -60,7 +69,11 @@ fn known(drv: &Drv) -> Vec<Attribute> {
         None => drv
             .env
             .iter()
-            .map(|(name, value)| Attribute { name: name.clone(), set: Some(!value.is_empty()), words: Some(words(value)) })
+            .map(|(name, value)| Attribute {
+                name: name.clone(),
+                set: Some(!value.is_empty()),
+                words: Some(words(value)),
+            })
             .collect(),
         Some(attributes) => attributes
             .as_object()

@@ -163,7 +163,9 @@ pub fn say(generated: &Generated) {
     if !generated.pkgs_chosen {
         match &generated.pkgs {
             Some(PkgsChoice::Nixpkgs) => eprintln!("package set: <nixpkgs> (--pkgs nixpkgs)"),
-            Some(PkgsChoice::Host) => eprintln!("package set: this machine's /usr (--pkgs host), as <nixpkgs> is not found here"),
+            Some(PkgsChoice::Host) => {
+                eprintln!("package set: this machine's /usr (--pkgs host), as <nixpkgs> is not found here");
+            }
             Some(PkgsChoice::Path(_)) | None => {}
         }
     }
@@ -178,6 +180,10 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
+    if !directory.is_dir() {
+        let problem = Problem::new("gen/output", format!("there is no directory {} to write to", directory.display()));
+        return Err(GenError::one(Status::Usage, problem));
+    }
     let subject = Subject::find(request)?;
     let attributes = attribute_path(request.attribute.as_deref())?;
     let identity = subject.identity(&attributes);
@@ -188,7 +194,14 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string())))?;
     let library = match &request.lib {
         None => Library::Inline,
-        Some(path) => Library::Import(place::as_named(path, &directory)?),
+        Some(path) if path.exists() => Library::Import(place::as_named(path, &directory)?),
+        Some(path) => {
+            let problem = Problem::new("gen/lib", format!("there is no nix-lib at {}", path.display()));
+            return Err(GenError::one(
+                Status::Usage,
+                problem.help("--lib names a directory with phasesplit's nix-lib"),
+            ));
+        }
     };
     let split = Split {
         from: subject.origin(&directory)?,
@@ -202,13 +215,7 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     };
     let text = render::render(&split)
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
-    Ok(Generated {
-        text,
-        directory,
-        pkgs: choice,
-        pkgs_chosen: chosen,
-        identity,
-    })
+    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, identity })
 }
 
 /// The package set that is used, as the user's word for it and as split.nix has it, and whether the user chose it.
@@ -223,7 +230,14 @@ fn package_set(
     let choice = request.pkgs.clone().unwrap_or_else(pkgs::default_choice);
     let pkgs = match &choice {
         PkgsChoice::Nixpkgs => Pkgs::Nixpkgs,
-        PkgsChoice::Path(path) => Pkgs::Set(place::as_named(path, directory)?),
+        PkgsChoice::Path(path) if path.exists() => Pkgs::Set(place::as_named(path, directory)?),
+        PkgsChoice::Path(path) => {
+            let problem = Problem::new("gen/pkgs", format!("there is no package set at {}", path.display()));
+            return Err(GenError::one(
+                Status::Usage,
+                problem.help("--pkgs is nixpkgs, host, or the path of a package set"),
+            ));
+        }
         PkgsChoice::Host => Pkgs::Set(Location::Store(request.host_set.clone().ok_or_else(|| {
             GenError::one(
                 Status::Environment,

@@ -1,5 +1,6 @@
 //! The command that the header of split.nix names: the one that writes the file again, where the file lies.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::r#gen::{GenError, GenRequest};
@@ -89,7 +90,9 @@ fn escaped(word: &str) -> String {
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
             '\\' | '\'' => out.extend(['\\', character]),
-            other if other.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(other))),
+            other if other.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(other));
+            }
             other => out.push(other),
         }
     }

@@ -7,8 +7,8 @@ pub mod r#gen;
 mod header;
 mod objects;
 mod output;
-mod place;
 pub mod pkgs;
+mod place;
 mod reading;
 mod subject;
 
@@ -24,7 +24,7 @@ pub fn run(cli: Cli) -> Status {
     }
 }
 
-/// Whether talk on standard error may have colours (`NO_COLOR`, https://no-color.org).
+/// Whether talk on standard error may have colours (`NO_COLOR`, <https://no-color.org>).
 fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -58,13 +58,21 @@ pub fn as_named(path: &Path, directory: &Path) -> Result<Location, PlaceError> {
 
 fn real(path: &Path) -> Result<PathBuf, PlaceError> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    path.canonicalize().map_err(|source| PlaceError::Missing { path: path.to_owned(), source })
+    path.canonicalize().map_err(missing(path))
+}
+
+fn missing(path: &Path) -> impl FnOnce(io::Error) -> PlaceError + use<> {
+    let path = path.to_owned();
+    |source| PlaceError::Missing { path, source }
 }
 
 fn real_parent(path: &Path) -> Result<PathBuf, PlaceError> {
     // A path that ends in `..` or `.`, or is the root, has no last component to keep.
     match (path.parent(), path.components().next_back()) {
-        (Some(parent), Some(Component::Normal(name))) => Ok(real(parent)?.join(name)),
+        (Some(parent), Some(Component::Normal(name))) => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Ok(parent.canonicalize().map_err(missing(path))?.join(name))
+        }
         _ => real(path),
     }
 }

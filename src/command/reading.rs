@@ -45,7 +45,8 @@ pub fn read(subject: &Subject, attributes: Vec<String>, directory: &Path) -> Res
                 let problem = Problem::new("gen/flake", format!("{} names outputs with ^", subject.name()));
                 return Err(GenError::input(problem.help("leave them away: the split package has all outputs")));
             }
-            let mut path = if attribute.is_empty() { Vec::new() } else { super::subject::attribute_path(Some(attribute))? };
+            let mut path =
+                if attribute.is_empty() { Vec::new() } else { super::subject::attribute_path(Some(attribute))? };
             path.extend(attributes);
             Ok(Found { package: Package::Flake(FlakeText { flake, attributes: path }), reading: Reading::default() })
         }
@@ -73,7 +74,9 @@ fn read_text(subject: &Subject, text: &str, attributes: &[String]) -> Result<(Ca
         Form::Function(formals) if formals.returns == Returns::Function => {
             return Err(function("a function that returns a function"));
         }
-        Form::PlainFunction { returns: Returns::Function, .. } => return Err(function("an overlay or another function of functions")),
+        Form::PlainFunction { returns: Returns::Function, .. } => {
+            return Err(function("an overlay or another function of functions"));
+        }
         Form::CallPackage(_) => Call::CallPackage,
         Form::Function(_) => Call::Defaults,
         Form::PlainFunction { .. } => Call::WithPkgs,
@@ -85,9 +88,10 @@ fn read_text(subject: &Subject, text: &str, attributes: &[String]) -> Result<(Ca
             if let Some(reason) = &found.not_stdenv {
                 // A builder script of the package's own may well run the phases; evaluation sees to it.
                 if reason.reason != Reason::OwnBuilder {
-                    let problem = Problem::new("gen/no-phases", format!("this package cannot be split: {}", reason.reason))
-                        .at(&name, reason.span.clone())
-                        .help("build it unsplit; only packages that run stdenv's phases have stages");
+                    let problem =
+                        Problem::new("gen/no-phases", format!("this package cannot be split: {}", reason.reason))
+                            .at(&name, reason.span.clone())
+                            .help("build it unsplit; only packages that run stdenv's phases have stages");
                     return Err(fail(vec![problem]));
                 }
             }
@@ -117,7 +121,10 @@ fn stays_right(text: &str, directory: &Path) -> Result<(), GenError> {
                 "gen/relative",
                 format!("the expression names {path}, which is another file seen from {}", directory.display()),
             );
-            Err(GenError::one(Status::Usage, problem.help("write the file into the current directory, or name absolute paths")))
+            Err(GenError::one(
+                Status::Usage,
+                problem.help("write the file into the current directory, or name absolute paths"),
+            ))
         }
     }
 }

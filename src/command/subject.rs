@@ -7,8 +7,8 @@ use super::r#gen::{GenError, GenRequest};
 use super::place::{self, PlaceError};
 use crate::diagnostic::Problem;
 use crate::render::{FlakeSource, Location};
-use crate::source::input::{self, Kind, Pkg};
 use crate::source;
+use crate::source::input::{self, Kind, Pkg};
 use crate::status::Status;
 
 /// The name of an expression from the command line in messages.
@@ -51,7 +51,8 @@ impl Subject {
             return Ok(Self::Expression(expression.clone()));
         }
         let Some(name) = &request.package else {
-            let problem = Problem::new("gen/no-package", "no package is named").help("name a .nix file, or give -E EXPR");
+            let problem =
+                Problem::new("gen/no-package", "no package is named").help("name a .nix file, or give -E EXPR");
             return Err(GenError::one(Status::Usage, problem));
         };
         match input::classify(name, &kind).map_err(GenError::input)? {
@@ -166,7 +167,8 @@ fn kind(path: &Path) -> Kind {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, GenError> {
-    let problem = |why: String| GenError::input(Problem::new("gen/read", format!("cannot read `{}`: {why}", path.display())));
+    let problem =
+        |why: String| GenError::input(Problem::new("gen/read", format!("cannot read `{}`: {why}", path.display())));
     // A pipe or a device may never end, and has no place that split.nix could name.
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => Err(problem("it is no regular file".to_owned())),
@@ -179,7 +181,10 @@ pub fn attribute_path(text: Option<&str>) -> Result<Vec<String>, GenError> {
     let Some(text) = text else { return Ok(Vec::new()) };
     let bad = |why: &str| {
         let problem = Problem::new("gen/attribute", format!("`{text}` is no attribute path: {why}"));
-        GenError::one(Status::Usage, problem.help("write names with dots between, odd ones in double quotes: a.\"b.c\".d"))
+        GenError::one(
+            Status::Usage,
+            problem.help("write names with dots between, odd ones in double quotes: a.\"b.c\".d"),
+        )
     };
     let mut path = Vec::new();
     let mut rest = text;

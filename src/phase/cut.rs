@@ -39,12 +39,8 @@ pub fn assign<T: Copy + Ord>(phases: &[String], last: T, place: impl Fn(&str) ->
 /// Cuts an expanded list of phases at the stages that are kept; the phases of the others fall to the next kept stage.
 /// [`Stage::Finish`] is always kept.
 pub fn cut(phases: &[String], keep: impl Fn(Stage) -> bool) -> Vec<CutPhase> {
-    let kept = |from: Stage| {
-        Stage::ALL
-            .into_iter()
-            .find(|stage| *stage >= from && keep(*stage))
-            .unwrap_or(Stage::Finish)
-    };
+    let kept =
+        |from: Stage| Stage::ALL.into_iter().find(|stage| *stage >= from && keep(*stage)).unwrap_or(Stage::Finish);
     assign(phases, Stage::Finish, |phase| Stage::of_phase(phase).map(kept))
         .into_iter()
         .zip(phases)
@@ -64,11 +60,7 @@ mod tests {
     }
 
     fn show(phases: &str, keep: impl Fn(Stage) -> bool) -> String {
-        cut(&list(phases), keep)
-            .iter()
-            .map(|one| format!("{}:{}", one.stage, one.phase))
-            .collect::<Vec<_>>()
-            .join(" ")
+        cut(&list(phases), keep).iter().map(|one| format!("{}:{}", one.stage, one.phase)).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -128,6 +128,9 @@ mod tests {
         assert_eq!(switches(true, &[("patches", Some(true))]).stage(Stage::Patch), Runs::Yes);
         assert_eq!(switches(true, &[("patches", Some(false))]).stage(Stage::Patch), Runs::No);
         assert_eq!(switches(true, &[("patches", None)]).stage(Stage::Patch), Runs::Unknown);
-        assert_eq!(switches(true, &[("postPatch", Some(true)), ("dontPatch", Some(true))]).stage(Stage::Patch), Runs::No);
+        assert_eq!(
+            switches(true, &[("postPatch", Some(true)), ("dontPatch", Some(true))]).stage(Stage::Patch),
+            Runs::No
+        );
     }
 }

@@ -70,8 +70,8 @@ impl Scopes {
                 return Err(ScopeError(format!("`{name}` is no attribute set")));
             };
             for (attribute, source) in entries(&attributes)? {
-                let source = literal(&source)
-                    .ok_or_else(|| ScopeError(format!("`{name}.{attribute}` is no plain string")))?;
+                let source =
+                    literal(&source).ok_or_else(|| ScopeError(format!("`{name}.{attribute}` is no plain string")))?;
                 if let Some((other, _)) = rows.insert(attribute.clone(), (stage, source)) {
                     return Err(ScopeError(format!("`{attribute}` is in `{other}` and in `{stage}`")));
                 }
@@ -92,9 +92,7 @@ impl Scopes {
 
     /// All rows by attribute name: attribute, stage, source.
     pub fn rows(&self) -> impl Iterator<Item = (&str, Stage, &str)> {
-        self.rows
-            .iter()
-            .map(|(attribute, (stage, source))| (attribute.as_str(), *stage, source.as_str()))
+        self.rows.iter().map(|(attribute, (stage, source))| (attribute.as_str(), *stage, source.as_str()))
     }
 }
 

@@ -25,15 +25,8 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Unpack,
-        Self::Patch,
-        Self::Configure,
-        Self::Build,
-        Self::Check,
-        Self::Install,
-        Self::Finish,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Unpack, Self::Patch, Self::Configure, Self::Build, Self::Check, Self::Install, Self::Finish];
 
     /// The name, as `split.nix`, the command line and the scopes table spell it.
     pub const fn name(self) -> &'static str {
@@ -83,10 +76,7 @@ impl FromStr for Stage {
     type Err = UnknownStage;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|stage| stage.name() == name)
-            .ok_or_else(|| UnknownStage { name: name.to_owned() })
+        Self::ALL.into_iter().find(|stage| stage.name() == name).ok_or_else(|| UnknownStage { name: name.to_owned() })
     }
 }
 

@@ -236,7 +236,13 @@ mod tests {
     #[test]
     fn a_phase_of_the_package_s_own_belongs_to_the_stage_that_runs_it() {
         assert_eq!(
-            plain(&["dontUnpack=1", "dontConfigure=1", "preBuildPhases=generatePhase", "generatePhase", "postGenerate"]),
+            plain(&[
+                "dontUnpack=1",
+                "dontConfigure=1",
+                "preBuildPhases=generatePhase",
+                "generatePhase",
+                "postGenerate"
+            ]),
             "build[unpackPhase patchPhase configurePhase generatePhase buildPhase](dontUnpack dontConfigure generatePhase)\n\
              install[checkPhase installPhase]()\nfinish[fixupPhase installCheckPhase distPhase]()"
         );

@@ -236,16 +236,16 @@ mod tests {
     #[test]
     fn nix_reads_back_what_was_written() {
         let mut runner = TestRunner::deterministic();
-        let texts: Vec<String> = (0..3000)
-            .map(|_| any_text().new_tree(&mut runner).expect("a text").current())
-            .collect();
+        let texts: Vec<String> =
+            (0..3000).map(|_| any_text().new_tree(&mut runner).expect("a text").current()).collect();
         let mut program = String::from("[\n");
         for (number, text) in texts.iter().enumerate() {
             program.push_str(&nix_string(text));
             program.push('\n');
             program.push_str(&nix_indented_string(text, number % 5 * 2));
             program.push('\n');
-            program.push_str(&format!("(builtins.head (builtins.attrNames {{ {} = 1; }}))\n", attribute_name(text)));
+            let name = attribute_name(text);
+            program.extend(["(builtins.head (builtins.attrNames { ", &name, " = 1; }))\n"]);
         }
         program.push(']');
         let Some(found) = evaluate(&program) else { return };

@@ -191,7 +191,7 @@ fn select(value: &str, attributes: &[String]) -> String {
 
 /// `.a."b c"`
 fn path_of(attributes: &[String]) -> String {
-    attributes.iter().map(|name| format!(".{}", attribute_name(name))).collect()
+    attributes.iter().flat_map(|name| [".".to_owned(), attribute_name(name)]).collect()
 }
 
 impl FlakeText {

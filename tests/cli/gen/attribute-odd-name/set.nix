@@ -1,0 +1,4 @@
+with import <nixpkgs> { };
+{
+  "7 zip"."or" = stdenv.mkDerivation { name = "odd-attribute"; };
+}

@@ -1,0 +1,1 @@
+{ stdenv }: { greet = stdenv.mkDerivation { name = "greet-of-function"; }; }

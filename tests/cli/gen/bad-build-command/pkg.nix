@@ -1,0 +1,5 @@
+{ stdenv }:
+stdenv.mkDerivation {
+  name = "x";
+  buildCommand = "touch $out";
+}

@@ -1,0 +1,6 @@
+{ stdenv }:
+stdenv.mkDerivation {
+  name = "x";
+  outputHash = "sha256-AAAA";
+  outputHashMode = "flat";
+}

@@ -1,0 +1,1 @@
+{ stdenv }: { version }: stdenv.mkDerivation { name = "x-${version}"; }

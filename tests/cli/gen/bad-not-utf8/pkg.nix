@@ -1,0 +1,3 @@
+{ stdenv }:
+# ÿş
+stdenv

@@ -1,0 +1,6 @@
+{ stdenv }:
+stdenv.mkDerivation {
+  name = "x"
+  src = ./.;
+  buildFlags = [ "a" ;
+}

@@ -1,0 +1,2 @@
+with import <nixpkgs> { };
+{ a = stdenv.mkDerivation { name = "a"; }; b = stdenv.mkDerivation { name = "b"; }; }

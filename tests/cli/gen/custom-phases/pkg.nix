@@ -1,0 +1,7 @@
+{ stdenv }:
+stdenv.mkDerivation {
+  name = "custom-phases";
+  phases = [ "unpackPhase" "generatePhase" "installPhase" ];
+  generatePhase = "true";
+  installPhase = "true";
+}

@@ -1,0 +1,2 @@
+with import <nixpkgs> { };
+stdenv.mkDerivation rec { name = "with-import"; buildPhase = "make ${name}"; }

@@ -1,0 +1,1 @@
+{ hello }: hello.overrideAttrs (finalAttrs: previousAttrs: { postFixup = "true"; })

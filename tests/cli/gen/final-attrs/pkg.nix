@@ -1,0 +1,7 @@
+{ stdenv }:
+stdenv.mkDerivation (finalAttrs: {
+  pname = "final";
+  version = "1";
+  name = "${finalAttrs.pname}-${finalAttrs.version}";
+  preFixup = "true";
+})

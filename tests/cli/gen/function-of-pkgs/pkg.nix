@@ -1,0 +1,1 @@
+pkgs: pkgs.stdenv.mkDerivation { name = "of-pkgs"; }

@@ -1,0 +1,3 @@
+{ pkgs ? import <nixpkgs> { } }:
+with pkgs;
+stdenv.mkDerivation { name = "defaults"; src = ./.; doCheck = true; }

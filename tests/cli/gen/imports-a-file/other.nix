@@ -1,0 +1,1 @@
+{ }: (import <nixpkgs> { }).stdenv.mkDerivation { name = "in-another-file"; }
