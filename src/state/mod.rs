@@ -1,1 +1,3 @@
 //! (filled by the commits that follow)
+
+pub mod relocate;
