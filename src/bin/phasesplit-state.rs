@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use state::info::Phase;
-use state::{list, lock, restore, save};
+use state::{list, lock, place, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
@@ -27,8 +27,11 @@ usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
                         [--output NAME=PATH]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
+  phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
+  phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
   phasesplit-state lock --fd N --path NAME
+  phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
 An option's value may also follow after `=`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 ";
@@ -64,6 +67,10 @@ fn main() -> ExitCode {
     }
 }
 
+fn operation(error: impl std::fmt::Display) -> Failure {
+    Failure::Operation(error.to_string())
+}
+
 /// One line on standard error. That it cannot be written is no reason to fail: the build's log may be gone.
 fn say(message: &str) {
     let _ = writeln!(io::stderr(), "phasesplit-state: {message}");
@@ -78,7 +85,18 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         b"restore" => restore_command(rest),
         b"ls" => list_command(rest),
         b"lock" => lock_command(rest),
-        // `relocate` and `scan` go to `state::relocate`, which parses its own arguments.
+        // These two parse their own arguments.
+        b"relocate" => relocate::relocate_command(rest).map_err(operation),
+        b"scan" => relocate::scan_command(rest).map_err(operation),
+        b"mkdir" => match rest {
+            [directory] => Ok(place::make_directory(directory.as_ref())?),
+            _ => Err(Failure::Usage("mkdir takes one directory".into())),
+        },
+        b"link" => match rest {
+            [target, path] => Ok(place::link(target.as_ref(), path.as_ref())?),
+            _ => Err(Failure::Usage("link takes a target and a path".into())),
+        },
+        b"clear" => Ok(rest.iter().try_for_each(|path| place::clear(path.as_ref()))?),
         b"--help" | b"-h" | b"help" => print(USAGE),
         b"--version" => print(&format!(
             "phasesplit-state {} (state format {})\n",
