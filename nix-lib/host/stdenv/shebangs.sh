@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Interpreters of scripts: `#!/usr/bin/env python3` becomes the program found on PATH, so that it stays the same one.
 
 fixupOutputHooks+=(_patchOutputShebangs)

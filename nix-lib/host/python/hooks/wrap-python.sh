@@ -19,13 +19,13 @@ _pythonClosure() {
 # wrapPythonPrograms: every Python script in bin of the package.
 wrapPythonPrograms() {
   local -a _modules=() wrapperArgs=() propagated=()
-  local package program line joined
+  local package program line joined bin="${outputBin:?}"
   _pythonClosure "${out:?}"
   concatTo propagated propagatedBuildInputs
   for package in ${propagated+"${propagated[@]}"}; do _pythonClosure "$package"; done
   printf -v joined ':%s' ${_modules+"${_modules[@]}"}
   concatTo wrapperArgs makeWrapperArgs
-  for program in "${!outputBin}"/bin/*; do
+  for program in "${!bin}"/bin/*; do
     if [[ ! -f $program || ! -x $program ]] || ! isScript "$program"; then continue; fi
     read -r line <"$program"
     if [[ $line != *python* ]]; then continue; fi

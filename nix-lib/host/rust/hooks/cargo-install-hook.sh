@@ -5,8 +5,9 @@ postBuildHooks+=(cargoInstallPostBuildHook)
 
 # `cargo test` builds programs anew, with other features unified into them: what is to be installed is set aside first.
 cargoInstallPostBuildHook() {
+  # Package files use the names of both directories.
   local built="${CARGO_TARGET_DIR:-target}/@target@/${cargoBuildType:-release}"
-  releaseDir="$built"
+  export releaseDir="$built"
   tmpDir="$built-tmp"
   rm -rf "$tmpDir"
   mkdir -p "$tmpDir"

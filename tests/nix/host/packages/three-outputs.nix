@@ -50,6 +50,7 @@ stdenv.mkDerivation {
     [[ -f $dev/include/answer.h && -f $dev/lib/pkgconfig/answer.pc && -f $man/share/man/man3/answer.3.gz ]]
     [[ ! -e $out/include && ! -e $out/share ]]
     ninja -C . -d explain -n install 2>&1 | tee explained
-    ! grep -q dirty explained
+    # The step that installs is never up to date; nothing before it may run again.
+    ! grep dirty explained | grep -v install.util
   '';
 }
