@@ -262,7 +262,11 @@ impl Reader {
         let (Some(base), Some(argument)) = (select.expr(), application.arguments.first()) else {
             return;
         };
-        let (arguments, body) = arguments_of(argument.clone());
+        let (arguments, body) = match arguments_of(argument.clone()) {
+            // The one argument of `overrideAttrs (old: …)` is what was there before.
+            (Arguments::FinalAttrs, body) => (Arguments::Overlay, body),
+            other => other,
+        };
         let mut gathered = Gathered::default();
         let mode = Mode {
             origin: Origin::Override,
@@ -365,7 +369,7 @@ impl Reader {
                     };
                     let name = format!("{}{}", mode.prefix, names.join("."));
                     let (kind, via) = self.value(&value, HOPS);
-                    let environment = name == "env" && kind == Value::Set;
+                    let environment = name == "env";
                     if !self.spend(name.len() + 64) {
                         out.hidden = true;
                         return;
@@ -416,13 +420,11 @@ impl Reader {
             None => set
                 .syntax()
                 .parent()
-                .and_then(|outside| self.scopes.resolve(&name, &outside)),
-            Some(from) => self.member(from, &name, HOPS).map(Binding::Value),
+                .and_then(|outside| self.scopes.resolve(&name, &outside))
+                .and_then(|binding| self.bound(binding, &name, HOPS)),
+            Some(from) => self.member(from, &name, HOPS),
         };
-        let value = match bound {
-            Some(Binding::Value(value)) => self.value(&value, HOPS).0,
-            _ => Value::Other,
-        };
+        let value = bound.map_or(Value::Other, |value| self.value(&value, HOPS).0);
         let place = span(attr.syntax());
         out.attributes.push(Attribute {
             name: format!("{}{name}", mode.prefix),
@@ -438,20 +440,66 @@ impl Reader {
         });
     }
 
+    /// The expression behind a binding of `name`.
+    fn bound(&mut self, binding: Binding, name: &str, hops: usize) -> Option<Expr> {
+        match binding {
+            Binding::Value(value) => Some(value),
+            Binding::From(from) => self.member(&from, name, hops.checked_sub(1)?),
+            Binding::Outside(_) | Binding::Parameter(_) => None,
+        }
+    }
+
     /// The value of attribute `name` of a set that the text shows.
     fn member(&mut self, set: &Expr, name: &str, hops: usize) -> Option<Expr> {
-        let Resolved::Set(Expr::AttrSet(set)) = self.resolve(set.clone(), hops.checked_sub(1)?)
-        else {
-            return None;
-        };
-        match self.scopes.names_of(set.syntax()).get(name)?.clone() {
-            Binding::Value(value) => Some(value),
-            Binding::Outside(scope) => match self.scopes.resolve(name, &scope.parent()?)? {
-                Binding::Value(value) => Some(value),
-                _ => None,
+        let hops = hops.checked_sub(1)?;
+        match self.resolve(set.clone(), hops) {
+            Resolved::Set(set) => self.member_of(&set, name, hops)?,
+            _ => None,
+        }
+    }
+
+    /// As [`Self::member`], of a set or sets merged with `//`. `Some(None)`: it has no such
+    /// attribute. `None`: the text does not show whether it has.
+    fn member_of(&mut self, set: &Expr, name: &str, hops: usize) -> Option<Option<Expr>> {
+        match set {
+            Expr::AttrSet(set) => match self.scopes.names_of(set.syntax()).get(name).cloned() {
+                None => Some(None),
+                Some(Binding::Outside(scope)) => {
+                    let binding = self.scopes.resolve(name, &scope.parent()?)?;
+                    self.bound(binding, name, hops).map(Some)
+                }
+                Some(binding) => self.bound(binding, name, hops).map(Some),
             },
-            Binding::From(from) => self.member(&from, name, hops - 1),
-            Binding::Parameter(_) => None,
+            Expr::BinOp(op) => {
+                let hops = hops.checked_sub(1)?;
+                let right = match strip(op.rhs()?) {
+                    // An optional attribute may or may not replace the one on the left.
+                    Expr::Apply(apply) => {
+                        let application = Application::of(&apply)?;
+                        let optional = application.name().as_deref() == Some("optionalAttrs");
+                        let set = application.arguments.last().filter(|_| optional)?.clone();
+                        match self.resolve(set, hops) {
+                            Resolved::Set(set) => match self.member_of(&set, name, hops)? {
+                                Some(_) => return None,
+                                None => None,
+                            },
+                            _ => return None,
+                        }
+                    }
+                    right => match self.resolve(right, hops) {
+                        Resolved::Set(set) => self.member_of(&set, name, hops)?,
+                        _ => return None,
+                    },
+                };
+                if right.is_some() {
+                    return Some(right);
+                }
+                match self.resolve(op.lhs()?, hops) {
+                    Resolved::Set(set) => self.member_of(&set, name, hops),
+                    _ => None,
+                }
+            }
+            _ => None,
         }
     }
 
@@ -483,6 +531,10 @@ impl Reader {
             Expr::PathAbs(_) | Expr::PathRel(_) | Expr::PathHome(_) | Expr::PathSearch(_) => {
                 Value::Path(expr.syntax().text().to_string())
             }
+            Expr::UnaryOp(_) => match expr.syntax().text().to_string().parse() {
+                Ok(number) => Value::Int(number),
+                Err(_) => Value::Other,
+            },
             Expr::AttrSet(_) => Value::Set,
             Expr::Lambda(_) => Value::Function,
             Expr::Ident(ident) => {
@@ -526,10 +578,9 @@ impl Reader {
         let hops = hops.checked_sub(1)?;
         let target = match strip(expr.clone()) {
             Expr::Ident(ident) => {
-                match self.scopes.resolve(&ident_text(&ident), ident.syntax())? {
-                    Binding::Value(value) => value,
-                    _ => return None,
-                }
+                let name = ident_text(&ident);
+                let binding = self.scopes.resolve(&name, ident.syntax())?;
+                self.bound(binding, &name, hops)?
             }
             // `finalAttrs.version` inside `finalAttrs: { version = …; }`.
             Expr::Select(select) => {

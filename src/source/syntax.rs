@@ -248,6 +248,13 @@ fn match_brackets(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
                     _ => break,
                 }
             },
+            TOKEN_ASSIGN => {
+                if let Some(OpenBracket { token: bracket, .. }) = open.last()
+                    && matches!(bracket.kind, TOKEN_L_PAREN | TOKEN_L_BRACK)
+                {
+                    found.assignment(file, token, bracket);
+                }
+            }
             kind if closer(kind).is_some() => open.push(OpenBracket { token, awaited: 0 }),
             TOKEN_R_PAREN | TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_INTERPOL_END
             | TOKEN_STRING_END => {
@@ -323,6 +330,18 @@ impl Brackets {
             }
         };
         self.problems.push(problem.at(file, token.span()));
+    }
+
+    fn assignment(&mut self, file: &str, token: &Token<'_>, bracket: &Token<'_>) {
+        self.repairs.push(Repair::Blank(token.span()));
+        self.problems.push(
+            Problem::new(
+                "syntax",
+                format!("`=` is not expected inside `{}`", bracket.text),
+            )
+            .at(file, token.span())
+            .help("a set is written `{ name = value; }`, a comparison `a == b`"),
+        );
     }
 
     fn stray(&mut self, file: &str, token: &Token<'_>) {
@@ -408,6 +427,15 @@ fn translate(file: &str, text: &str, tokens: &[Token<'_>], errors: &[ParseError]
         let start = range(error).map_or(text.len(), |span| span.start);
         // What was skipped to get over the error before is not an error of its own.
         if start < covered {
+            continue;
+        }
+        // A stray character was reported when the tokens were looked at.
+        let token = significant.partition_point(|token| token.start < start);
+        if significant
+            .get(token)
+            .is_some_and(|token| token.kind == TOKEN_ERROR)
+        {
+            covered = range(error).map_or(0, |span| span.end);
             continue;
         }
         let problem = match error {
