@@ -1,1 +1,19 @@
-//! (filled by the commits that follow)
+//! Everything that needs Nix: its programs, its store and what it says while it builds.
+//!
+//! Owns the one place that starts Nix ([`spawn`]), the meaning of its failures ([`error`]), the
+//! arithmetic of store paths ([`store_path`]), the objects phasesplit itself puts into the store
+//! ([`engine`]), and the reading of build events ([`events`]). Must not know how `split.nix` is
+//! made: it gets finished Nix text and hands back what Nix did with it.
+
+pub mod build;
+pub mod chain;
+pub mod engine;
+pub mod error;
+pub mod events;
+pub mod spawn;
+pub mod store;
+pub mod store_path;
+pub mod watch;
+
+pub use error::{Cause, NixError};
+pub use spawn::{Nix, Tool};

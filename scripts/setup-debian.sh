@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Installs what phasesplit's build, demo and tests need and this machine lacks.
+#
+# On Debian (or a system made from it), as root or with sudo, it installs packages; anywhere else it lists what is
+# missing and fails. A Nix that is there already is not touched. Does nothing, quickly, where nothing is missing.
+set -euo pipefail
+
+# Oldest Rust that builds the crate: rust-version in Cargo.toml.
+rust_minor=$(sed -n 's/^rust-version = "1\.\([0-9]*\)".*/\1/p' "$(dirname "$0")/../Cargo.toml")
+
+# program:Debian package. A program that is on PATH needs no package.
+programs=(
+  gcc:gcc g++:g++ make:make cmake:cmake ninja:ninja-build meson:meson autoconf:autoconf automake:automake
+  libtoolize:libtool m4:m4 pkg-config:pkg-config patch:patch bison:bison flex:flex msgfmt:gettext makeinfo:texinfo
+  file:file patchelf:patchelf perl:perl xz:xz-utils zstd:zstd bzip2:bzip2 unzip:unzip zip:zip curl:curl git:git
+  jq:jq python3:python3 shellcheck:shellcheck
+)
+# Python module:Debian package, for the packages that build with PEP 517.
+modules=(pip:python3-pip setuptools:python3-setuptools wheel:python3-wheel build:python3-build installer:python3-installer)
+
+missing_programs=()
+missing_packages=()
+
+look() {
+  local entry
+  missing_programs=()
+  missing_packages=()
+  for entry in "${programs[@]}"; do
+    if ! command -v "${entry%%:*}" >/dev/null; then
+      missing_programs+=("${entry%%:*}")
+      missing_packages+=("${entry##*:}")
+    fi
+  done
+  for entry in "${modules[@]}"; do
+    # Builds see /usr, so it is the Python there that must have them, whatever is first on PATH.
+    if ! /usr/bin/python3 -I -c "import ${entry%%:*}" 2>/dev/null; then
+      missing_programs+=("the Python module ${entry%%:*}")
+      missing_packages+=("${entry##*:}")
+    fi
+  done
+  # The static engine needs the C library as an archive; Debian ships it with the headers.
+  if command -v gcc >/dev/null && [ "$(gcc -print-file-name=libc.a)" = libc.a ]; then
+    missing_programs+=("the static C library")
+    missing_packages+=(libc6-dev)
+  fi
+  if ! command -v nix-build >/dev/null; then
+    missing_programs+=(nix-build)
+    missing_packages+=(nix-bin)
+  fi
+}
+
+# Rust is not installed from here: Debian 12's is too old, and a toolchain is a choice of the user's.
+rust_is_good() {
+  local minor
+  minor=$(rustc --version 2>/dev/null | sed -n 's/^rustc 1\.\([0-9]*\).*/\1/p')
+  command -v cargo >/dev/null && [ "${minor:-0}" -ge "$rust_minor" ]
+}
+
+fail() {
+  printf 'setup: %s\n' "$@" >&2
+  exit 1
+}
+
+install_packages() {
+  local as_root=() had_nix=yes
+  if ! command -v apt-get >/dev/null; then
+    fail 'this is no Debian, so nothing can be installed from here. Missing:' "  ${missing_programs[*]}" \
+      'Install them (Nix: https://nixos.org/download) and run this again.'
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+      as_root=(sudo)
+    else
+      fail 'neither root nor able to use sudo. As root, run:' \
+        "  apt-get install --no-install-recommends ${missing_packages[*]}"
+    fi
+  fi
+  command -v nix-build >/dev/null || had_nix=no
+  printf 'setup: installing %s\n' "${missing_packages[*]}" >&2
+  # No recommended packages: nix-bin recommends one that sets up a daemon and its users.
+  "${as_root[@]}" apt-get update -q >&2 || printf 'setup: apt-get update failed; trying with the lists at hand\n' >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "${missing_packages[@]}" >&2 ||
+    fail 'apt-get could not install:' "  ${missing_packages[*]}"
+  # Without a daemon the store belongs to who uses it, as in Nix's own single-user installation.
+  if [ "$had_nix" = no ] && [ "$(id -u)" != 0 ]; then
+    "${as_root[@]}" mkdir -p /nix
+    "${as_root[@]}" chown -R "$(id -u):$(id -g)" /nix
+  fi
+}
+
+look
+if [ "${#missing_packages[@]}" -gt 0 ]; then
+  install_packages
+  look
+  if [ "${#missing_packages[@]}" -gt 0 ]; then
+    fail 'still missing after the installation:' "  ${missing_programs[*]}"
+  fi
+fi
+if ! rust_is_good; then
+  fail "Rust 1.$rust_minor or newer with cargo is missing; install it (https://rustup.rs) and run this again"
+fi

@@ -1,0 +1,299 @@
+//! Evaluates a generated split package, builds it, roots its states, and reports.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::failure::{Failure, SafeState};
+use super::report::{Outcome, Report, StageReport};
+use crate::gcroot::{self, Roots};
+use crate::nix::build::{Target, build};
+use crate::nix::chain::{self, Chain, Stage};
+use crate::nix::events::Event;
+use crate::nix::store;
+use crate::nix::watch::Watch;
+use crate::nix::{Cause, Nix, NixError, Tool};
+use crate::report::human;
+use crate::report::progress::Progress;
+
+/// Where a build can go wrong before a phase fails.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Nix, or the evaluation.
+    #[error(transparent)]
+    Nix(#[from] NixError),
+    /// `--until` names a stage that the package does not have.
+    #[error("{package} has no stage `{stage}`; its stages are {known}")]
+    NoSuchStage {
+        /// The package's `name`.
+        package: String,
+        /// What was asked for.
+        stage: String,
+        /// What there is, with commas.
+        known: String,
+    },
+}
+
+/// A split package to build.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The text of `split.nix`.
+    pub split: String,
+    /// The directory its relative paths start in.
+    pub directory: PathBuf,
+    /// What tells this package from others, the same for each build of it: roots are kept by it.
+    pub identity: Vec<u8>,
+    /// Whether it is built with the host package set, which needs the machine's toolchain.
+    pub host: bool,
+}
+
+/// What is wanted of the build.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The stage to stop after; finish where absent.
+    pub until: Option<String>,
+    /// The link to make, in the current directory.
+    pub link: Option<PathBuf>,
+    /// Nix's own options.
+    pub nix_options: Vec<OsString>,
+}
+
+/// Builds, and reports; a failing phase is a report with `failure`, not an error.
+///
+/// # Errors
+/// Where it does not come to building: no Nix, a bad expression, an unknown stage.
+pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, BuildError> {
+    let start = Instant::now();
+    let progress = Progress::new();
+    let mut options = if input.host { host_options() } else { Vec::new() };
+    options.extend(wish.nix_options.iter().cloned());
+    let nix = Nix::new(options);
+
+    progress.status("evaluating");
+    let (chain, warnings) = chain::evaluate(&nix.clone().in_directory(&input.directory), &input.split)?;
+    for line in warnings.lines().filter(|line| !line.trim().is_empty()) {
+        progress.line(line);
+    }
+    let stages = wanted_stages(&chain, wish.until.as_deref())?;
+    let Some(target) = stages.last() else {
+        return Err(BuildError::NoSuchStage { package: chain.name, stage: String::new(), known: String::new() });
+    };
+
+    let paths: Vec<&str> = stages.iter().map(Stage::path).collect();
+    let missing = store::invalid_paths(&nix, &paths)?;
+    let was_there = |stage: &Stage| !missing.iter().any(|path| path == stage.path());
+
+    let mut watch = Watch::default();
+    // A link is what keeps the result and what the user looks at: it is made even for a ready one.
+    let succeeded = if wish.link.is_none() && was_there(target) {
+        true
+    } else {
+        let target = Target { drv: &target.drv_path, output: &target.output_name };
+        let ended = build(&nix, target, wish.link.as_deref(), |event| {
+            watch.take(&event, start.elapsed());
+            show(&progress, &chain, &watch, &event);
+        })?;
+        if !ended.status.success() && watch.failed().next().is_none() {
+            let cause = nix.cause_of(Tool::Build, watch.transcript(), ended.status);
+            let operation = format!("cannot build {}", chain.name);
+            return Err(NixError { operation, command: ended.command, cause }.into());
+        }
+        ended.status.success()
+    };
+
+    let rows: Vec<StageReport> = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded)).collect();
+    if let Some(roots) = roots {
+        progress.status("registering roots");
+        keep(&nix, roots, &gcroot::package_key(&chain.name, &input.identity), &rows, &progress);
+    }
+    let failure = (!succeeded).then(|| failure(&watch, &rows, input.host)).flatten();
+    progress.finish();
+    Ok(Report {
+        package: chain.name.clone(),
+        until: target.stage.clone(),
+        stages: rows,
+        outputs: if succeeded { target.outputs.clone() } else { std::collections::BTreeMap::new() },
+        link: wish.link.clone().filter(|_| succeeded),
+        seconds: start.elapsed().as_secs_f64(),
+        failure,
+    })
+}
+
+/// Nix's options that let builds see the machine's toolchain, which the host package set uses.
+///
+/// `extra-` adds to what nix.conf says. A daemon obeys it for trusted users only.
+pub fn host_options() -> Vec<OsString> {
+    let paths = host_paths();
+    if paths.is_empty() { Vec::new() } else { vec!["--option".into(), "extra-sandbox-paths".into(), paths.into()] }
+}
+
+fn host_paths() -> String {
+    let all = ["/bin", "/usr", "/lib", "/lib64", "/etc/alternatives"];
+    all.into_iter().filter(|path| Path::new(path).exists()).collect::<Vec<_>>().join(" ")
+}
+
+fn wanted_stages<'a>(chain: &'a Chain, until: Option<&str>) -> Result<&'a [Stage], BuildError> {
+    let Some(until) = until else {
+        return Ok(&chain.stages);
+    };
+    match chain.stages.iter().position(|stage| stage.stage == until) {
+        Some(at) => Ok(&chain.stages[..=at]),
+        None => Err(BuildError::NoSuchStage {
+            package: chain.name.clone(),
+            stage: until.to_owned(),
+            known: chain.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>().join(", "),
+        }),
+    }
+}
+
+fn row(stage: &Stage, watch: &Watch, was_there: bool, succeeded: bool) -> StageReport {
+    let ran = watch.build(&stage.drv_path);
+    let outcome = match ran {
+        Some(build) if build.failure.is_some() => Outcome::Failed,
+        Some(build) if build.ended.is_some() => Outcome::Built,
+        None if was_there => Outcome::Reused,
+        None if watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
+        None if succeeded => Outcome::NotNeeded,
+        Some(_) | None => Outcome::NotReached,
+    };
+    StageReport {
+        stage: stage.stage.clone(),
+        outcome,
+        seconds: ran.and_then(|b| b.ended.map(|end| end.saturating_sub(b.started).as_secs_f64())),
+        bytes: outcome.has_state().then(|| stage_size(stage)).flatten(),
+        path: stage.path().to_owned(),
+        drv: stage.drv_path.clone(),
+    }
+}
+
+fn stage_size(stage: &Stage) -> Option<u64> {
+    // Outputs that were not asked for may be absent: what is there counts.
+    let sizes = stage.outputs.values().map(|path| size_of(Path::new(path)));
+    sizes.filter_map(Result::ok).reduce(u64::saturating_add)
+}
+
+/// Bytes of the regular files in a tree; store paths have few levels of directories.
+fn size_of(path: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    let mut todo = vec![path.to_owned()];
+    while let Some(path) = todo.pop() {
+        let metadata = fs::symlink_metadata(&path)?;
+        if metadata.is_file() {
+            total += metadata.len();
+        } else if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                todo.push(entry?.path());
+            }
+        }
+    }
+    Ok(total)
+}
+
+/// Roots the last state of each stage in place of the one before. Without roots the build is as
+/// good, only not kept from a garbage collection: so a failure is told once and passed over.
+fn keep(nix: &Nix, roots: &Roots, package: &str, rows: &[StageReport], progress: &Progress) {
+    for row in rows.iter().filter(|row| row.outcome.has_state() && row.stage != "finish") {
+        if let Err(error) = roots.register(nix, &roots.of_stage(package, &row.stage), &row.path) {
+            progress.line(&format!("warning: the states are not protected from garbage collection: {error}"));
+            return;
+        }
+    }
+}
+
+fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
+    // A stage's failure first: what else failed is then beside the point.
+    let failed_row = rows.iter().position(|row| row.outcome == Outcome::Failed);
+    let drv = match failed_row {
+        Some(at) => rows[at].drv.as_str(),
+        None => watch.failed().next()?.0,
+    };
+    let build = watch.build(drv)?;
+    let safe = failed_row.and_then(|at| rows[..at].iter().rev().find(|row| row.outcome.has_state()));
+    let message = build.failure.clone().unwrap_or_default();
+    Some(Failure {
+        stage: failed_row.map(|at| rows[at].stage.clone()),
+        phase: build.phase.clone().filter(|_| failed_row.is_some()),
+        drv: drv.to_owned(),
+        hint: host.then(|| toolchain_hint(&message, &build.tail)).flatten(),
+        message,
+        log_tail: build.tail.iter().cloned().collect(),
+        safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
+    })
+}
+
+/// A daemon ignores `extra-sandbox-paths` of a user it does not trust, and then says only that the
+/// builder does not exist.
+fn toolchain_hint<'a>(message: &str, tail: impl IntoIterator<Item = &'a String>) -> Option<String> {
+    let unseen = |text: &str| {
+        text.contains("No such file or directory") && ["/bin/", "/usr/", "/lib"].iter().any(|path| text.contains(path))
+    };
+    (unseen(message) || tail.into_iter().any(|line| unseen(line) && line.contains("executing"))).then(|| {
+        format!(
+            "the build cannot see this machine's toolchain: as root, put `extra-sandbox-paths = {}` into \
+             /etc/nix/nix.conf, or your user into `trusted-users`, and restart the daemon",
+            host_paths()
+        )
+    })
+}
+
+fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Event) {
+    match event {
+        Event::BuildStarted { drv, .. } => {
+            let label = label(chain, drv);
+            progress.status(format!("{}: {label}", chain.name));
+            progress.step(&format!("{label}: started"));
+        }
+        Event::Phase { id, phase } => {
+            if let Some(drv) = watch.drv_of(*id) {
+                let label = label(chain, drv);
+                progress.status(format!("{}: {label}, {phase}", chain.name));
+                progress.step(&format!("{label}: {phase}"));
+            }
+        }
+        Event::FetchStarted { path, from, .. } => {
+            progress.status(format!("{}: fetching {} from {from}", chain.name, base_name(path)));
+        }
+        Event::Stopped { .. } => {
+            if let Some((drv, took)) = watch.just_ended() {
+                let failed = watch.build(drv).is_some_and(|build| build.failure.is_some());
+                let word = if failed { "failed" } else { "done" };
+                let took = human::seconds(took);
+                progress.step(&format!("{}: {word} after {took}", label(chain, drv)));
+            }
+        }
+        Event::Message { level: 1, text } => progress.line(text),
+        Event::Message { .. } | Event::LogLine { .. } | Event::Text(_) | Event::Other => {}
+    }
+}
+
+/// `stage build` for a stage, the derivation's name for anything else.
+fn label(chain: &Chain, drv: &str) -> String {
+    chain
+        .stages
+        .iter()
+        .find(|stage| stage.drv_path == drv)
+        .map_or_else(|| base_name(drv).trim_end_matches(".drv").to_owned(), |stage| format!("stage {}", stage.stage))
+}
+
+/// A store path's name without directory and hash.
+fn base_name(path: &str) -> &str {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    base.split_once('-').map_or(base, |(_, name)| name)
+}
+
+impl BuildError {
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Nix(error) => error.help(),
+            Self::NoSuchStage { .. } => None,
+        }
+    }
+
+    /// Whether the package is at fault rather than the machine.
+    pub fn is_input_fault(&self) -> bool {
+        matches!(self, Self::Nix(NixError { cause: Cause::Evaluation { .. }, .. }))
+    }
+}

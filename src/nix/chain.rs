@@ -1,0 +1,81 @@
+//! The chain of derivations of a generated `split.nix`, as an evaluation gives it.
+//!
+//! The other side is `nix-lib/split.nix`: its result has `chain`, the stages in order, each a
+//! derivation with `stage` (its name); the last is the package itself. A package that `--fallback`
+//! left whole has no `chain`: it is a chain of one, called `unsplit`.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+use super::error::{Cause, NixError};
+use super::{Nix, Tool};
+
+/// One derivation of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// The stage's name: `build`, … `finish`.
+    pub stage: String,
+    /// The `.drv`, present in the store.
+    pub drv_path: String,
+    /// The output that stands for the derivation (`out`, or the first of `outputs`).
+    pub output_name: String,
+    /// Output name to store path.
+    pub outputs: BTreeMap<String, String>,
+}
+
+impl Stage {
+    /// The path of the output that stands for the derivation.
+    pub fn path(&self) -> &str {
+        self.outputs.get(&self.output_name).map_or("", String::as_str)
+    }
+}
+
+/// The stages of one package, in order, never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Chain {
+    /// The package's `name`.
+    pub name: String,
+    /// The stages; the last is the package.
+    pub stages: Vec<Stage>,
+}
+
+/// What is asked of the split package `s`; `outPath` of an output needs no build to be known.
+const QUESTION: &str = "
+  s = if builtins.isFunction f then f (builtins.intersectAttrs (builtins.functionArgs f) args) else f;
+  stage = d: {
+    inherit (d) drvPath;
+    stage = d.stage or \"unsplit\";
+    outputName = d.outputName or \"out\";
+    outputs = builtins.listToAttrs
+      (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
+  };
+in { inherit (s) name; stages = map stage (s.chain or [ s ]); }";
+
+/// Evaluates the text of a `split.nix` in `nix`'s directory and writes its derivations to the store.
+///
+/// The text goes through standard input, so nothing has to be written beside the package, and its
+/// relative paths start in that directory. Gives the chain and Nix's warnings.
+///
+/// # Errors
+/// Nix's own, or [`Cause::Answer`] where the answer is not a chain.
+pub fn evaluate(nix: &Nix, split: &str) -> Result<(Chain, String), NixError> {
+    // The text starts on line 1 and in column 1 + a few, so that line numbers are those of `gen`.
+    let question = format!("{{ ... }}@args: let f = ({split}\n);{QUESTION}");
+    let operation = "cannot evaluate the split package";
+    let args = ["--eval", "--strict", "--json", "--read-write-mode", "-"];
+    let answer = nix.run(Tool::Instantiate, operation, args, question.as_bytes())?;
+    let chain: Chain = serde_json::from_slice(&answer.stdout).map_err(|e| NixError {
+        operation: operation.to_owned(),
+        command: String::new(),
+        cause: Cause::Answer(e.to_string()),
+    })?;
+    if chain.stages.is_empty() {
+        return Err(NixError {
+            operation: operation.to_owned(),
+            command: String::new(),
+            cause: Cause::Answer("the chain is empty".to_owned()),
+        });
+    }
+    Ok((chain, answer.stderr))
+}

@@ -1,0 +1,220 @@
+//! What the events of a build add up to: which derivations run, how long, and which failed.
+//!
+//! A state machine on [`Event`]s; the caller gives the time, so it is pure.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::time::Duration;
+
+use super::events::Event;
+
+/// How many of a build's last lines are kept for a report of its failure.
+pub const TAIL: usize = 25;
+
+/// One derivation that was built, or is being built.
+#[derive(Debug, Clone, Default)]
+pub struct Build {
+    /// When it began, since the start of the whole.
+    pub started: Duration,
+    /// When it ended; `None` while it runs.
+    pub ended: Option<Duration>,
+    /// The phase it is in, where the builder tells.
+    pub phase: Option<String>,
+    /// Its last lines.
+    pub tail: VecDeque<String>,
+    /// The remote machine, empty for this one.
+    pub machine: String,
+    /// Nix's words about its failure.
+    pub failure: Option<String>,
+}
+
+/// Collects events.
+#[derive(Debug, Default)]
+pub struct Watch {
+    running: BTreeMap<u64, String>,
+    builds: BTreeMap<String, Build>,
+    fetched: BTreeMap<String, String>,
+    errors: Vec<String>,
+    transcript: String,
+    just_ended: Option<String>,
+}
+
+impl Watch {
+    /// Takes the next event, which came at `now` since the start.
+    pub fn take(&mut self, event: &Event, now: Duration) {
+        self.just_ended = None;
+        match event {
+            Event::BuildStarted { id, drv, machine } => {
+                self.running.insert(*id, drv.clone());
+                let build =
+                    self.builds.entry(drv.clone()).or_insert_with(|| Build { started: now, ..Build::default() });
+                build.ended = None;
+                if !machine.is_empty() {
+                    build.machine.clone_from(machine);
+                }
+            }
+            Event::FetchStarted { path, from, .. } => {
+                self.fetched.insert(path.clone(), from.clone());
+            }
+            Event::Phase { id, phase } => {
+                if let Some(build) = self.of_activity(*id) {
+                    build.phase = Some(phase.clone());
+                }
+            }
+            Event::LogLine { id, line } => {
+                if let Some(build) = self.of_activity(*id) {
+                    if build.tail.len() == TAIL {
+                        build.tail.pop_front();
+                    }
+                    build.tail.push_back(line.clone());
+                }
+            }
+            Event::Stopped { id } => {
+                if let Some(drv) = self.running.remove(id)
+                    && let Some(build) = self.builds.get_mut(&drv)
+                {
+                    build.ended = Some(now);
+                    self.just_ended = Some(drv);
+                }
+            }
+            Event::Message { level: 0, text } | Event::Text(text) => {
+                self.transcript.push_str(text);
+                self.transcript.push('\n');
+                if matches!(event, Event::Message { .. }) {
+                    self.error(text);
+                }
+            }
+            Event::Message { .. } | Event::Other => {}
+        }
+    }
+
+    /// A derivation that was started, by its path.
+    pub fn build(&self, drv: &str) -> Option<&Build> {
+        self.builds.get(drv)
+    }
+
+    /// The derivation an activity builds, while it runs.
+    pub fn drv_of(&self, id: u64) -> Option<&str> {
+        self.running.get(&id).map(String::as_str)
+    }
+
+    /// The build that the last event ended, and how long it took.
+    pub fn just_ended(&self) -> Option<(&str, Duration)> {
+        let (drv, build) = self.builds.get_key_value(self.just_ended.as_ref()?)?;
+        Some((drv, build.ended?.saturating_sub(build.started)))
+    }
+
+    /// The cache a store path came from.
+    pub fn fetched_from(&self, path: &str) -> Option<&str> {
+        self.fetched.get(path).map(String::as_str)
+    }
+
+    /// The derivations whose own build failed, not those that only needed one.
+    pub fn failed(&self) -> impl Iterator<Item = (&str, &Build)> {
+        self.builds.iter().filter(|(_, build)| build.failure.is_some()).map(|(drv, build)| (drv.as_str(), build))
+    }
+
+    /// Nix's error messages in order.
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
+    /// Nix's errors and what it wrote that is no event: to find a cause where no build failed.
+    pub fn transcript(&self) -> &str {
+        &self.transcript
+    }
+
+    fn of_activity(&mut self, id: u64) -> Option<&mut Build> {
+        self.builds.get_mut(self.running.get(&id)?)
+    }
+
+    fn error(&mut self, text: &str) {
+        let text = text.trim_start_matches("error:").trim().to_owned();
+        // 2.8: "builder for 'X.drv' failed…"; 2.34: "Cannot build 'X.drv'.\nReason: …". A derivation
+        // that only lacks an input says "dependencies of" or "dependency failed".
+        if !text.contains("dependenc")
+            && let Some(drv) = quoted_drv(&text)
+        {
+            self.builds.entry(drv.to_owned()).or_default().failure = Some(text.clone());
+        }
+        self.errors.push(text);
+    }
+}
+
+/// The first `'….drv'` in a message.
+fn quoted_drv(text: &str) -> Option<&str> {
+    text.split('\'')
+        .skip(1)
+        .step_by(2)
+        .find(|word| word.starts_with('/') && Path::new(word).extension().is_some_and(|extension| extension == "drv"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nix::events::parse;
+
+    fn watch(log: &str) -> Watch {
+        let mut watch = Watch::default();
+        for (second, line) in (0_u64..).zip(log.lines()) {
+            watch.take(&parse(line), Duration::from_secs(second));
+        }
+        watch
+    }
+
+    #[test]
+    fn a_recorded_failure_of_2_8() {
+        let watch = watch(include_str!("../../tests/fixtures/nix-log/2.8-second-fails.txt"));
+        let failed: Vec<_> = watch.failed().collect();
+        assert_eq!(failed.len(), 1);
+        let (drv, build) = failed[0];
+        assert!(drv.ends_with("-nbtest-phase-build.drv"), "{drv}");
+        assert_eq!(build.phase.as_deref(), Some("buildPhase"));
+        assert_eq!(build.tail, ["hello build", "err", "bash: line 1: sleep: command not found"]);
+        assert!(build.failure.as_deref().is_some_and(|f| f.ends_with("failed with exit code 3")));
+        let unpack = watch.builds.iter().find(|(drv, _)| drv.contains("unpack")).map(|(_, build)| build);
+        assert!(unpack.is_some_and(|b| b.failure.is_none() && b.ended > Some(b.started)));
+        assert!(!watch.builds.keys().any(|drv| drv.contains("finish")), "finish never started");
+    }
+
+    #[test]
+    fn the_wording_of_2_34() {
+        let log = concat!(
+            r#"@nix {"action":"msg","level":0,"msg":"error: Cannot build '/nix/store/a-x.drv'.\nReason: builder failed with exit code 3."}"#,
+            "\n",
+            r#"@nix {"action":"msg","level":0,"msg":"error: Cannot build '/nix/store/b-y.drv'.\nReason: 1 dependency failed."}"#
+        );
+        let watch = watch(log);
+        assert_eq!(watch.failed().map(|(drv, _)| drv).collect::<Vec<_>>(), ["/nix/store/a-x.drv"]);
+    }
+
+    #[test]
+    fn a_remote_build_is_counted_once() {
+        let log = concat!(
+            r#"@nix {"action":"start","fields":["/nix/store/a-x.drv","",1,1],"id":1,"type":105}"#,
+            "\n",
+            r#"@nix {"action":"start","fields":["/nix/store/a-x.drv","ssh://m",1,1],"id":2,"type":105}"#,
+            "\n",
+            r#"@nix {"action":"stop","id":1}"#,
+            "\n",
+            r#"@nix {"action":"stop","id":2}"#
+        );
+        let watch = watch(log);
+        let build = watch.build("/nix/store/a-x.drv").expect("started");
+        assert_eq!((build.started.as_secs(), build.ended.map(|e| e.as_secs())), (0, Some(3)));
+        assert_eq!(build.machine, "ssh://m");
+    }
+
+    #[test]
+    fn only_the_tail_is_kept() {
+        let mut log = String::from(r#"@nix {"action":"start","fields":["/nix/store/a-x.drv",""],"id":1,"type":105}"#);
+        for n in 0..100 {
+            log.push_str("\n@nix {\"action\":\"result\",\"fields\":[\"line ");
+            log.push_str(&n.to_string());
+            log.push_str("\"],\"id\":1,\"type\":101}");
+        }
+        let watch = watch(&log);
+        let tail = &watch.build("/nix/store/a-x.drv").expect("started").tail;
+        assert_eq!((tail.len(), tail[0].as_str()), (TAIL, "line 75"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Numbers for people.
+
+use std::time::Duration;
+
+/// A number of bytes in binary units with one decimal: `0 B`, `812 B`, `1.4 MiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // Tenths in whole numbers: exact for any u64.
+    let mut tenths = u128::from(bytes) * 10;
+    let mut unit = "B";
+    for next in UNITS {
+        // 1023.95 would print as 1024.0.
+        if tenths < 10 * 1024 - 5 {
+            break;
+        }
+        tenths = (tenths + 512) / 1024;
+        unit = next;
+    }
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+/// A time in seconds with one decimal, in minutes from 100 s on: `0.4 s`, `3 min 20 s`.
+pub fn seconds(time: Duration) -> String {
+    let whole = time.as_secs();
+    if whole < 100 {
+        return format!("{:.1} s", time.as_secs_f64());
+    }
+    format!("{} min {} s", whole / 60, whole % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let shown = [0, 1023, 1024, 1536, 1_048_575, 1_048_576, 5_368_709_120, u64::MAX].map(size);
+        assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 MiB", "5.0 GiB", "16777216.0 TiB"]);
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(seconds(Duration::from_millis(440)), "0.4 s");
+        assert_eq!(seconds(Duration::from_secs(200)), "3 min 20 s");
+    }
+}
