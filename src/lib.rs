@@ -10,6 +10,7 @@
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
 //! `report` turns results into tables; `compare` tells whether two trees are the same package.
 
+pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod diagnostic;
@@ -21,3 +22,4 @@ pub mod render;
 pub mod report;
 pub mod source;
 pub mod state;
+pub mod status;

@@ -1,3 +1,10 @@
 //! The `phasesplit` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use phasesplit::{cli, command};
+
+fn main() -> ExitCode {
+    command::run(cli::Cli::parse()).into()
+}

@@ -1,2 +1,31 @@
-//! (filled by the commits that follow)
+//! The commands: the only place where reading a package and running Nix meet, and the only one that reads and writes
+//! the user's files. One file for each subcommand; each returns how it ended.
+
 pub mod build;
+mod drv;
+pub mod r#gen;
+mod header;
+mod objects;
+mod output;
+mod place;
+pub mod pkgs;
+mod reading;
+mod subject;
+
+use std::io::{self, IsTerminal as _};
+
+use crate::cli::{Cli, Command};
+use crate::status::Status;
+
+/// Runs a command line.
+pub fn run(cli: Cli) -> Status {
+    match cli.command {
+        Command::Gen(arguments) => r#gen::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
+    }
+}
+
+/// Whether talk on standard error may have colours (`NO_COLOR`, https://no-color.org).
+fn colour() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

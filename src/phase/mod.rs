@@ -12,5 +12,5 @@ mod stage;
 pub use cut::{CutPhase, assign, cut};
 pub use order::PhaseLists;
 pub use runs::{Runs, Switches};
-pub use scope::{ScopeError, Scopes, UNPACK_ATTRIBUTES};
+pub use scope::{ScopeError, Scopes, UNPACK_ATTRIBUTES, scope_table};
 pub use stage::{Stage, UnknownStage};

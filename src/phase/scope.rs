@@ -9,8 +9,12 @@ use rowan::ast::AstNode as _;
 
 use super::Stage;
 
-/// The text of the table.
-pub(crate) const TABLE: &str = include_str!("../../nix-lib/scopes.nix");
+const TABLE: &str = include_str!("../../nix-lib/scopes.nix");
+
+/// The text of the table, Nix.
+pub fn scope_table() -> &'static str {
+    TABLE
+}
 
 /// The attributes that unpack itself reads, to show them where they belong. Whatever the table does not name belongs to
 /// unpack as well; these are the ones that a reader looks for there (nixpkgs manual, the unpack phase).

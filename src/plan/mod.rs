@@ -3,6 +3,8 @@
 //! Pure. It must not know Nix syntax or how the file is written; the Nix side (`nix-lib/split.nix`) evaluates the package
 //! and drops a stage that turns out not to run, so a stage is left out here only where reading alone is sure.
 
+mod reading;
+
 use crate::phase::{CutPhase, PhaseLists, Runs, Scopes, Stage, Switches, UNPACK_ATTRIBUTES, cut};
 
 /// One attribute of the package, as far as its text tells.

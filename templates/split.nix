@@ -1,0 +1,67 @@
+{# split.nix; filled by `SplitNix` in src/render/mod.rs #}
+{%- for line in header -%}
+# {{ line|safe }}
+{% endfor -%}
+{%- if let Some(pkgs) = pkgs %}{
+  pkgs ? import {{ pkgs|safe }} { },
+}:
+{% endif -%}
+let
+{%- if let Some(nixpkgs) = nixpkgs %}
+  # What <nixpkgs> means in the package's own files.
+  nixpkgs = {{ nixpkgs|safe }};
+  scope = {
+    __nixPath = [
+      {
+        prefix = "nixpkgs";
+        path = nixpkgs;
+      }
+    ]
+    ++ builtins.nixPath;
+    import = file: if toString file == toString nixpkgs then import file else builtins.scopedImport scope file;
+  };
+{% endif %}
+  # {{ package_comment|safe }}
+  package ={{ package|safe }};
+
+  # The chain: one derivation per stage. A stage runs its phases, and is the first to get its attributes: a change of one
+  # builds again from that stage on. Attributes that no stage names belong to the scopes below or else to the first
+  # stage; a phase that a hook adds goes with the next one that is named.
+  chain = [
+{%- for entry in chain %}
+    {
+      stage = "{{ entry.stage.name() }}";
+      phases = {{ entry.phases|safe }};
+{%- if let Some(attributes) = entry.attributes %}
+      attributes = {{ attributes|safe }};
+{%- endif %}
+    }
+{%- endfor %}
+  ];
+
+  # The state engine, which saves and restores what a stage leaves: one for each system.
+  engines = {
+{%- for (system, path) in engines %}
+    {{ system|safe }} = "{{ path }}";
+{%- endfor %}
+  };
+
+{% match library -%}
+{%- when LibraryText::Import with (path) %}  # phasesplit's nix-lib.
+  split = import {{ path|safe }};
+{%- when LibraryText::Inline with (text) %}  # phasesplit's nix-lib, version {{ version }}, inlined: nothing below is about this package.
+  split =
+    (
+{{ text.splitter|safe }}
+    )
+      {
+        # nix-lib/scopes.nix
+        scopes =
+{{ text.scopes|safe }};
+
+        # nix-lib/runtime, which runs inside the build.
+        runtime = builtins.toFile "phasesplit-runtime.sh" {{ text.runtime|safe }};
+      };
+{%- endmatch %}
+in
+split { inherit package chain engines; }
