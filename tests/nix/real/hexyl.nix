@@ -1,0 +1,75 @@
+{
+  lib,
+  stdenv,
+  fetchurl,
+  fetchCargoVendor,
+  cargo,
+  rustc,
+}:
+
+stdenv.mkDerivation (finalAttrs: {
+  pname = "hexyl";
+  version = "0.16.0";
+
+  src = fetchurl {
+    url = "mirror://crates/hexyl/hexyl-${finalAttrs.version}.crate";
+    hash = "sha256-Q9Vt0EhytsbUKfGNLgPflfhT/rYYx82L8i0OaFHOXvg=";
+  };
+
+  cargoDeps = fetchCargoVendor {
+    inherit (finalAttrs) pname version;
+    hash = "sha256-3firch/ZtVZejvFfsnnPtt4zdDWbTRKAoZYcutNEX1c=";
+  };
+
+  unpackCmd = "tar -xzf $curSrc";
+
+  nativeBuildInputs = [
+    cargo
+    rustc
+  ];
+
+  # Crates come from the vendor directory, and paths below /build stay out of
+  # the program.
+  configurePhase = ''
+    runHook preConfigure
+    export CARGO_HOME=$NIX_BUILD_TOP/cargo-home
+    mkdir -p "$CARGO_HOME"
+    cat >"$CARGO_HOME/config.toml" <<EOF
+    [source.crates-io]
+    replace-with = "vendored"
+    [source.vendored]
+    directory = "$cargoDeps"
+    EOF
+    runHook postConfigure
+  '';
+
+  buildPhase = ''
+    runHook preBuild
+    cargo build --release --frozen -j "$NIX_BUILD_CORES"
+    runHook postBuild
+  '';
+
+  # Finds everything fresh in target/, or it would compile again here.
+  installPhase = ''
+    runHook preInstall
+    cargo install --frozen --no-track --path . --root "$out" -j "$NIX_BUILD_CORES"
+    runHook postInstall
+  '';
+
+  doInstallCheck = true;
+  installCheckPhase = ''
+    runHook preInstallCheck
+    printf abc | "$out/bin/hexyl" --plain | grep -F '61 62 63'
+    runHook postInstallCheck
+  '';
+
+  meta = {
+    description = "Command-line hex viewer";
+    homepage = "https://github.com/sharkdp/hexyl";
+    license = with lib.licenses; [
+      asl20
+      mit
+    ];
+    mainProgram = "hexyl";
+  };
+})
