@@ -9,49 +9,81 @@
 let
   inherit (pkgs) lib;
 
-  # Where the build sees the machine's cargo and rustc, when the package set has
-  # none: Nix's sandbox-paths name it, see README.md.
-  rustToolchain = pkgs.stdenv.mkDerivation {
-    name = "machine-rust";
-    dontUnpack = true;
-    installPhase = ''
-      mkdir -p "$out/bin"
-      for tool in cargo rustc; do
-        for dir in /rust/bin /usr/bin; do
-          if [ -x "$dir/$tool" ]; then
-            ln -s "$dir/$tool" "$out/bin/$tool"
-            break
+  # Programs of the machine, for package sets that have no package of them. Nix's
+  # sandbox-paths show them to the build: /usr, and /rust where a toolchain lies
+  # elsewhere, see README.md.
+  machineTool =
+    name: programs:
+    pkgs.stdenv.mkDerivation {
+      name = "machine-${name}";
+      inherit programs;
+      dontUnpack = true;
+      dontFixup = true;
+      installPhase = ''
+        mkdir -p "$out/bin"
+        for program in $programs; do
+          for dir in /rust/bin /usr/bin; do
+            if [[ -x $dir/$program ]]; then
+              ln -s "$dir/$program" "$out/bin/$program"
+              break
+            fi
+          done
+          if [[ ! -L $out/bin/$program ]]; then
+            echo "the machine has no $program" >&2
+            exit 1
           fi
         done
-      done
-      [ -e "$out/bin/cargo" ] && [ -e "$out/bin/rustc" ]
-    '';
-    dontFixup = true;
-  };
+      '';
+    };
+  rust = machineTool "rust" [
+    "cargo"
+    "rustc"
+  ];
+
+  # A source that fetch.sh has put into the store: the path that the package set's
+  # own fetchurl would give it, valid before anything could want to build it. This
+  # one needs no mirrors, and says what to do where the source is missing.
+  fetched =
+    {
+      name,
+      hash,
+      mode,
+    }:
+    derivation {
+      inherit name;
+      inherit (pkgs.stdenv.hostPlatform) system;
+      builder = "/bin/sh";
+      args = [
+        "-c"
+        "echo 'the source ${name} is missing: run tests/nix/real/fetch.sh' >&2; exit 1"
+      ];
+      outputHashMode = mode;
+      outputHashAlgo = "sha256";
+      outputHash = hash;
+    };
 
   extra = {
-    # The machine-wide vendor directory that fetch.sh makes: a derivation that is
-    # valid before it could ever run.
+    fetchurl =
+      { url, hash }:
+      fetched {
+        name = baseNameOf url;
+        inherit hash;
+        mode = "flat";
+      };
     fetchCargoVendor =
       {
         pname,
         version,
         hash,
       }:
-      derivation {
+      fetched {
         name = "${pname}-${version}-vendor";
-        inherit (pkgs.stdenv.hostPlatform) system;
-        builder = "/bin/sh";
-        args = [
-          "-c"
-          "echo 'run tests/nix/real/fetch.sh ${pname} first' >&2; exit 1"
-        ];
-        outputHashMode = "recursive";
-        outputHashAlgo = "sha256";
-        outputHash = hash;
+        inherit hash;
+        mode = "recursive";
       };
-    cargo = pkgs.cargo or rustToolchain;
-    rustc = pkgs.rustc or rustToolchain;
+    cargo = pkgs.cargo or rust;
+    rustc = pkgs.rustc or rust;
+    python3 = pkgs.python3 or (machineTool "python3" [ "python3" ]);
   };
 
   call = lib.callPackageWith (pkgs // extra);

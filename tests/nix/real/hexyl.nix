@@ -28,8 +28,12 @@ stdenv.mkDerivation (finalAttrs: {
     rustc
   ];
 
-  # Crates come from the vendor directory, and paths below /build stay out of
-  # the program.
+  # Beside the sources, so that no crate's path in a panic message makes the
+  # program depend on the vendor directory in the store.
+  postUnpack = ''
+    cp -r --no-preserve=mode "$cargoDeps" "$NIX_BUILD_TOP/vendor"
+  '';
+
   configurePhase = ''
     runHook preConfigure
     export CARGO_HOME=$NIX_BUILD_TOP/cargo-home
@@ -38,7 +42,7 @@ stdenv.mkDerivation (finalAttrs: {
     [source.crates-io]
     replace-with = "vendored"
     [source.vendored]
-    directory = "$cargoDeps"
+    directory = "$NIX_BUILD_TOP/vendor"
     EOF
     runHook postConfigure
   '';
@@ -49,7 +53,7 @@ stdenv.mkDerivation (finalAttrs: {
     runHook postBuild
   '';
 
-  # Finds everything fresh in target/, or it would compile again here.
+  # Finds every crate fresh in target/, or it would compile them again here.
   installPhase = ''
     runHook preInstall
     cargo install --frozen --no-track --path . --root "$out" -j "$NIX_BUILD_CORES"
