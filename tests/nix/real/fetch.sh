@@ -74,6 +74,9 @@ fixed_path() {
 
 is_valid() { nix-store --check-validity "$1" 2>/dev/null; }
 
+# What a tool that failed says is wrong: its first error, else its last line.
+complaint() { grep -m 1 -E '^(E|error|ERROR):' "$1" || tail -n 1 "$1"; }
+
 have() { command -v "$1" >/dev/null; }
 
 # Why the last source could not be had; read by the caller.
@@ -158,7 +161,7 @@ prepare_debian() {
   if ! [[ -s $dir/parts/machine.sources || -s $dir/parts/machine.list ]]; then
     debian_ready="apt has no Debian mirror for $codename"
   elif ! "${apt[@]}" -o APT::Update::Error-Mode=any update >"$dir/log" 2>&1; then
-    debian_ready="apt-get update: $(tail -n 1 "$dir/log")"
+    debian_ready="apt-get update: $(complaint "$dir/log")"
   else
     debian_ready=yes
   fi
@@ -173,7 +176,7 @@ from_debian() {
   fi
   local dir=$work/debian
   if ! (cd "$dir/files" && "${apt[@]}" source --only-source --download-only --tar-only "$name") >"$dir/log" 2>&1; then
-    reason="apt-get source $name: $(tail -n 1 "$dir/log")"
+    reason="apt-get source $name: $(complaint "$dir/log")"
     return 1
   fi
   if [[ ! -f $dir/files/$file ]]; then
@@ -202,7 +205,7 @@ from_pypi() {
   # pip asks the build backend for metadata; the machine's own will do.
   local common=("$python" -m pip --quiet --disable-pip-version-check download --no-deps --dest "$dir" --no-binary "$name" "$name==$version")
   if ! "${common[@]}" --no-build-isolation >"$dir/log" 2>&1 && ! "${common[@]}" >"$dir/log" 2>&1; then
-    reason="pip download $name: $(tail -n 1 "$dir/log")"
+    reason="pip download $name: $(complaint "$dir/log")"
     return 1
   fi
   local file
@@ -237,7 +240,7 @@ prepare_crates() {
   cp -- "$here/$package"/Cargo.{toml,lock} "$dir/"
   : >"$dir/lib.rs"
   if ! (cd "$dir" && cargo fetch --quiet --locked) >"$dir/log" 2>&1; then
-    reason="cargo fetch: $(tail -n 1 "$dir/log")"
+    reason="cargo fetch: $(complaint "$dir/log")"
     rm -rf -- "$dir"
     return 1
   fi
