@@ -138,7 +138,12 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
-        let strong: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
+        let strong: Vec<Run> = verdict
+            .full
+            .iter()
+            .chain(&verdict.pieces)
+            .copied()
+            .collect();
         weak.retain(|piece| self.weak_is_ours(piece, &strong));
         verdict.pieces.extend(weak);
         verdict.pieces.sort_unstable();
@@ -236,9 +241,10 @@ impl<'a> Judge<'a> {
     fn settle_shared(&self, verdict: &mut Verdict) {
         let firm = |path: usize, verdict: &Verdict| {
             verdict.full.iter().any(|r| r.path == path)
-                || verdict.pieces.iter().any(|r| {
-                    r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG
-                })
+                || verdict
+                    .pieces
+                    .iter()
+                    .any(|r| r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG)
         };
         let firm: Vec<bool> = (0..self.paths.len()).map(|p| firm(p, verdict)).collect();
         let mut losers = Vec::new();
@@ -343,15 +349,17 @@ impl<'a> Judge<'a> {
                 None => nameless.push(*run),
             }
         }
-        named
-            .into_values()
-            .chain(by_distance(&nameless))
-            .collect()
+        named.into_values().chain(by_distance(&nameless)).collect()
     }
 
     /// Constants too short or turned around, outside of what is already known.
     fn search_code(&self, constants: &Constants, verdict: &mut Verdict) {
-        let known: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
+        let known: Vec<Run> = verdict
+            .full
+            .iter()
+            .chain(&verdict.pieces)
+            .copied()
+            .collect();
         for region in self.layout.regions() {
             if region.kind != Kind::CodeX86 {
                 continue;
@@ -376,7 +384,12 @@ impl<'a> Judge<'a> {
     ///
     /// The last constant of a copy overlaps the one before it, so it can hide behind a full count.
     fn search_tails(&self, verdict: &mut Verdict) {
-        let known: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
+        let known: Vec<Run> = verdict
+            .full
+            .iter()
+            .chain(&verdict.pieces)
+            .copied()
+            .collect();
         for (path, store_path) in self.paths.iter().enumerate() {
             let hash = store_path.hash_range();
             let longest = MIN_RUN.saturating_sub(1 + store_path.bytes().len() - hash.end);
