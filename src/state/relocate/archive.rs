@@ -41,7 +41,8 @@ pub fn ar(bytes: &[u8]) -> Option<Vec<Member>> {
 /// GNU keeps names of more than 15 characters in the member `//` and refers to them by offset.
 fn long_name(bytes: &[u8], members: &[Member], short: &str) -> String {
     let table = members.iter().find(|m| m.name == "//");
-    if let (Some(table), Some(Ok(offset))) = (table, short.strip_prefix('/').map(str::parse::<usize>))
+    if let (Some(table), Some(Ok(offset))) =
+        (table, short.strip_prefix('/').map(str::parse::<usize>))
         && let Some(rest) = bytes[table.range.clone()].get(offset..)
     {
         let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());

@@ -184,6 +184,10 @@ impl Examiner {
                 .collect();
             let mut examined = self.leaf(bytes, &runs, &layout);
             self.sections(bytes, &layout, &mut examined);
+            // A tar that could not be walked to its end still has headers.
+            if bytes.get(257..262) == Some(b"ustar") {
+                tar_checksums(bytes, &mut examined.edits);
+            }
             if bytes.starts_with(b"070702") && !examined.mentions.is_empty() {
                 let all = std::mem::take(&mut examined);
                 for mut mention in all.mentions {
@@ -248,9 +252,11 @@ impl Examiner {
             examined.mentions.push(finding(at, run.path, reason));
         }
         for doubt in &verdict.doubts {
-            examined
-                .refusals
-                .push(finding(doubt.at, doubt.path, Reason::Doubt(doubt.what.clone())));
+            examined.refusals.push(finding(
+                doubt.at,
+                doubt.path,
+                Reason::Doubt(doubt.what.clone()),
+            ));
         }
         examined
     }
@@ -278,7 +284,10 @@ impl Examiner {
     }
 
     fn unpack(&self, reader: impl std::io::Read) -> Option<Unpacked> {
-        packed::unpack(reader, packed::LIMIT, self.overlap(), &|window| self.is_suspect(window)).ok()
+        packed::unpack(reader, packed::LIMIT, self.overlap(), &|window| {
+            self.is_suspect(window)
+        })
+        .ok()
     }
 
     /// Unpacked bytes as plain ones.

@@ -130,6 +130,9 @@ impl Refusal {
             Reason::Doubt(What::Reversed) => {
                 format!("an instruction holds eight bytes of {path} in reversed order")
             }
+            Reason::Doubt(What::Tail) => format!(
+                "a constant seems to begin with the end of {path}, in fewer than 8 bytes because the name is so short"
+            ),
             Reason::Doubt(What::OutOfLine) => {
                 format!("a part of {path} lies where no compiled constant does")
             }

@@ -50,6 +50,8 @@ pub enum What {
     Short,
     /// An instruction holds eight bytes of the path in reversed order.
     Reversed,
+    /// A constant begins with the end of the path, in fewer than [`MIN_RUN`] bytes: the package's name is very short.
+    Tail,
     /// Code holds a part of the path that is not one instruction's constant, or a constant lies out of line.
     OutOfLine,
     /// The same bytes belong to two staged prefixes.
@@ -136,13 +138,19 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
-        let strong: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
+        let strong: Vec<Run> = verdict
+            .full
+            .iter()
+            .chain(&verdict.pieces)
+            .copied()
+            .collect();
         weak.retain(|piece| self.weak_is_ours(piece, &strong));
         verdict.pieces.extend(weak);
         verdict.pieces.sort_unstable();
         self.settle_shared(&mut verdict);
         self.count(&mut verdict);
         self.search_code(constants, &mut verdict);
+        self.search_tails(&mut verdict);
         verdict.doubts.sort_by_key(|doubt| (doubt.at, doubt.path));
         verdict
     }
@@ -180,14 +188,19 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether the bytes around read as a store path with another hash: 32 characters of base32 and a dash, in line with the piece.
+    ///
+    /// More than 32 are a row of our own constants, of which the last overlaps the one before it.
     fn is_other_path(&self, piece: &Run) -> bool {
         let hash = self.paths[piece.path].hash_range();
         let Some(start) = (piece.at + hash.start).checked_sub(piece.start) else {
             return false;
         };
-        self.bytes
-            .get(start..start + HASH_LEN)
-            .is_some_and(|other| other.iter().all(|&b| is_base32(b)))
+        let before = start.checked_sub(1).map_or(b'/', |i| self.bytes[i]);
+        !is_base32(before)
+            && self
+                .bytes
+                .get(start..start + HASH_LEN)
+                .is_some_and(|other| other.iter().all(|&b| is_base32(b)))
             && self.bytes.get(start + HASH_LEN) == Some(&b'-')
     }
 
@@ -228,9 +241,10 @@ impl<'a> Judge<'a> {
     fn settle_shared(&self, verdict: &mut Verdict) {
         let firm = |path: usize, verdict: &Verdict| {
             verdict.full.iter().any(|r| r.path == path)
-                || verdict.pieces.iter().any(|r| {
-                    r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG
-                })
+                || verdict
+                    .pieces
+                    .iter()
+                    .any(|r| r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG)
         };
         let firm: Vec<bool> = (0..self.paths.len()).map(|p| firm(p, verdict)).collect();
         let mut losers = Vec::new();
@@ -335,15 +349,17 @@ impl<'a> Judge<'a> {
                 None => nameless.push(*run),
             }
         }
-        named
-            .into_values()
-            .chain(by_distance(&nameless))
-            .collect()
+        named.into_values().chain(by_distance(&nameless)).collect()
     }
 
     /// Constants too short or turned around, outside of what is already known.
     fn search_code(&self, constants: &Constants, verdict: &mut Verdict) {
-        let known: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
+        let known: Vec<Run> = verdict
+            .full
+            .iter()
+            .chain(&verdict.pieces)
+            .copied()
+            .collect();
         for region in self.layout.regions() {
             if region.kind != Kind::CodeX86 {
                 continue;
@@ -360,6 +376,51 @@ impl<'a> Judge<'a> {
                         Constant::Reversed => What::Reversed,
                     },
                 });
+            }
+        }
+    }
+
+    /// Constants that begin with the last of the hash and a name so short that they are no run.
+    ///
+    /// The last constant of a copy overlaps the one before it, so it can hide behind a full count.
+    fn search_tails(&self, verdict: &mut Verdict) {
+        let known: Vec<Run> = verdict
+            .full
+            .iter()
+            .chain(&verdict.pieces)
+            .copied()
+            .collect();
+        for (path, store_path) in self.paths.iter().enumerate() {
+            let hash = store_path.hash_range();
+            let longest = MIN_RUN.saturating_sub(1 + store_path.bytes().len() - hash.end);
+            if longest == 0 || known.iter().all(|run| run.path != path) {
+                continue;
+            }
+            let finder = memchr::memmem::Finder::new(&store_path.bytes()[hash.end - 1..]);
+            for region in self.layout.regions() {
+                if !matches!(region.kind, Kind::Data | Kind::CodeX86) {
+                    continue;
+                }
+                for found in finder.find_iter(&self.bytes[region.range.clone()]) {
+                    let at = region.range.start + found;
+                    let begins = |&held: &usize| {
+                        (at + 1).checked_sub(held).is_some_and(|start| {
+                            self.bytes[start..].starts_with(&store_path.bytes()[hash.end - held..])
+                                && match region.kind {
+                                    Kind::Data => self.layout.alignment(start) % MIN_RUN == 0,
+                                    _ => x86::is_movabs(self.bytes, start),
+                                }
+                        })
+                    };
+                    let is_known = known.iter().any(|run| run.at <= at && at < run.end());
+                    if !is_known && (1..=longest).any(|held| begins(&held)) {
+                        verdict.doubts.push(Doubt {
+                            at,
+                            path,
+                            what: What::Tail,
+                        });
+                    }
+                }
             }
         }
     }

@@ -96,7 +96,9 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
     let mut args = args.iter();
     let mut options = true;
     while let Some(arg) = args.next() {
-        let option = arg.to_str().filter(|text| options && text.starts_with("--"));
+        let option = arg
+            .to_str()
+            .filter(|text| options && text.starts_with("--"));
         let mut value = || {
             let missing = format!("{} needs a value", arg.to_string_lossy());
             args.next().ok_or_else(|| wrong(missing))
@@ -121,7 +123,9 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
             .find(|other| other.staged.hash() == mapping.staged.hash());
         if twin.is_some_and(|other| other != mapping) {
             let staged = &mapping.staged;
-            return Err(wrong(format!("--map: the hash of {staged} is mapped twice")));
+            return Err(wrong(format!(
+                "--map: the hash of {staged} is mapped twice"
+            )));
         }
     }
     all.mappings.dedup();

@@ -221,7 +221,8 @@ impl Plan {
         if let Some(first) = moved.get(&inode) {
             std::fs::hard_link(first, &fresh).map_err(Error::io("link", &new))?;
         } else {
-            std::os::unix::fs::symlink(target, &fresh).map_err(Error::io("write the link", &new))?;
+            std::os::unix::fs::symlink(target, &fresh)
+                .map_err(Error::io("write the link", &new))?;
             set_times(&fresh, &meta)?;
             if meta.nlink() > 1 {
                 moved.insert(inode, new.clone());
@@ -362,7 +363,11 @@ fn is_suspect(
             if examiner.is_suspect(&part[..len]) {
                 return Ok(true);
             }
-            let step = if at + len == range.end { len } else { len - examiner.overlap() };
+            let step = if at + len == range.end {
+                len
+            } else {
+                len - examiner.overlap()
+            };
             at += step;
         }
     }
