@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::command::build::BuildArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::phase::{Stage, UnknownStage};
 use crate::status;
@@ -22,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Write split.nix: the package as a chain of derivations
     Gen(GenArgs),
+    /// Build a package as a chain, and tell which stages were built and which reused
+    Build(BuildArgs),
 }
 
 /// Which package, and how it is split: for every command that takes a package.

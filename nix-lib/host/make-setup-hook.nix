@@ -11,7 +11,7 @@
 script:
 let
   names = builtins.attrNames substitutions;
-  text = builtins.replaceStrings (map (n: "@${n}@") names) (map (n: toString substitutions.${n}) names) (
+  text = builtins.replaceStrings (map (n: "@${n}@") names) (map (n: "${substitutions.${n}}") names) (
     builtins.readFile script
   );
 in
@@ -20,7 +20,10 @@ derivation {
   programs = [ ];
   builder = "/bin/bash";
   args = [ "-eu" ./builders/host-tool.sh ];
-  setupHook = if names == [ ] then script else builtins.toFile "${name}.sh" text;
+  setupHook = if names == [ ] then script else "";
+  # Not `toFile`: a value may be a package that has to be built first.
+  hookText = if names == [ ] then "" else text;
+  passAsFile = [ "hookText" ];
   preferLocalBuild = true;
   allowSubstitutes = false;
 }

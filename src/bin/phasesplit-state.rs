@@ -1,3 +1,292 @@
-//! The state engine, run inside the build.
+//! The state engine, run inside the build by the stage runtime, and by people to look at a state.
+//!
+//! A program of its own, small and static: its store path is part of every state's, so a release that does not
+//! change `src/state` must not change it. Hence no argument parser crate, and the module by path.
 
-fn main() {}
+#[path = "../state/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the library offers more than the engine needs"
+)]
+mod state;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use state::info::Phase;
+use state::{list, lock, place, relocate, restore, save};
+
+const USAGE: &str = "\
+phasesplit-state: saves and restores the build directory between two stages
+
+usage:
+  phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
+                        [--output NAME=PATH]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
+  phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
+  phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
+  phasesplit-state scan --map STAGED=REAL... PATH...
+  phasesplit-state ls DIR
+  phasesplit-state lock --fd N --path NAME
+  phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
+
+An option's value may also follow after `=`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+";
+
+/// Why the program ends without success.
+enum Failure {
+    /// The command line is wrong: exit code 2.
+    Usage(String),
+    /// The operation was refused or failed: exit code 1.
+    Operation(String),
+}
+
+impl From<state::Error> for Failure {
+    fn from(error: state::Error) -> Self {
+        Self::Operation(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    // The phase that ran before may have left any umask; ours must not depend on it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Operation(message)) => {
+            say(&message);
+            ExitCode::from(1)
+        }
+        Err(Failure::Usage(message)) => {
+            say(&format!("{message}; see phasesplit-state --help"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn operation(error: impl std::fmt::Display) -> Failure {
+    Failure::Operation(error.to_string())
+}
+
+/// One line on standard error. That it cannot be written is no reason to fail: the build's log may be gone.
+fn say(message: &str) {
+    let _ = writeln!(io::stderr(), "phasesplit-state: {message}");
+}
+
+fn run(arguments: &[OsString]) -> Result<(), Failure> {
+    let Some((command, rest)) = arguments.split_first() else {
+        return Err(Failure::Usage("no command given".into()));
+    };
+    match command.as_bytes() {
+        b"save" => save_command(rest),
+        b"restore" => restore_command(rest),
+        b"ls" => list_command(rest),
+        b"lock" => lock_command(rest),
+        // These two parse their own arguments.
+        b"relocate" => relocate::relocate_command(rest).map_err(operation),
+        b"scan" => relocate::scan_command(rest).map_err(operation),
+        b"mkdir" => match rest {
+            [directory] => Ok(place::make_directory(directory.as_ref())?),
+            _ => Err(Failure::Usage("mkdir takes one directory".into())),
+        },
+        b"link" => match rest {
+            [target, path] => Ok(place::link(target.as_ref(), path.as_ref())?),
+            _ => Err(Failure::Usage("link takes a target and a path".into())),
+        },
+        b"clear" => Ok(rest.iter().try_for_each(|path| place::clear(path.as_ref()))?),
+        b"--help" | b"-h" | b"help" => print(USAGE),
+        b"--version" => print(&format!(
+            "phasesplit-state {} (state format {})\n",
+            state::format::ENGINE,
+            state::format::VERSION
+        )),
+        _ => Err(Failure::Usage(format!(
+            "unknown command {}",
+            state::error::Shown(command)
+        ))),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    written(io::stdout().write_all(text.as_bytes()))
+}
+
+/// A reader that has seen enough and closes the pipe is no failure.
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Operation(
+            format!("write standard output: {error}; check where it goes"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let mut options = Options::read(
+        arguments,
+        &[
+            "to",
+            "build-dir",
+            "shell",
+            "output",
+            "package",
+            "stage",
+            "phase",
+            "exclude",
+        ],
+    )?;
+    let request = save::Request {
+        to: options.one("to")?.into(),
+        build_dir: options.one("build-dir")?.into(),
+        shell: options.one("shell")?.into(),
+        outputs: options.outputs()?,
+        package: text("package", options.one("package")?)?,
+        stage: text("stage", options.one("stage")?)?,
+        phases: options
+            .all("phase")
+            .into_iter()
+            .map(phase)
+            .collect::<Result<_, _>>()?,
+        exclude: options
+            .all("exclude")
+            .into_iter()
+            .map(OsString::into_vec)
+            .collect(),
+    };
+    options.no_more()?;
+    save::save(&request)?;
+    Ok(())
+}
+
+fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output"])?;
+    let request = restore::Request {
+        from: options.one("from")?.into(),
+        build_dir: options.one("build-dir")?.into(),
+        shell: options.one("shell")?.into(),
+        outputs: options.outputs()?,
+    };
+    options.no_more()?;
+    restore::restore(&request, &mut say)?;
+    Ok(())
+}
+
+fn list_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let [state] = arguments else {
+        return Err(Failure::Usage("ls takes one state directory".into()));
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    written(list::list(state.as_ref(), &mut out)?)?;
+    written(out.flush())
+}
+
+fn lock_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let mut options = Options::read(arguments, &["fd", "path"])?;
+    let fd = text("fd", options.one("fd")?)?;
+    let fd = fd
+        .parse()
+        .map_err(|_| Failure::Usage(format!("--fd takes a number, not {fd:?}")))?;
+    let path = PathBuf::from(options.one("path")?);
+    options.no_more()?;
+    lock::lock(fd, &path, &mut say)?;
+    Ok(())
+}
+
+/// The options of a command, `--name value` or `--name=value`, in the order given.
+struct Options(Vec<(String, OsString)>);
+
+impl Options {
+    fn read(arguments: &[OsString], known: &[&str]) -> Result<Self, Failure> {
+        let mut options = Vec::new();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let shown = state::error::Shown(argument);
+            let Some(option) = argument.as_bytes().strip_prefix(b"--") else {
+                return Err(Failure::Usage(format!("unexpected argument {shown}")));
+            };
+            let (name, value) = match halves(option) {
+                Some((name, value)) => (name, Some(OsStr::from_bytes(value).to_owned())),
+                None => (option, None),
+            };
+            let Some(name) = known.iter().find(|known| known.as_bytes() == name) else {
+                return Err(Failure::Usage(format!("unknown option {shown}")));
+            };
+            let value = value.or_else(|| arguments.next().cloned());
+            let value = value.ok_or_else(|| Failure::Usage(format!("--{name} needs a value")))?;
+            options.push(((*name).to_owned(), value));
+        }
+        Ok(Self(options))
+    }
+
+    fn all(&mut self, name: &str) -> Vec<OsString> {
+        self.0
+            .extract_if(.., |(option, _)| option == name)
+            .map(|(_, value)| value)
+            .collect()
+    }
+
+    fn one(&mut self, name: &str) -> Result<OsString, Failure> {
+        let mut values = self.all(name);
+        match (values.pop(), values.is_empty()) {
+            (Some(value), true) if !value.is_empty() => Ok(value),
+            (None, _) => Err(Failure::Usage(format!("--{name} is missing"))),
+            (Some(_), true) => Err(Failure::Usage(format!("--{name} is empty"))),
+            (Some(_), false) => Err(Failure::Usage(format!("--{name} is given twice"))),
+        }
+    }
+
+    /// `--output NAME=PATH`, each name once.
+    fn outputs(&mut self) -> Result<Vec<(String, PathBuf)>, Failure> {
+        let mut outputs: Vec<(String, PathBuf)> = Vec::new();
+        for output in self.all("output") {
+            let wrong = |what: &str| {
+                Failure::Usage(format!("--output {}: {what}", state::error::Shown(&output)))
+            };
+            let (name, path) = halves(output.as_bytes()).ok_or_else(|| wrong("not NAME=PATH"))?;
+            let name = std::str::from_utf8(name).map_err(|_| wrong("the name is not UTF-8"))?;
+            if matches!(name, "" | "." | "..") || name.contains('/') {
+                return Err(wrong("the name cannot be an output's"));
+            }
+            if outputs.iter().any(|(other, _)| other == name) {
+                return Err(wrong("the name is given twice"));
+            }
+            outputs.push((name.to_owned(), OsStr::from_bytes(path).into()));
+        }
+        Ok(outputs)
+    }
+
+    fn no_more(&self) -> Result<(), Failure> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => Err(Failure::Usage(format!("--{name} is not used here"))),
+        }
+    }
+}
+
+fn halves(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
+fn text(option: &str, value: OsString) -> Result<String, Failure> {
+    value.into_string().map_err(|value| {
+        Failure::Usage(format!(
+            "--{option} {}: not UTF-8",
+            state::error::Shown(&value)
+        ))
+    })
+}
+
+fn phase(value: OsString) -> Result<Phase, Failure> {
+    let value = text("phase", value)?;
+    let parsed = value.split_once('=').and_then(|(name, seconds)| {
+        let seconds: f64 = seconds.parse().ok()?;
+        let name = name.to_owned();
+        (!name.is_empty() && seconds.is_finite() && seconds >= 0.0)
+            .then_some(Phase { name, seconds })
+    });
+    parsed.ok_or_else(|| Failure::Usage(format!("--phase {value:?}: not NAME=SECONDS")))
+}

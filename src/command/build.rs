@@ -1,5 +1,145 @@
 //! `phasesplit build`: generate, build, link, report.
+//!
+//! Standard output gets the result (the store paths, or the JSON report); standard error the progress, the table and
+//! what went wrong. The parts: [`run`] does it, [`report`] and [`failure`] say what came of it.
 
 pub mod failure;
 pub mod report;
 pub mod run;
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::r#gen::{self, GenRequest};
+use super::pkgs::PkgsChoice;
+use super::{colour, objects};
+use crate::cli::PackageArgs;
+use crate::diagnostic::{self, Problem, Sources};
+use crate::gcroot::Roots;
+use crate::nix::{Cause, NixError};
+use crate::status::Status;
+use report::Report;
+use run::{BuildError, Input, Wish};
+
+/// The arguments of `phasesplit build`.
+#[derive(Args, Clone, Debug)]
+pub struct BuildArgs {
+    /// The package.
+    #[command(flatten)]
+    pub package: PackageArgs,
+
+    /// Stop after this stage; its state is the result
+    #[arg(long, value_name = "STAGE")]
+    pub until: Option<String>,
+
+    /// Name of the link to the result
+    #[arg(short, long, value_name = "NAME", default_value = "result")]
+    pub out_link: PathBuf,
+
+    /// Make no link
+    #[arg(long, conflicts_with = "out_link")]
+    pub no_link: bool,
+
+    /// Write the report as JSON to standard output, instead of the store paths
+    #[arg(long)]
+    pub json: bool,
+
+    /// Options for Nix, such as `--option sandbox false` or `--argstr NAME VALUE`
+    #[arg(last = true, value_name = "NIX OPTIONS")]
+    pub nix_options: Vec<OsString>,
+}
+
+/// Runs `phasesplit build`.
+pub fn run(arguments: &BuildArgs) -> Status {
+    let mut request = GenRequest::of(&arguments.package);
+    let generated = match objects::fill(&mut request, &arguments.package).and_then(|()| r#gen::generate(&request)) {
+        Ok(generated) => generated,
+        Err(error) => {
+            anstream::eprint!("{}", error.render(colour()));
+            return error.status;
+        }
+    };
+    r#gen::say(&generated);
+    let input = Input {
+        split: generated.text,
+        directory: generated.directory,
+        identity: generated.identity,
+        host: generated.pkgs == Some(PkgsChoice::Host),
+    };
+    let wish = Wish {
+        until: arguments.until.clone(),
+        link: (!arguments.no_link).then(|| arguments.out_link.clone()),
+        nix_options: arguments.nix_options.clone(),
+    };
+    match run::run(&input, &wish, Roots::of_user().ok().as_ref()) {
+        Ok(report) => tell(&report, arguments.json),
+        Err(error) => {
+            anstream::eprint!("{}", explain(&error));
+            status_of(&error)
+        }
+    }
+}
+
+/// Prints the report: the result on standard output, the rest on standard error.
+fn tell(report: &Report, json: bool) -> Status {
+    anstream::eprint!("{}", report.table());
+    if let Some(failure) = &report.failure {
+        anstream::eprintln!("error: {}: {failure}", report.package);
+    }
+    let written = if json { write_json(report) } else { write_paths(report) };
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            anstream::eprintln!("error: cannot write to standard output: {error}");
+            Status::Environment
+        }
+        _ if report.failure.is_some() => Status::Build,
+        _ => Status::Success,
+    }
+}
+
+fn write_json(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, report)?;
+    writeln!(out)
+}
+
+fn write_paths(report: &Report) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    report.outputs.values().try_for_each(|path| writeln!(out, "{path}"))
+}
+
+fn status_of(error: &BuildError) -> Status {
+    match error {
+        BuildError::NoSuchStage { .. } => Status::Usage,
+        BuildError::Nix(_) if error.is_input_fault() => Status::Input,
+        BuildError::Nix(_) => Status::Environment,
+    }
+}
+
+fn explain(error: &BuildError) -> String {
+    let (code, message, command, words) = match error {
+        BuildError::NoSuchStage { .. } => ("build/until", error.to_string(), "", ""),
+        // Nix's message has lines and carets of its own: it stands as it is, below ours.
+        BuildError::Nix(NixError { cause: Cause::Evaluation { detail }, operation, .. }) => {
+            ("build/evaluation", operation.clone(), "", detail.as_str())
+        }
+        BuildError::Nix(nix) => ("build/nix", nix.to_string(), nix.command.as_str(), ""),
+    };
+    let mut problem = Problem::new(code, message);
+    if let Some(help) = error.help() {
+        problem = problem.help(help);
+    } else if words.contains("stdin") {
+        problem = problem.help("the lines of «stdin» are those that `phasesplit gen` writes with the same arguments");
+    }
+    let mut text = diagnostic::render(&[problem], Sources::new(&[]), colour());
+    if !command.is_empty() {
+        text = format!("{text}the command was: {command}\n");
+    }
+    if !words.is_empty() {
+        text = format!("{text}Nix says: {words}\n");
+    }
+    text
+}

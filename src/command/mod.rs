@@ -21,6 +21,7 @@ use crate::status::Status;
 pub fn run(cli: Cli) -> Status {
     match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
+        Command::Build(arguments) => build::run(&arguments),
     }
 }
 

@@ -50,7 +50,7 @@ const QUESTION: &str = "
     outputs = builtins.listToAttrs
       (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
   };
-in { inherit (s) name; stages = map stage (s.chain or [ s ]); }";
+in { answer = { inherit (s) name; stages = map stage (s.chain or [ s ]); }; }";
 
 /// Evaluates the text of a `split.nix` in `nix`'s directory and writes its derivations to the store.
 ///
@@ -60,10 +60,10 @@ in { inherit (s) name; stages = map stage (s.chain or [ s ]); }";
 /// # Errors
 /// Nix's own, or [`Cause::Answer`] where the answer is not a chain.
 pub fn evaluate(nix: &Nix, split: &str) -> Result<(Chain, String), NixError> {
-    // The text starts on line 1 and in column 1 + a few, so that line numbers are those of `gen`.
+    // `--attr` makes Nix call the function, with `--arg` or without. The text starts on line 1 and in column 1 + a few, so that line numbers are those of `gen`.
     let question = format!("{{ ... }}@args: let f = ({split}\n);{QUESTION}");
     let operation = "cannot evaluate the split package";
-    let args = ["--eval", "--strict", "--json", "--read-write-mode", "-"];
+    let args = ["--eval", "--strict", "--json", "--read-write-mode", "--attr", "answer", "-"];
     let answer = nix.run(Tool::Instantiate, operation, args, question.as_bytes())?;
     let chain: Chain = serde_json::from_slice(&answer.stdout).map_err(|e| NixError {
         operation: operation.to_owned(),

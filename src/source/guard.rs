@@ -54,7 +54,9 @@ pub(super) fn nesting(file: &str, text: &str, tokens: &[Token<'_>]) -> Result<()
             ahead.extend(significant.clone().take(2).map(|t| t.kind));
         }
         let beside = Beside {
-            hole_next: tokens.get(token.index + 1).is_some_and(|next| next.kind == TOKEN_INTERPOL_START),
+            hole_next: tokens
+                .get(token.index + 1)
+                .is_some_and(|next| next.kind == TOKEN_INTERPOL_START),
             space_before: token
                 .index
                 .checked_sub(1)
@@ -89,10 +91,12 @@ pub(super) fn nesting(file: &str, text: &str, tokens: &[Token<'_>]) -> Result<()
     if recogniser.complete() {
         Ok(())
     } else {
-        Err(Problem::new("syntax", "the file ends in the middle of an expression")
-            .at(file, text.len()..text.len())
-            .label("more was expected here")
-            .help("look for a bracket, a string or a `let` that is not closed"))
+        Err(
+            Problem::new("syntax", "the file ends in the middle of an expression")
+                .at(file, text.len()..text.len())
+                .label("more was expected here")
+                .help("look for a bracket, a string or a `let` that is not closed"),
+        )
     }
 }
 
@@ -111,13 +115,21 @@ pub(super) fn tokens<'a>(file: &str, text: &'a str) -> Result<Vec<Token<'a>>, Pr
             }
             lookahead += run_end - offset;
         }
-        tokens.push(Token { kind, text: token, start: offset, index });
+        tokens.push(Token {
+            kind,
+            text: token,
+            start: offset,
+            index,
+        });
         offset += token.len();
         if lookahead > MAX_LOOKAHEAD {
-            return Err(Problem::new("syntax/too-long", "a run of characters without a space is too long to read")
-                .at(file, offset..offset)
-                .label("in this run")
-                .help("break the run with spaces or line ends"));
+            return Err(Problem::new(
+                "syntax/too-long",
+                "a run of characters without a space is too long to read",
+            )
+            .at(file, offset..offset)
+            .label("in this run")
+            .help("break the run with spaces or line ends"));
         }
     }
     Ok(tokens)
@@ -232,10 +244,20 @@ enum Or {
 }
 
 /// After a bracketed or simple operand.
-const SIMPLE: After = After { operator: true, apply: true, select: true, or: Or::Name };
+const SIMPLE: After = After {
+    operator: true,
+    apply: true,
+    select: true,
+    or: Or::Name,
+};
 
 /// After something that only an operator or the end of the expression may follow.
-const CLOSED: After = After { operator: true, apply: false, select: false, or: Or::No };
+const CLOSED: After = After {
+    operator: true,
+    apply: false,
+    select: false,
+    or: Or::No,
+};
 
 /// What a path of attributes belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,7 +315,12 @@ struct Recogniser {
 
 impl Recogniser {
     fn new() -> Self {
-        let mut recogniser = Self { state: State::Expression, stack: Vec::new(), depth: 0, nested: 0 };
+        let mut recogniser = Self {
+            state: State::Expression,
+            stack: Vec::new(),
+            depth: 0,
+            nested: 0,
+        };
         recogniser.stack.push(Frame::new(Open::Paren));
         recogniser
     }
@@ -361,7 +388,12 @@ impl Recogniser {
         self.stack.last().map_or(Open::Paren, |frame| frame.open)
     }
 
-    fn step(&mut self, kind: SyntaxKind, ahead: &[SyntaxKind], beside: Beside) -> Result<(), Refusal> {
+    fn step(
+        &mut self,
+        kind: SyntaxKind,
+        ahead: &[SyntaxKind],
+        beside: Beside,
+    ) -> Result<(), Refusal> {
         self.state = self.next(kind, ahead, beside)?;
         if self.depth > MAX_DEPTH {
             return Err(Refusal::TooDeep { limit: MAX_DEPTH });
@@ -372,7 +404,12 @@ impl Recogniser {
         Ok(())
     }
 
-    fn next(&mut self, kind: SyntaxKind, ahead: &[SyntaxKind], beside: Beside) -> Result<State, Refusal> {
+    fn next(
+        &mut self,
+        kind: SyntaxKind,
+        ahead: &[SyntaxKind],
+        beside: Beside,
+    ) -> Result<State, Refusal> {
         match self.state {
             State::Expression => self.expression(kind, ahead, beside),
             State::Operand { not, minus } => match kind {
@@ -464,7 +501,9 @@ impl Recogniser {
                 _ => Err(Refusal::Unexpected),
             },
             State::PathText => match kind {
-                TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME if !beside.space_before => Ok(State::PathText),
+                TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME if !beside.space_before => {
+                    Ok(State::PathText)
+                }
                 TOKEN_INTERPOL_START if !beside.space_before => {
                     self.push(Open::PathInterpolation);
                     Ok(State::Expression)
@@ -483,7 +522,12 @@ impl Recogniser {
         State::AfterFormals { bound }
     }
 
-    fn expression(&mut self, kind: SyntaxKind, ahead: &[SyntaxKind], beside: Beside) -> Result<State, Refusal> {
+    fn expression(
+        &mut self,
+        kind: SyntaxKind,
+        ahead: &[SyntaxKind],
+        beside: Beside,
+    ) -> Result<State, Refusal> {
         if let Some(frame) = self.stack.last_mut() {
             frame.compared = false;
             frame.equated = false;
@@ -529,11 +573,17 @@ impl Recogniser {
             }
             TOKEN_INVERT => {
                 self.deepen(0);
-                Ok(State::Operand { not: true, minus: true })
+                Ok(State::Operand {
+                    not: true,
+                    minus: true,
+                })
             }
             TOKEN_SUB => {
                 self.deepen(0);
-                Ok(State::Operand { not: false, minus: true })
+                Ok(State::Operand {
+                    not: false,
+                    minus: true,
+                })
             }
             _ => self.operand(kind, beside),
         }
@@ -562,8 +612,8 @@ impl Recogniser {
                 self.push(Open::PathOperand);
                 Ok(State::PathText)
             }
-            TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH | TOKEN_IDENT | TOKEN_INTEGER
-            | TOKEN_FLOAT | TOKEN_URI => Ok(State::After(SIMPLE)),
+            TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH | TOKEN_IDENT
+            | TOKEN_INTEGER | TOKEN_FLOAT | TOKEN_URI => Ok(State::After(SIMPLE)),
             _ => Err(Refusal::Unexpected),
         }
     }
@@ -576,11 +626,17 @@ impl Recogniser {
             }
             (TOKEN_OR, Or::Name) => {
                 self.deepen(0);
-                return Ok(State::After(After { apply: true, ..CLOSED }));
+                return Ok(State::After(After {
+                    apply: true,
+                    ..CLOSED
+                }));
             }
             (TOKEN_OR, Or::Default) => {
                 self.deepen(0);
-                return Ok(State::Operand { not: false, minus: false });
+                return Ok(State::Operand {
+                    not: false,
+                    minus: false,
+                });
             }
             _ => {}
         }
@@ -631,7 +687,8 @@ impl Recogniser {
                 }
                 true
             }
-            TOKEN_AND_AND | TOKEN_OR_OR | TOKEN_IMPLICATION | TOKEN_PIPE_LEFT | TOKEN_PIPE_RIGHT => {
+            TOKEN_AND_AND | TOKEN_OR_OR | TOKEN_IMPLICATION | TOKEN_PIPE_LEFT
+            | TOKEN_PIPE_RIGHT => {
                 frame.compared = false;
                 frame.equated = false;
                 true
@@ -684,7 +741,10 @@ impl Recogniser {
                 if self.top() == Open::LegacyLet {
                     self.pop();
                     // rnix lets nothing follow: `let { … }` is a whole expression.
-                    return Ok(State::After(After { operator: false, ..CLOSED }));
+                    return Ok(State::After(After {
+                        operator: false,
+                        ..CLOSED
+                    }));
                 }
                 Ok(State::After(SIMPLE))
             }
@@ -712,7 +772,12 @@ impl Recogniser {
         }
     }
 
-    fn after_attribute(&mut self, path: Path, kind: SyntaxKind, beside: Beside) -> Result<State, Refusal> {
+    fn after_attribute(
+        &mut self,
+        path: Path,
+        kind: SyntaxKind,
+        beside: Beside,
+    ) -> Result<State, Refusal> {
         if kind == TOKEN_DOT && path != Path::Inherit {
             return Ok(State::Attribute(path));
         }
@@ -725,7 +790,11 @@ impl Recogniser {
                 Ok(State::Expression)
             }
             Path::Select => {
-                let selected = After { apply: true, or: Or::Default, ..CLOSED };
+                let selected = After {
+                    apply: true,
+                    or: Or::Default,
+                    ..CLOSED
+                };
                 self.after(selected, kind, beside)
             }
             Path::HasAttr => self.after(CLOSED, kind, beside),
@@ -735,12 +804,22 @@ impl Recogniser {
 
 impl Frame {
     fn new(open: Open) -> Self {
-        Self { open, depth: 0, nested: 0, compared: false, equated: false }
+        Self {
+            open,
+            depth: 0,
+            nested: 0,
+            compared: false,
+            equated: false,
+        }
     }
 }
 
 fn expect(kind: SyntaxKind, wanted: SyntaxKind) -> Result<(), Refusal> {
-    if kind == wanted { Ok(()) } else { Err(Refusal::Unexpected) }
+    if kind == wanted {
+        Ok(())
+    } else {
+        Err(Refusal::Unexpected)
+    }
 }
 
 /// Whether `{` begins the formals of a function: the rule rnix uses, on the next two tokens.
@@ -810,7 +889,10 @@ mod tests {
         let text = format!("{}1{}", "(".repeat(20_000), ")".repeat(20_000));
         let problem = refuses(&text).expect("too deep");
         assert_eq!(problem.code, "syntax/too-deep");
-        assert_eq!(problem.place.expect("place").span, MAX_NESTING..MAX_NESTING + 1);
+        assert_eq!(
+            problem.place.expect("place").span,
+            MAX_NESTING..MAX_NESTING + 1
+        );
     }
 
     fn word() -> impl Strategy<Value = &'static str> {

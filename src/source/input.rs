@@ -58,12 +58,17 @@ pub const DIRECTORY_FILES: [&str; 2] = ["default.nix", "package.nix"];
 /// A [`Problem`] if nothing is there under that name, or a directory holds no package.
 pub fn classify(argument: &str, files: &impl Files) -> Result<Pkg, Problem> {
     if argument.is_empty() {
-        return Err(Problem::new("input/empty", "the name of the package is empty")
-            .help("name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`"));
+        return Err(
+            Problem::new("input/empty", "the name of the package is empty").help(
+                "name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`",
+            ),
+        );
     }
     let path = Path::new(argument);
     match files.kind(path) {
-        Kind::File if path.extension().is_some_and(|extension| extension == "drv") => Ok(Pkg::Drv(path.to_owned())),
+        Kind::File if path.extension().is_some_and(|extension| extension == "drv") => {
+            Ok(Pkg::Drv(path.to_owned()))
+        }
         Kind::File => Ok(Pkg::File(path.to_owned())),
         Kind::Directory => directory(path, files),
         Kind::Missing => missing(argument),
@@ -71,7 +76,10 @@ pub fn classify(argument: &str, files: &impl Files) -> Result<Pkg, Problem> {
 }
 
 fn directory(path: &Path, files: &impl Files) -> Result<Pkg, Problem> {
-    let found = DIRECTORY_FILES.iter().map(|name| path.join(name)).find(|file| files.kind(file) == Kind::File);
+    let found = DIRECTORY_FILES
+        .iter()
+        .map(|name| path.join(name))
+        .find(|file| files.kind(file) == Kind::File);
     if let Some(file) = found {
         return Ok(Pkg::File(file));
     }
@@ -86,7 +94,9 @@ fn directory(path: &Path, files: &impl Files) -> Result<Pkg, Problem> {
         } else {
             format!("./{shown}")
         };
-        problem.help(format!("it is a flake: write `{reference}#` for its default package, or `{reference}#NAME`"))
+        problem.help(format!(
+            "it is a flake: write `{reference}#` for its default package, or `{reference}#NAME`"
+        ))
     } else {
         problem.help("name the package's file")
     })
@@ -96,7 +106,10 @@ fn missing(argument: &str) -> Result<Pkg, Problem> {
     if let Some((reference, attribute)) = argument.split_once('#') {
         return Ok(flake(reference, attribute));
     }
-    if FLAKE_SCHEMES.iter().any(|scheme| argument.starts_with(scheme)) {
+    if FLAKE_SCHEMES
+        .iter()
+        .any(|scheme| argument.starts_with(scheme))
+    {
         return Ok(flake(argument, ""));
     }
     let problem = Problem::new("input/missing", format!("there is no file `{argument}`"));
@@ -109,7 +122,8 @@ fn missing(argument: &str) -> Result<Pkg, Problem> {
             "for a package of nixpkgs write `nixpkgs#{argument}`, or `-E '(import <nixpkgs> {{ }}).{argument}'`"
         ))
     } else {
-        problem.help("name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`")
+        problem
+            .help("name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`")
     })
 }
 
@@ -131,7 +145,10 @@ const FLAKE_SCHEMES: [&str; 13] = [
 ];
 
 fn flake(reference: &str, attribute: &str) -> Pkg {
-    Pkg::Flake { reference: reference.to_owned(), attribute: attribute.to_owned() }
+    Pkg::Flake {
+        reference: reference.to_owned(),
+        attribute: attribute.to_owned(),
+    }
 }
 
 fn looks_like_expression(argument: &str) -> bool {
@@ -139,7 +156,9 @@ fn looks_like_expression(argument: &str) -> bool {
 }
 
 fn is_bare_name(argument: &str) -> bool {
-    argument.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
+    argument
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
         && !argument.ends_with(".nix")
         && !argument.starts_with('.')
 }
@@ -151,9 +170,10 @@ mod tests {
 
     fn files(path: &Path) -> Kind {
         match path.to_str() {
-            Some("a.nix" | "dir/default.nix" | "dir2/package.nix" | "f/flake.nix" | "x.drv" | "odd#name.nix") => {
-                Kind::File
-            }
+            Some(
+                "a.nix" | "dir/default.nix" | "dir2/package.nix" | "f/flake.nix" | "x.drv"
+                | "odd#name.nix",
+            ) => Kind::File,
             Some("dir" | "dir2" | "f" | "empty") => Kind::Directory,
             _ => Kind::Missing,
         }
@@ -164,7 +184,10 @@ mod tests {
     }
 
     fn help(argument: &str) -> String {
-        classify(argument, &files).expect_err(argument).help.expect("help")
+        classify(argument, &files)
+            .expect_err(argument)
+            .help
+            .expect("help")
     }
 
     #[test]
@@ -175,7 +198,10 @@ mod tests {
         assert_eq!(ok("dir2"), Pkg::File("dir2/package.nix".into()));
         assert_eq!(ok("x.drv"), Pkg::Drv("x.drv".into()));
         assert_eq!(ok(".#hello"), flake(".", "hello"));
-        assert_eq!(ok("nixpkgs#python3Packages.foo"), flake("nixpkgs", "python3Packages.foo"));
+        assert_eq!(
+            ok("nixpkgs#python3Packages.foo"),
+            flake("nixpkgs", "python3Packages.foo")
+        );
         assert_eq!(ok("#hello"), flake("", "hello"));
         assert_eq!(ok("github:owner/repo"), flake("github:owner/repo", ""));
         assert_eq!(ok("flake:nixpkgs#a"), flake("flake:nixpkgs", "a"));

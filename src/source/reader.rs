@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
-use rnix::ast::{Apply, Attr, AttrSet, BinOpKind, Entry, Expr, HasEntry, Lambda, Param, Root, Select};
+use rnix::ast::{
+    Apply, Attr, AttrSet, BinOpKind, Entry, Expr, HasEntry, Lambda, Param, Root, Select,
+};
 use rnix::{SyntaxNode, WalkEvent};
 use rowan::ast::AstNode;
 
 use super::builders::{self, Known};
 use super::package::{
-    Arguments, Attribute, Attributes, Builder, Call, Form, Formal, Formals, NotStdenv, Origin, Package, Reason,
-    Returns, SetAttribute, Value,
+    Arguments, Attribute, Attributes, Builder, Call, Form, Formal, Formals, NotStdenv, Origin,
+    Package, Reason, Returns, SetAttribute, Value,
 };
 use super::scope::{Binding, Scopes, ident_text, static_name, static_path};
 use super::text::{self, span};
@@ -29,13 +31,23 @@ const SET_LEVELS: usize = 6;
 
 /// Reads the tree of the text named `file`.
 pub(super) fn read(file: &str, root: &Root) -> Package {
-    let mut reader = Reader { scopes: Scopes::default(), calls: Vec::new(), by_node: HashMap::new(), budget: BUDGET };
+    let mut reader = Reader {
+        scopes: Scopes::default(),
+        calls: Vec::new(),
+        by_node: HashMap::new(),
+        budget: BUDGET,
+    };
     reader.find_calls(root.syntax());
     let (form, main) = match root.expr() {
         Some(expr) => reader.form(expr),
         None => (Form::Derivation, None),
     };
-    Package { file: file.to_owned(), form, calls: reader.calls, main }
+    Package {
+        file: file.to_owned(),
+        form,
+        calls: reader.calls,
+        main,
+    }
 }
 
 struct Reader {
@@ -79,7 +91,10 @@ impl Application {
             }
         }
         arguments.reverse();
-        Some(Self { function, arguments })
+        Some(Self {
+            function,
+            arguments,
+        })
     }
 
     /// The last part of the function's name: `mkDerivation` of `stdenv.mkDerivation`.
@@ -93,7 +108,11 @@ impl Application {
 }
 
 fn last_name(select: &Select) -> Option<String> {
-    select.attrpath()?.attrs().last().and_then(|attr| static_name(&attr))
+    select
+        .attrpath()?
+        .attrs()
+        .last()
+        .and_then(|attr| static_name(&attr))
 }
 
 /// Parentheses, `let … in`, `with …;` and `assert …;` do not change what a value is.
@@ -141,10 +160,11 @@ impl Reader {
                 continue;
             };
             // The inner applications of `f a b` belong to the outermost one.
-            let inner = node
-                .parent()
-                .and_then(Apply::cast)
-                .is_some_and(|parent| parent.lambda().is_some_and(|function| *function.syntax() == node));
+            let inner = node.parent().and_then(Apply::cast).is_some_and(|parent| {
+                parent
+                    .lambda()
+                    .is_some_and(|function| *function.syntax() == node)
+            });
             if inner {
                 continue;
             }
@@ -179,7 +199,13 @@ impl Reader {
         }
     }
 
-    fn add_call(&mut self, node: &SyntaxNode, application: &Application, known: Known, nested: bool) -> usize {
+    fn add_call(
+        &mut self,
+        node: &SyntaxNode,
+        application: &Application,
+        known: Known,
+        nested: bool,
+    ) -> usize {
         let (kind, reason) = match known {
             Known::Stdenv(kind) => (kind, None),
             Known::Other(reason) => (Builder::Other, Some(reason)),
@@ -198,9 +224,10 @@ impl Reader {
         };
         // The set of attributes is the last argument, except where a script follows it.
         let set = match kind {
-            Builder::Other => {
-                application.arguments.iter().find(|argument| matches!(strip((*argument).clone()), Expr::AttrSet(_)))
-            }
+            Builder::Other => application
+                .arguments
+                .iter()
+                .find(|argument| matches!(strip((*argument).clone()), Expr::AttrSet(_))),
             _ => application.arguments.last(),
         };
         if let Some(set) = set {
@@ -215,7 +242,10 @@ impl Reader {
             }
         }
         call.not_stdenv = match reason {
-            Some(reason) => Some(NotStdenv { reason, span: builder_span }),
+            Some(reason) => Some(NotStdenv {
+                reason,
+                span: builder_span,
+            }),
             None => not_stdenv(&call),
         };
         let index = self.calls.len();
@@ -232,9 +262,16 @@ impl Reader {
         let (Some(base), Some(argument)) = (select.expr(), application.arguments.first()) else {
             return;
         };
-        let (arguments, body) = arguments_of(argument.clone());
+        let (arguments, body) = match arguments_of(argument.clone()) {
+            // The one argument of `overrideAttrs (old: …)` is what was there before.
+            (Arguments::FinalAttrs, body) => (Arguments::Overlay, body),
+            other => other,
+        };
         let mut gathered = Gathered::default();
-        let mode = Mode { origin: Origin::Override, ..Mode::default() };
+        let mode = Mode {
+            origin: Origin::Override,
+            ..Mode::default()
+        };
         self.gather(&body, mode, HOPS, &mut gathered);
         let visible = match self.resolve(base.clone(), HOPS) {
             Resolved::Call(index) => self.calls.get(index).cloned(),
@@ -275,24 +312,33 @@ impl Reader {
         }
         match &expr {
             Expr::AttrSet(set) => self.gather_set(set, mode, out),
-            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => match (op.lhs(), op.rhs()) {
-                (Some(left), Some(right)) => {
-                    self.gather(&left, mode, hops, out);
-                    self.gather(&right, mode, hops, out);
+            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => {
+                match (op.lhs(), op.rhs()) {
+                    (Some(left), Some(right)) => {
+                        self.gather(&left, mode, hops, out);
+                        self.gather(&right, mode, hops, out);
+                    }
+                    _ => out.hidden = true,
                 }
-                _ => out.hidden = true,
-            },
+            }
             Expr::Apply(apply) => match Application::of(apply) {
                 Some(application)
-                    if application.name().as_deref() == Some("optionalAttrs") && application.arguments.len() == 2 =>
+                    if application.name().as_deref() == Some("optionalAttrs")
+                        && application.arguments.len() == 2 =>
                 {
-                    let mode = Mode { conditional: true, ..mode };
+                    let mode = Mode {
+                        conditional: true,
+                        ..mode
+                    };
                     self.gather(&application.arguments[1], mode, hops, out);
                 }
                 _ => out.hidden = true,
             },
             Expr::IfElse(branches) => {
-                let mode = Mode { conditional: true, ..mode };
+                let mode = Mode {
+                    conditional: true,
+                    ..mode
+                };
                 for branch in [branches.body(), branches.else_body()] {
                     match branch {
                         Some(branch) => self.gather(&branch, mode, hops, out),
@@ -300,10 +346,12 @@ impl Reader {
                     }
                 }
             }
-            Expr::Ident(ident) if hops > 0 => match self.scopes.resolve(&ident_text(ident), ident.syntax()) {
-                Some(Binding::Value(value)) => self.gather(&value, mode, hops - 1, out),
-                _ => out.hidden = true,
-            },
+            Expr::Ident(ident) if hops > 0 => {
+                match self.scopes.resolve(&ident_text(ident), ident.syntax()) {
+                    Some(Binding::Value(value)) => self.gather(&value, mode, hops - 1, out),
+                    _ => out.hidden = true,
+                }
+            }
             _ => out.hidden = true,
         }
     }
@@ -321,7 +369,7 @@ impl Reader {
                     };
                     let name = format!("{}{}", mode.prefix, names.join("."));
                     let (kind, via) = self.value(&value, HOPS);
-                    let environment = name == "env" && kind == Value::Set;
+                    let environment = name == "env";
                     if !self.spend(name.len() + 64) {
                         out.hidden = true;
                         return;
@@ -337,7 +385,10 @@ impl Reader {
                     });
                     // stdenv exports what is in `env`, as it does other attributes.
                     if environment {
-                        let mode = Mode { prefix: "env.", ..mode };
+                        let mode = Mode {
+                            prefix: "env.",
+                            ..mode
+                        };
                         let mut inner = Gathered::default();
                         self.gather(&value, mode, HOPS, &mut inner);
                         out.attributes.append(&mut inner.attributes);
@@ -366,13 +417,14 @@ impl Reader {
             return;
         };
         let bound = match from {
-            None => set.syntax().parent().and_then(|outside| self.scopes.resolve(&name, &outside)),
-            Some(from) => self.member(from, &name, HOPS).map(Binding::Value),
+            None => set
+                .syntax()
+                .parent()
+                .and_then(|outside| self.scopes.resolve(&name, &outside))
+                .and_then(|binding| self.bound(binding, &name, HOPS)),
+            Some(from) => self.member(from, &name, HOPS),
         };
-        let value = match bound {
-            Some(Binding::Value(value)) => self.value(&value, HOPS).0,
-            _ => Value::Other,
-        };
+        let value = bound.map_or(Value::Other, |value| self.value(&value, HOPS).0);
         let place = span(attr.syntax());
         out.attributes.push(Attribute {
             name: format!("{}{name}", mode.prefix),
@@ -388,19 +440,66 @@ impl Reader {
         });
     }
 
+    /// The expression behind a binding of `name`.
+    fn bound(&mut self, binding: Binding, name: &str, hops: usize) -> Option<Expr> {
+        match binding {
+            Binding::Value(value) => Some(value),
+            Binding::From(from) => self.member(&from, name, hops.checked_sub(1)?),
+            Binding::Outside(_) | Binding::Parameter(_) => None,
+        }
+    }
+
     /// The value of attribute `name` of a set that the text shows.
     fn member(&mut self, set: &Expr, name: &str, hops: usize) -> Option<Expr> {
-        let Resolved::Set(Expr::AttrSet(set)) = self.resolve(set.clone(), hops.checked_sub(1)?) else {
-            return None;
-        };
-        match self.scopes.names_of(set.syntax()).get(name)?.clone() {
-            Binding::Value(value) => Some(value),
-            Binding::Outside(scope) => match self.scopes.resolve(name, &scope.parent()?)? {
-                Binding::Value(value) => Some(value),
-                _ => None,
+        let hops = hops.checked_sub(1)?;
+        match self.resolve(set.clone(), hops) {
+            Resolved::Set(set) => self.member_of(&set, name, hops)?,
+            _ => None,
+        }
+    }
+
+    /// As [`Self::member`], of a set or sets merged with `//`. `Some(None)`: it has no such
+    /// attribute. `None`: the text does not show whether it has.
+    fn member_of(&mut self, set: &Expr, name: &str, hops: usize) -> Option<Option<Expr>> {
+        match set {
+            Expr::AttrSet(set) => match self.scopes.names_of(set.syntax()).get(name).cloned() {
+                None => Some(None),
+                Some(Binding::Outside(scope)) => {
+                    let binding = self.scopes.resolve(name, &scope.parent()?)?;
+                    self.bound(binding, name, hops).map(Some)
+                }
+                Some(binding) => self.bound(binding, name, hops).map(Some),
             },
-            Binding::From(from) => self.member(&from, name, hops - 1),
-            Binding::Parameter(_) => None,
+            Expr::BinOp(op) => {
+                let hops = hops.checked_sub(1)?;
+                let right = match strip(op.rhs()?) {
+                    // An optional attribute may or may not replace the one on the left.
+                    Expr::Apply(apply) => {
+                        let application = Application::of(&apply)?;
+                        let optional = application.name().as_deref() == Some("optionalAttrs");
+                        let set = application.arguments.last().filter(|_| optional)?.clone();
+                        match self.resolve(set, hops) {
+                            Resolved::Set(set) => match self.member_of(&set, name, hops)? {
+                                Some(_) => return None,
+                                None => None,
+                            },
+                            _ => return None,
+                        }
+                    }
+                    right => match self.resolve(right, hops) {
+                        Resolved::Set(set) => self.member_of(&set, name, hops)?,
+                        _ => return None,
+                    },
+                };
+                if right.is_some() {
+                    return Some(right);
+                }
+                match self.resolve(op.lhs()?, hops) {
+                    Resolved::Set(set) => self.member_of(&set, name, hops),
+                    _ => None,
+                }
+            }
+            _ => None,
         }
     }
 
@@ -423,19 +522,27 @@ impl Reader {
                 match text.parse() {
                     Ok(number) => Value::Int(number),
                     // A bare URL is a string.
-                    Err(_) if text.contains(':') => Value::String(text::Text(vec![text::Part::Text(text)])),
+                    Err(_) if text.contains(':') => {
+                        Value::String(text::Text(vec![text::Part::Text(text)]))
+                    }
                     Err(_) => Value::Other,
                 }
             }
             Expr::PathAbs(_) | Expr::PathRel(_) | Expr::PathHome(_) | Expr::PathSearch(_) => {
                 Value::Path(expr.syntax().text().to_string())
             }
+            Expr::UnaryOp(_) => match expr.syntax().text().to_string().parse() {
+                Ok(number) => Value::Int(number),
+                Err(_) => Value::Other,
+            },
             Expr::AttrSet(_) => Value::Set,
             Expr::Lambda(_) => Value::Function,
             Expr::Ident(ident) => {
                 let name = ident_text(ident);
                 return match self.scopes.resolve(&name, ident.syntax()) {
-                    Some(Binding::Value(value)) if hops > 0 => (self.value(&value, hops - 1).0, Some(name)),
+                    Some(Binding::Value(value)) if hops > 0 => {
+                        (self.value(&value, hops - 1).0, Some(name))
+                    }
                     Some(Binding::From(from)) if hops > 0 => {
                         let value = self.member(&from, &name, hops - 1);
                         let value = value.map_or(Value::Other, |v| self.value(&v, hops - 1).0);
@@ -453,7 +560,10 @@ impl Reader {
     /// A string, the holes filled in where they are names of strings.
     fn text(&mut self, string: &rnix::ast::Str, hops: usize) -> text::Text {
         let mut text = text::of_string(string);
-        let mut holes = string.syntax().children().filter_map(rnix::ast::Interpol::cast);
+        let mut holes = string
+            .syntax()
+            .children()
+            .filter_map(rnix::ast::Interpol::cast);
         for part in &mut text.0 {
             if let text::Part::Hole { value, .. } = part
                 && let Some(expr) = holes.next().and_then(|hole| hole.expr())
@@ -467,10 +577,11 @@ impl Reader {
     fn hole(&mut self, expr: &Expr, hops: usize) -> Option<String> {
         let hops = hops.checked_sub(1)?;
         let target = match strip(expr.clone()) {
-            Expr::Ident(ident) => match self.scopes.resolve(&ident_text(&ident), ident.syntax())? {
-                Binding::Value(value) => value,
-                _ => return None,
-            },
+            Expr::Ident(ident) => {
+                let name = ident_text(&ident);
+                let binding = self.scopes.resolve(&name, ident.syntax())?;
+                self.bound(binding, &name, hops)?
+            }
             // `finalAttrs.version` inside `finalAttrs: { version = …; }`.
             Expr::Select(select) => {
                 let Expr::Ident(ident) = select.expr()? else {
@@ -481,7 +592,9 @@ impl Reader {
                     return None;
                 };
                 match self.scopes.resolve(&ident_text(&ident), ident.syntax())? {
-                    Binding::Parameter(lambda) if is_final(&lambda) => self.member(&lambda.body()?, name, hops)?,
+                    Binding::Parameter(lambda) if is_final(&lambda) => {
+                        self.member(&lambda.body()?, name, hops)?
+                    }
                     Binding::Value(value) => self.member(&value, name, hops)?,
                     _ => return None,
                 }
@@ -563,9 +676,16 @@ impl Reader {
 
     /// What an application that is not a known call of a builder gives: an expression to go on with,
     /// or the end.
-    fn applied(&mut self, apply: &Apply, application: &Application, hops: usize) -> Result<Expr, Resolved> {
+    fn applied(
+        &mut self,
+        apply: &Apply,
+        application: &Application,
+        hops: usize,
+    ) -> Result<Expr, Resolved> {
         let name = application.name().unwrap_or_default();
-        let end = Resolved::Unknown { package: builders::gives_package(&name) };
+        let end = Resolved::Unknown {
+            package: builders::gives_package(&name),
+        };
         if let Some(known @ Known::Other(Reason::Fetcher(_))) = builders::known(&name) {
             let index = self.add_call(apply.syntax(), application, known, false);
             return Err(Resolved::Call(index));
@@ -581,7 +701,10 @@ impl Reader {
         let (function, count) = if matches!(name.as_str(), "callPackage" | "callPackages") {
             (application.arguments.first().cloned(), 1)
         } else {
-            (Some(application.function.clone()), application.arguments.len())
+            (
+                Some(application.function.clone()),
+                application.arguments.len(),
+            )
         };
         let Some(mut function) = function else {
             return Err(end);
@@ -621,15 +744,23 @@ impl Reader {
                     .collect();
                 let formals = Formals {
                     ellipsis: pattern.ellipsis_token().is_some(),
-                    bound: pattern.pat_bind().and_then(|bind| bind.ident()).map(|ident| ident_text(&ident)),
+                    bound: pattern
+                        .pat_bind()
+                        .and_then(|bind| bind.ident())
+                        .map(|ident| ident_text(&ident)),
                     names,
                     returns,
                 };
-                if formals.required().next().is_some() { Form::CallPackage(formals) } else { Form::Function(formals) }
+                if formals.required().next().is_some() {
+                    Form::CallPackage(formals)
+                } else {
+                    Form::Function(formals)
+                }
             }
-            Some(Param::IdentParam(param)) => {
-                Form::PlainFunction { parameter: param.ident().map(|i| ident_text(&i)).unwrap_or_default(), returns }
-            }
+            Some(Param::IdentParam(param)) => Form::PlainFunction {
+                parameter: param.ident().map(|i| ident_text(&i)).unwrap_or_default(),
+                returns,
+            },
             None => Form::Derivation,
         };
         (form, main)
@@ -655,14 +786,21 @@ impl Reader {
                 _ => break,
             }
         }
-        let returns = if curried { Returns::Function } else { Returns::Value };
+        let returns = if curried {
+            Returns::Function
+        } else {
+            Returns::Value
+        };
         (returns, None)
     }
 
     // --- sets of packages ---
 
     fn attributes(&mut self, set: &Expr) -> Attributes {
-        let mut attributes = Attributes { list: Vec::new(), complete: true };
+        let mut attributes = Attributes {
+            list: Vec::new(),
+            complete: true,
+        };
         self.list(set, &[], &mut attributes);
         attributes
     }
@@ -691,7 +829,9 @@ impl Reader {
             match entry {
                 Entry::AttrpathValue(entry) => {
                     let names = entry.attrpath().and_then(|path| static_path(&path));
-                    let (Some(names), Some(path), Some(value)) = (names, entry.attrpath(), entry.value()) else {
+                    let (Some(names), Some(path), Some(value)) =
+                        (names, entry.attrpath(), entry.value())
+                    else {
                         out.complete = false;
                         continue;
                     };
@@ -730,8 +870,16 @@ impl Reader {
         value: Option<Expr>,
         out: &mut Attributes,
     ) {
-        let resolved = value.map_or(Resolved::Unknown { package: false }, |value| self.resolve(value, HOPS));
-        let mut attribute = SetAttribute { path, span: place, looks_like_package: false, is_set: false, call: None };
+        let resolved = value.map_or(Resolved::Unknown { package: false }, |value| {
+            self.resolve(value, HOPS)
+        });
+        let mut attribute = SetAttribute {
+            path,
+            span: place,
+            looks_like_package: false,
+            is_set: false,
+            call: None,
+        };
         let mut below = None;
         match resolved {
             Resolved::Call(index) => {
@@ -762,7 +910,11 @@ struct Mode<'a> {
 
 impl Default for Mode<'_> {
     fn default() -> Self {
-        Self { conditional: false, origin: Origin::Written, prefix: "" }
+        Self {
+            conditional: false,
+            origin: Origin::Written,
+            prefix: "",
+        }
     }
 }
 
@@ -819,17 +971,22 @@ fn is_final(lambda: &Lambda) -> bool {
 }
 
 fn not_stdenv(call: &Call) -> Option<NotStdenv> {
-    let certain =
-        |name: &str| call.attribute(name).filter(|attribute| !attribute.conditional && attribute.value != Value::Null);
+    let certain = |name: &str| {
+        call.attribute(name)
+            .filter(|attribute| !attribute.conditional && attribute.value != Value::Null)
+    };
     let found = [
         ("buildCommand", Reason::BuildCommand),
         ("buildCommandPath", Reason::BuildCommand),
         ("outputHash", Reason::FixedOutput),
         ("builder", Reason::OwnBuilder),
     ];
-    found
-        .into_iter()
-        .find_map(|(name, reason)| certain(name).map(|attribute| NotStdenv { reason, span: attribute.key.clone() }))
+    found.into_iter().find_map(|(name, reason)| {
+        certain(name).map(|attribute| NotStdenv {
+            reason,
+            span: attribute.key.clone(),
+        })
+    })
 }
 
 fn constant(name: &str) -> Value {
@@ -846,7 +1003,11 @@ fn short_text(node: &SyntaxNode) -> String {
     const MOST: usize = 80;
     let mut out = String::new();
     let range = node.text_range();
-    for token in node.descendants_with_tokens().filter_map(rnix::NodeOrToken::into_token).take(MOST) {
+    for token in node
+        .descendants_with_tokens()
+        .filter_map(rnix::NodeOrToken::into_token)
+        .take(MOST)
+    {
         if token.text_range().start() >= range.end() || out.len() > MOST {
             break;
         }

@@ -68,7 +68,10 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Root, Vec<Problem>> {
     if problems.len() > MAX_ERRORS {
         let more = problems.len() - MAX_ERRORS;
         problems.truncate(MAX_ERRORS);
-        problems.push(Problem::new("syntax", format!("{more} more errors in this file are not shown")));
+        problems.push(Problem::new(
+            "syntax",
+            format!("{more} more errors in this file are not shown"),
+        ));
     }
     Err(problems)
 }
@@ -109,10 +112,15 @@ fn lexical(file: &str, tokens: &[Token<'_>]) -> Vec<Problem> {
                         problems.push(
                             Problem::new(
                                 "syntax/space",
-                                format!("the character U+{:04X} is not a space to Nix", u32::from(character)),
+                                format!(
+                                    "the character U+{:04X} is not a space to Nix",
+                                    u32::from(character)
+                                ),
                             )
                             .at(file, start..start + character.len_utf8())
-                            .help("replace it by an ordinary space; it often comes from copied text"),
+                            .help(
+                                "replace it by an ordinary space; it often comes from copied text",
+                            ),
                         );
                     }
                 }
@@ -133,12 +141,17 @@ fn lexical(file: &str, tokens: &[Token<'_>]) -> Vec<Problem> {
 
 fn lexical_error(file: &str, token: &Token<'_>) -> Problem {
     let problem = if token.text.contains('/') {
-        Problem::new("syntax", format!("{} is not a path", describe(token.kind, token.text)))
-            .help("a path may not end in `/` nor contain `//`")
+        Problem::new(
+            "syntax",
+            format!("{} is not a path", describe(token.kind, token.text)),
+        )
+        .help("a path may not end in `/` nor contain `//`")
     } else {
-        Problem::new("syntax", format!("{} has no meaning in Nix", describe(token.kind, token.text))).help(match token
-            .text
-        {
+        Problem::new(
+            "syntax",
+            format!("{} has no meaning in Nix", describe(token.kind, token.text)),
+        )
+        .help(match token.text {
             "'" => "strings are written with `\"` or with two single quotes `''`",
             "&" => "`and` is written `&&`",
             "|" => "`or` is written `||`",
@@ -151,10 +164,16 @@ fn lexical_error(file: &str, token: &Token<'_>) -> Problem {
 }
 
 fn inside_string(tokens: &[Token<'_>], token: &Token<'_>) -> bool {
-    token.index.checked_sub(1).and_then(|before| tokens.get(before)).is_some_and(|before| {
-        matches!(before.kind, TOKEN_STRING_START | TOKEN_STRING_CONTENT | TOKEN_ERROR)
-            || before.kind == TOKEN_INTERPOL_END && token.index + 1 == tokens.len()
-    })
+    token
+        .index
+        .checked_sub(1)
+        .and_then(|before| tokens.get(before))
+        .is_some_and(|before| {
+            matches!(
+                before.kind,
+                TOKEN_STRING_START | TOKEN_STRING_CONTENT | TOKEN_ERROR
+            ) || before.kind == TOKEN_INTERPOL_END && token.index + 1 == tokens.len()
+        })
 }
 
 /// What bracket matching found.
@@ -178,7 +197,11 @@ struct OpenBracket<'t, 'a> {
 }
 
 fn match_brackets(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
-    let mut found = Brackets { problems: Vec::new(), repairs: Vec::new(), unreliable_from: None };
+    let mut found = Brackets {
+        problems: Vec::new(),
+        repairs: Vec::new(),
+        unreliable_from: None,
+    };
     let mut open: Vec<OpenBracket<'_, '_>> = Vec::new();
     let mut awaited_outside = 0;
     let mut last_end = 0;
@@ -190,7 +213,9 @@ fn match_brackets(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
             TOKEN_LET => open.push(OpenBracket { token, awaited: 0 }),
             TOKEN_IN => {
                 // An `in` without a `let` is left to the parser.
-                let at = open.iter().rposition(|bracket| bracket.token.kind == TOKEN_LET);
+                let at = open
+                    .iter()
+                    .rposition(|bracket| bracket.token.kind == TOKEN_LET);
                 if let Some(at) = at {
                     for bracket in open.drain(at..).skip(1).rev() {
                         found.unclosed(file, &bracket, Some(token), last_end);
@@ -211,11 +236,9 @@ fn match_brackets(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
                     break;
                 }
                 // A `;` ends a binding, so what is open inside the binding should be closed.
-                let in_binding = open
-                    .iter()
-                    .rev()
-                    .skip(1)
-                    .any(|outer| matches!(outer.token.kind, TOKEN_L_BRACE | TOKEN_LET) || outer.awaited > 0);
+                let in_binding = open.iter().rev().skip(1).any(|outer| {
+                    matches!(outer.token.kind, TOKEN_L_BRACE | TOKEN_LET) || outer.awaited > 0
+                });
                 match open.last().map(|bracket| bracket.token.kind) {
                     Some(TOKEN_L_PAREN | TOKEN_L_BRACK) if in_binding => {
                         if let Some(bracket) = open.pop() {
@@ -225,9 +248,19 @@ fn match_brackets(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
                     _ => break,
                 }
             },
+            TOKEN_ASSIGN => {
+                if let Some(OpenBracket { token: bracket, .. }) = open.last()
+                    && matches!(bracket.kind, TOKEN_L_PAREN | TOKEN_L_BRACK)
+                {
+                    found.assignment(file, token, bracket);
+                }
+            }
             kind if closer(kind).is_some() => open.push(OpenBracket { token, awaited: 0 }),
-            TOKEN_R_PAREN | TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_INTERPOL_END | TOKEN_STRING_END => {
-                let at = open.iter().rposition(|bracket| closer(bracket.token.kind) == Some(token.kind));
+            TOKEN_R_PAREN | TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_INTERPOL_END
+            | TOKEN_STRING_END => {
+                let at = open
+                    .iter()
+                    .rposition(|bracket| closer(bracket.token.kind) == Some(token.kind));
                 if let Some(at) = at {
                     for bracket in open.drain(at..).skip(1).rev() {
                         found.unclosed(file, &bracket, Some(token), last_end);
@@ -247,22 +280,38 @@ fn match_brackets(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
 }
 
 impl Brackets {
-    fn unclosed(&mut self, file: &str, bracket: &OpenBracket<'_, '_>, at: Option<&Token<'_>>, insert_at: usize) {
+    fn unclosed(
+        &mut self,
+        file: &str,
+        bracket: &OpenBracket<'_, '_>,
+        at: Option<&Token<'_>>,
+        insert_at: usize,
+    ) {
         let token = bracket.token;
-        let before = at.map_or("the end of the file".to_owned(), |at| describe(at.kind, at.text));
+        let before = at.map_or("the end of the file".to_owned(), |at| {
+            describe(at.kind, at.text)
+        });
         let problem = match token.kind {
             TOKEN_LET => {
-                self.unreliable_from = Some(self.unreliable_from.map_or(token.start, |at| at.min(token.start)));
+                self.unreliable_from = Some(
+                    self.unreliable_from
+                        .map_or(token.start, |at| at.min(token.start)),
+                );
                 Problem::new("syntax", "this `let` has no `in`")
                     .label("names are defined from here on")
                     .help("write `in` and the value after the last definition")
             }
             TOKEN_STRING_START => {
-                self.unreliable_from = Some(self.unreliable_from.map_or(token.start, |at| at.min(token.start)));
-                Problem::new("syntax", "this string is never closed").label("it begins here").help(format!(
-                    "close it with `{}`; if this is meant to be the end of a string, an earlier quote is missing",
-                    token.text
-                ))
+                self.unreliable_from = Some(
+                    self.unreliable_from
+                        .map_or(token.start, |at| at.min(token.start)),
+                );
+                Problem::new("syntax", "this string is never closed")
+                    .label("it begins here")
+                    .help(format!(
+                        "close it with `{}`; if this is meant to be the end of a string, an earlier quote is missing",
+                        token.text
+                    ))
             }
             open => {
                 let close = closer(open).map_or("`)`", wanted);
@@ -271,13 +320,28 @@ impl Brackets {
                     TOKEN_L_BRACK => "]",
                     _ => "}",
                 };
-                self.repairs.push(Repair::Insert { at: insert_at, text });
+                self.repairs.push(Repair::Insert {
+                    at: insert_at,
+                    text,
+                });
                 Problem::new("syntax", format!("this `{}` is never closed", token.text))
                     .label(format!("needs a {close} before {before}"))
                     .help(format!("add the missing {close}"))
             }
         };
         self.problems.push(problem.at(file, token.span()));
+    }
+
+    fn assignment(&mut self, file: &str, token: &Token<'_>, bracket: &Token<'_>) {
+        self.repairs.push(Repair::Blank(token.span()));
+        self.problems.push(
+            Problem::new(
+                "syntax",
+                format!("`=` is not expected inside `{}`", bracket.text),
+            )
+            .at(file, token.span())
+            .help("a set is written `{ name = value; }`, a comparison `a == b`"),
+        );
     }
 
     fn stray(&mut self, file: &str, token: &Token<'_>) {
@@ -328,7 +392,10 @@ impl Repaired {
             }
         }
         out.push_str(text.get(done..).unwrap_or(""));
-        Self { text: out, insertions }
+        Self {
+            text: out,
+            insertions,
+        }
     }
 
     fn original(&self, offset: usize) -> usize {
@@ -344,8 +411,16 @@ impl Repaired {
 
 /// The parser's errors in a user's words.
 fn translate(file: &str, text: &str, tokens: &[Token<'_>], errors: &[ParseError]) -> Vec<Problem> {
-    let significant: Vec<Token<'_>> = tokens.iter().filter(|token| !token.kind.is_trivia()).copied().collect();
-    let context = Context { file, text, tokens: &significant };
+    let significant: Vec<Token<'_>> = tokens
+        .iter()
+        .filter(|token| !token.kind.is_trivia())
+        .copied()
+        .collect();
+    let context = Context {
+        file,
+        text,
+        tokens: &significant,
+    };
     let mut problems: Vec<Problem> = Vec::new();
     let mut covered = 0;
     for error in errors {
@@ -354,10 +429,20 @@ fn translate(file: &str, text: &str, tokens: &[Token<'_>], errors: &[ParseError]
         if start < covered {
             continue;
         }
+        // A stray character was reported when the tokens were looked at.
+        let token = significant.partition_point(|token| token.start < start);
+        if significant
+            .get(token)
+            .is_some_and(|token| token.kind == TOKEN_ERROR)
+        {
+            covered = range(error).map_or(0, |span| span.end);
+            continue;
+        }
         let problem = match error {
             ParseError::RecursionLimitExceeded => match guard::nesting(file, text, tokens) {
                 Err(problem) => problem,
-                Ok(()) => Problem::new("syntax/too-deep", "expressions are nested too deeply").at(file, 0..0),
+                Ok(()) => Problem::new("syntax/too-deep", "expressions are nested too deeply")
+                    .at(file, 0..0),
             },
             _ => context.problem(error, start),
         };
@@ -373,7 +458,9 @@ fn range(error: &ParseError) -> Option<Span> {
         | ParseError::UnexpectedExtra(range)
         | ParseError::UnexpectedWanted(_, range, _)
         | ParseError::UnexpectedDoubleBind(range)
-        | ParseError::DuplicatedArgs(range, _) => Some(usize::from(range.start())..usize::from(range.end())),
+        | ParseError::DuplicatedArgs(range, _) => {
+            Some(usize::from(range.start())..usize::from(range.end()))
+        }
         _ => None,
     }
 }
@@ -394,9 +481,9 @@ impl Context<'_, '_> {
             ParseError::UnexpectedDoubleBind(_) => self
                 .at_token(index, "the arguments have a name already")
                 .help("keep one of `name@{ … }` and `{ … }@name`"),
-            ParseError::DuplicatedArgs(_, name) => {
-                self.at_token(index, &format!("the argument `{name}` is there twice")).help("remove one of the two")
-            }
+            ParseError::DuplicatedArgs(_, name) => self
+                .at_token(index, &format!("the argument `{name}` is there twice"))
+                .help("remove one of the two"),
             ParseError::UnexpectedEOFWanted(kinds) => self.at_end(kinds),
             ParseError::UnexpectedEOF => self.at_end(&[]),
             _ => {
@@ -407,7 +494,11 @@ impl Context<'_, '_> {
     }
 
     fn found(&self, index: usize) -> String {
-        self.tokens.get(index).map_or("the end of the file".to_owned(), |token| describe(token.kind, token.text))
+        self.tokens
+            .get(index)
+            .map_or("the end of the file".to_owned(), |token| {
+                describe(token.kind, token.text)
+            })
     }
 
     fn kind(&self, index: usize) -> Option<SyntaxKind> {
@@ -415,18 +506,27 @@ impl Context<'_, '_> {
     }
 
     fn at_token(&self, index: usize, message: &str) -> Problem {
-        let span = self.tokens.get(index).map_or(self.text.len()..self.text.len(), Token::span);
+        let span = self
+            .tokens
+            .get(index)
+            .map_or(self.text.len()..self.text.len(), Token::span);
         Problem::new("syntax", message).at(self.file, span)
     }
 
     /// A problem right after the token before `index`: the place where something is missing.
     fn after(&self, index: usize, message: &str) -> Problem {
-        let end = index.checked_sub(1).and_then(|before| self.tokens.get(before)).map_or(0, Token::end);
+        let end = index
+            .checked_sub(1)
+            .and_then(|before| self.tokens.get(before))
+            .map_or(0, Token::end);
         Problem::new("syntax", message).at(self.file, end..end)
     }
 
     fn at_end(&self, kinds: &[SyntaxKind]) -> Problem {
-        let problem = self.after(self.tokens.len(), "the file ends in the middle of an expression");
+        let problem = self.after(
+            self.tokens.len(),
+            "the file ends in the middle of an expression",
+        );
         if kinds.is_empty() {
             problem
                 .label("more is expected here")
@@ -441,8 +541,9 @@ impl Context<'_, '_> {
         match kinds {
             [TOKEN_SEMICOLON] => self.missing_semicolon(index),
             [TOKEN_ASSIGN] => {
-                let problem =
-                    self.after(index, &format!("a `=` is missing before {found}")).label("`=` is expected here");
+                let problem = self
+                    .after(index, &format!("a `=` is missing before {found}"))
+                    .label("`=` is expected here");
                 problem.help(match self.kind(index) {
                     Some(TOKEN_COLON) => "Nix writes `name = value;`, not `name: value`",
                     Some(TOKEN_COMMA) => {
@@ -473,9 +574,9 @@ impl Context<'_, '_> {
             [TOKEN_IDENT, TOKEN_OR, ..] => self
                 .at_token(index, &format!("{found} is where the name of an attribute is expected"))
                 .help("an attribute is written `name = value;`; names with other characters are quoted"),
-            kinds if kinds.contains(&TOKEN_L_PAREN) => {
-                self.at_token(index, &format!("{found} is where a value is expected")).help(self.value_help(index))
-            }
+            kinds if kinds.contains(&TOKEN_L_PAREN) => self
+                .at_token(index, &format!("{found} is where a value is expected"))
+                .help(self.value_help(index)),
             kinds => self
                 .at_token(index, &format!("{found} is not expected here"))
                 .label(format!("{} is expected", either(kinds))),
@@ -487,11 +588,17 @@ impl Context<'_, '_> {
             Some(TOKEN_SEMICOLON | TOKEN_R_BRACE | TOKEN_R_PAREN | TOKEN_R_BRACK) => {
                 "something is missing before it: after `=`, `:`, `(` or an operator comes a value"
             }
-            Some(TOKEN_LET | TOKEN_WITH | TOKEN_IF | TOKEN_ASSERT) => "put this expression into parentheses",
+            Some(TOKEN_LET | TOKEN_WITH | TOKEN_IF | TOKEN_ASSERT) => {
+                "put this expression into parentheses"
+            }
             Some(TOKEN_ASSIGN) => "a comparison is written `==`",
             Some(TOKEN_COMMA) => "the items of a list are separated by spaces, not by `,`",
-            Some(TOKEN_COLON) => "a function is written `argument: value`, in a list in parentheses",
-            _ => "a value is a string, a number, a path, a list, a set, a name or an expression in parentheses",
+            Some(TOKEN_COLON) => {
+                "a function is written `argument: value`, in a list in parentheses"
+            }
+            _ => {
+                "a value is a string, a number, a path, a list, a set, a name or an expression in parentheses"
+            }
         }
     }
 
@@ -502,7 +609,9 @@ impl Context<'_, '_> {
         if self.kind(index) == Some(TOKEN_ASSIGN) {
             at = self.start_of_attrpath(index);
         } else if self.kind(index) == Some(TOKEN_COMMA) {
-            return self.at_token(index, "attributes end in `;`, not in `,`").help("replace the `,` by `;`");
+            return self
+                .at_token(index, "attributes end in `;`, not in `,`")
+                .help("replace the `,` by `;`");
         }
         let found = self.found(at);
         self.after(at, &format!("a `;` is missing before {found}"))
@@ -535,16 +644,20 @@ impl Context<'_, '_> {
     fn extra(&self, index: usize) -> Problem {
         let found = self.found(index);
         let problem = self
-            .at_token(index, &format!("{found} follows, but the expression is complete before it"))
+            .at_token(
+                index,
+                &format!("{found} follows, but the expression is complete before it"),
+            )
             .label("not part of the expression");
         problem.help(match self.kind(index) {
             Some(TOKEN_ASSIGN) => "attributes need braces around them: `{ name = value; }`",
             Some(TOKEN_SEMICOLON) => "a file is one expression and does not end in `;`",
             Some(TOKEN_COMMA) => "the arguments of a function need braces: `{ a, b }: …`",
             Some(TOKEN_COLON) => "only a name or `{ … }` can be the argument of a function",
-            Some(TOKEN_EQUAL | TOKEN_NOT_EQUAL | TOKEN_LESS | TOKEN_MORE | TOKEN_LESS_OR_EQ | TOKEN_MORE_OR_EQ) => {
-                "comparisons do not chain: use parentheses or `&&`"
-            }
+            Some(
+                TOKEN_EQUAL | TOKEN_NOT_EQUAL | TOKEN_LESS | TOKEN_MORE | TOKEN_LESS_OR_EQ
+                | TOKEN_MORE_OR_EQ,
+            ) => "comparisons do not chain: use parentheses or `&&`",
             _ => "a file is one expression: remove the rest, or join it with an operator",
         })
     }

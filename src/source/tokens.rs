@@ -40,9 +40,10 @@ pub(super) fn describe(kind: SyntaxKind, text: &str) -> String {
         TOKEN_INTEGER | TOKEN_FLOAT => short("the number "),
         TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH => short("the path "),
         TOKEN_URI => short("the URL "),
-        TOKEN_ASSERT | TOKEN_ELSE | TOKEN_IF | TOKEN_IN | TOKEN_INHERIT | TOKEN_LET | TOKEN_OR | TOKEN_REC
-        | TOKEN_THEN | TOKEN_WITH => short("the keyword "),
+        TOKEN_ASSERT | TOKEN_ELSE | TOKEN_IF | TOKEN_IN | TOKEN_INHERIT | TOKEN_LET | TOKEN_OR
+        | TOKEN_REC | TOKEN_THEN | TOKEN_WITH => short("the keyword "),
         TOKEN_ERROR => match text.chars().next() {
+            Some('`') => "a backquote".to_owned(),
             Some(first) if text.chars().count() == 1 => format!("the character `{first}`"),
             _ => short(""),
         },

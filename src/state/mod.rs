@@ -1,1 +1,30 @@
-//! (filled by the commits that follow)
+//! The archive of a build directory: what `phasesplit-state` does inside a build.
+//!
+//! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`), writing one (`save`),
+//! reading one (`restore`, `list`), the walk of a tree that both need (`tree`), the lock of a stable
+//! build directory (`lock`), what the runtime needs before bash has a PATH (`place`) and the relocation of staged outputs (`relocate`).
+//!
+//! It must not know stages, plans, Nix or the command line of `phasesplit`: the engine is a program of
+//! its own (`src/bin/phasesplit-state.rs` includes this module by path), so that a release which leaves it
+//! alone leaves its store path alone, and with it every state anyone has built. For the same reason
+//! nothing in here may name a module outside `state`, or the version of the package.
+
+pub mod entry;
+pub mod error;
+pub mod format;
+pub mod frames;
+pub mod info;
+pub mod list;
+pub mod lock;
+pub mod manifest;
+pub mod pax;
+pub mod place;
+pub mod relocate;
+pub mod restore;
+#[cfg(test)]
+mod round_trip;
+pub mod save;
+mod sparse;
+pub mod tree;
+
+pub use error::{Error, Result};

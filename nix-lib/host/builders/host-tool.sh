@@ -2,7 +2,7 @@
 # Builds a package of ../host-tool.nix or ../make-setup-hook.nix.
 export PATH=/usr/bin:/bin
 
-# shellcheck disable=SC2154  # programs, propagatedBuildInputs, setupHook and out are attributes
+# shellcheck disable=SC2154  # programs, propagatedBuildInputs, setupHook, hookText and out are attributes
 {
   mkdir -p "$out/bin" "$out/nix-support"
   for program in $programs; do
@@ -10,6 +10,7 @@ export PATH=/usr/bin:/bin
   done
   rmdir --ignore-fail-on-non-empty "$out/bin"
   if [[ -n $setupHook ]]; then cp "$setupHook" "$out/nix-support/setup-hook"; fi
+  if [[ -s ${hookTextPath:-} ]]; then cp "$hookTextPath" "$out/nix-support/setup-hook"; fi
   if [[ -n $propagatedBuildInputs ]]; then
     echo "$propagatedBuildInputs" >"$out/nix-support/propagated-build-inputs"
   fi

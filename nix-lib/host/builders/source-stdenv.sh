@@ -7,6 +7,7 @@ if [[ -f ${NIX_ATTRS_SH_FILE:-} ]]; then
 elif [[ -f .attrs.sh ]]; then
   # Nix 2.8 names the files by their place outside the sandbox.
   export NIX_ATTRS_SH_FILE="$PWD/.attrs.sh" NIX_ATTRS_JSON_FILE="$PWD/.attrs.json"
+  # shellcheck source=/dev/null
   source ./.attrs.sh
 fi
 

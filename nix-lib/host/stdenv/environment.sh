@@ -2,9 +2,10 @@
 # What every build gets whatever its inputs are.
 
 # The machine's programs. Nix itself gives PATH=/path-not-set.
+# shellcheck disable=SC2123  # emptied on purpose, inputs.sh fills it
 if [[ -z ${IN_NIX_SHELL:-} || $PATH == /path-not-set ]]; then PATH=""; fi
 _machinePath="/usr/bin:/bin:/usr/sbin:/sbin"
-HOST_PATH=""
+export HOST_PATH=""
 
 export TZ=UTC
 # Programs that embed the time embed this one; after unpacking it is the sources' (source-date.sh).

@@ -1,7 +1,6 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # fixupPhase: what is done to every output, and the files that carry inputs and hooks to dependents.
-
-# shellcheck disable=SC2154  # the output… variables come from outputs.sh
 
 # _recordInputs VARIABLE FILE: the inputs in the variable, for dependents.
 _recordInputs() {
@@ -22,7 +21,9 @@ recordPropagatedDependencies() {
 }
 
 fixupPhase() {
-  local output hook content
+  local output hook
+  # shellcheck disable=SC2034  # substituteAllStream gets its name
+  local content
   for output in $(getAllOutputNames); do
     # Nix refuses setuid files, and strip needs to write.
     if [[ -e ${!output} ]]; then chmod -R u+w,u-s,g-s -- "${!output}"; fi

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Finding the inputs, theirs and theirs; putting them on PATH; sourcing their setup hooks; running the environment hooks.
 #
 # The host set never compiles for another machine, so two kinds of inputs are enough: those that run during the build

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # buildPhase, checkPhase, installPhase, installCheckPhase and distPhase for makefiles.
 
 _hasMakefile() {
@@ -40,7 +41,7 @@ checkPhase() {
       if _makeKnows check; then
         checkTarget=check
       elif _makeKnows test; then
-        checkTarget=test
+        checkTarget="test"
       fi
     fi
     if [[ -z ${checkTarget:-} ]]; then
@@ -83,7 +84,7 @@ distPhase() {
   if [[ ${dontCopyDist:-0} != 1 ]]; then
     mkdir -p "$out/tarballs"
     # Patterns are allowed in tarballs.
-    # shellcheck disable=SC2086,SC2154
+    # shellcheck disable=SC2048,SC2086
     cp -pvd ${tarballs[*]:-*.tar.gz} "$out/tarballs"
   fi
   runHook postDist

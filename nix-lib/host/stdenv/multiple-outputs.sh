@@ -1,11 +1,10 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Several outputs: flags that install things where they belong, and moving what went elsewhere.
 
 preConfigureHooks+=(_outputFlags)
 preFixupHooks+=(_moveDocumentation _moveDevelopmentFiles)
 postFixupHooks+=(_propagateOtherOutputs)
-
-# shellcheck disable=SC2154  # the output… variables come from outputs.sh
 
 _oneOutput() { [[ "$(getAllOutputNames)" == out ]]; }
 

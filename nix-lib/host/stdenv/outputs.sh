@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Which outputs there are, and which of them gets what (outputBin, outputDev, …; a package may set them itself).
 
 if [[ -n $__structuredAttrs ]]; then

@@ -13,6 +13,7 @@ ${preFixupPhases[*]:-} fixupPhase installCheckPhase ${preDistPhases[*]:-} distPh
 printPhases() {
   definePhases
   local phase
+  # shellcheck disable=SC2048  # words of a string or elements of an array: names of phases have no spaces
   for phase in ${phases[*]}; do echo "$phase"; done
 }
 
@@ -60,7 +61,7 @@ runPhase() {
   if [[ $curPhase == unpackPhase ]]; then
     # An archive may hold a directory nobody can enter.
     if [[ -n ${sourceRoot:-} ]]; then chmod +x -- "$sourceRoot"; fi
-    cd -- "${sourceRoot:-.}"
+    cd -- "${sourceRoot:-.}" || exit
   fi
 }
 
@@ -75,5 +76,6 @@ genericBuild() {
     return
   fi
   definePhases
+  # shellcheck disable=SC2048
   for curPhase in ${phases[*]}; do runPhase "$curPhase"; done
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Interpreters of scripts: `#!/usr/bin/env python3` becomes the program found on PATH, so that it stays the same one.
 
 fixupOutputHooks+=(_patchOutputShebangs)
@@ -67,8 +68,8 @@ patchShebangs() {
     echo "$file: interpreter directive changed from \"#!$line\" to \"$_interpreter\""
     # A new time would make make(1) think the script was edited.
     stamp="$(stat -c %y "$file")"
-    # sed -i makes a new file, which must get the old one's mode even where it is read-only.
-    sed -i --follow-symlinks -e "1s|.*|#!${_interpreter//\\/\\\\}|" "$file"
+    # `c` takes the text as it is but for backslashes.
+    sed -i -e "1c \\#!${_interpreter//\\/\\\\}" "$file"
     touch --date "$stamp" "$file"
   done < <(find "$@" -type f -perm -0100 -print0)
 }

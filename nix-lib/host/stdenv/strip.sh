@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Stripping: debug information from the usual places (-S), all symbols only where the package says so (-s).
 
 fixupOutputHooks+=(_stripOutput)

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154  # attributes of the package, or set by another part of the standard environment
 # Small repairs of every output: one place for programs, libraries and documentation; compressed manuals.
 
 fixupOutputHooks+=(_joinSbin _joinLib64 _moveToShare _compressManuals)

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2128,SC2178  # the references point at strings or arrays, on purpose
 # Variables that came from attributes: a string of words without structured attributes, an array with them.
 # Every function here takes both. `-n` references are named so that no package's variable can hide behind them.
-
-# shellcheck disable=SC2178  # the references point at strings or arrays, on purpose
 
 # Not empty where the attributes are structured.
 __structuredAttrs="${NIX_ATTRS_JSON_FILE:+1}"
@@ -11,7 +10,7 @@ __structuredAttrs="${NIX_ATTRS_JSON_FILE:+1}"
 _kindOf() {
   local declared
   if ! declared="$(declare -p "${1:?name}" 2>/dev/null)"; then
-    _kind=unset
+    _kind="unset"
     return
   fi
   # declare -ax NAME=…: the second word has the attributes.

@@ -45,6 +45,6 @@ cmakeConfigurePhase() {
 }
 
 if [[ -z ${dontUseCmakeConfigure:-} && -z ${configurePhase:-} ]]; then
-  setOutputFlags=
+  export setOutputFlags=
   configurePhase=cmakeConfigurePhase
 fi

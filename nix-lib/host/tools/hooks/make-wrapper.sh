@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2016  # what is in single quotes is expanded by the wrapper
 # Shell scripts around programs, which set up their environment. The options are those of the nixpkgs manual.
 
 # assertExecutable FILE

@@ -53,7 +53,7 @@ mesonInstallPhase() {
 
 if [[ -z ${dontUseMesonConfigure:-} && -z ${configurePhase:-} ]]; then
   # Meson takes the directories of the outputs by its own flags.
-  setOutputFlags=
+  export setOutputFlags=
   configurePhase=mesonConfigurePhase
   if [[ -z ${dontUseMesonCheck:-} && -z ${checkPhase:-} ]]; then checkPhase=mesonCheckPhase; fi
   if [[ -z ${dontUseMesonInstall:-} && -z ${installPhase:-} ]]; then installPhase=mesonInstallPhase; fi

@@ -23,7 +23,7 @@ ninjaBuildPhase() {
 
 ninjaCheckPhase() {
   runHook preCheck
-  if [[ -z ${checkTarget:-} ]] && ninja -t query test &>/dev/null; then checkTarget=test; fi
+  if [[ -z ${checkTarget:-} ]] && ninja -t query test &>/dev/null; then checkTarget="test"; fi
   if [[ -z ${checkTarget:-} ]]; then
     echo "no test target in build.ninja, doing nothing"
   else

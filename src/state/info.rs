@@ -1,0 +1,165 @@
+//! `info.json`: what a state is, for people and for the check before a restore. Uncompressed, so it must
+//! never hold a store path: Nix would take it for a reference.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Kind, Mtime};
+use super::error::{Error, Result};
+use super::format;
+
+/// The content of `info.json`; keys in camel case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// [`format::VERSION`].
+    pub format: u64,
+    /// [`format::ENGINE`] of the engine that saved it.
+    pub engine: String,
+    /// The package's name, as the caller gave it.
+    pub package: String,
+    /// The stage that ended in this state.
+    pub stage: String,
+    /// The directory the build ran in; the state fits no other.
+    pub build_dir: String,
+    /// Phases that ran in the stage, in order.
+    pub phases: Vec<Phase>,
+    /// Names of the outputs that existed, sorted.
+    pub outputs: Vec<String>,
+    /// How many entries there are of each kind.
+    pub entries: Counts,
+    /// Sizes in bytes.
+    pub bytes: Bytes,
+    /// The newest mtime that was not in the future when the state was saved. A restore compares its clock
+    /// with this one: a file that its own build dated into the future says nothing about clocks.
+    pub newest: Time,
+}
+
+/// A phase and how long it ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// `buildPhase`, …
+    pub name: String,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+/// Entries by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Regular files, those with holes included.
+    pub files: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Further names of files already counted.
+    pub hard_links: u64,
+    /// Pipes and sockets.
+    pub special: u64,
+}
+
+impl Counts {
+    /// Counts one more entry.
+    pub fn add(&mut self, kind: Kind) {
+        *match kind {
+            Kind::File | Kind::Sparse => &mut self.files,
+            Kind::Directory => &mut self.directories,
+            Kind::Symlink => &mut self.symlinks,
+            Kind::HardLink => &mut self.hard_links,
+            Kind::Fifo | Kind::Socket => &mut self.special,
+        } += 1;
+    }
+}
+
+/// Sizes in bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// Of all files as the tree shows them, holes included.
+    pub content: u64,
+    /// Of `layer.tar.zst`.
+    pub layer: u64,
+    /// Of `manifest.zst`.
+    pub manifest: u64,
+}
+
+/// [`Mtime`] in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Time {
+    /// Seconds since 1970, rounded down.
+    pub seconds: i64,
+    /// The nanoseconds after that.
+    pub nanoseconds: u32,
+}
+
+impl From<Mtime> for Time {
+    fn from(time: Mtime) -> Self {
+        Self {
+            seconds: time.secs,
+            nanoseconds: time.nanos,
+        }
+    }
+}
+
+impl From<Time> for Mtime {
+    fn from(time: Time) -> Self {
+        Self {
+            secs: time.seconds,
+            nanos: time.nanoseconds,
+        }
+    }
+}
+
+/// The one field that every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    format: serde_json::Value,
+}
+
+/// Reads `DIR/info.json`.
+///
+/// # Errors
+/// Not a state, a version that is unknown ([`Error::UnknownFormat`]), or a damaged file.
+pub fn read(operation: &'static str, state: &Path) -> Result<Info> {
+    let path = state.join(format::INFO);
+    let text = fs::read(&path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::Refused {
+            operation,
+            path: state.into(),
+            what: format!("there is no {} in it, so it is not a state", format::INFO),
+            todo: "give the output directory of a stage",
+        },
+        _ => Error::io(operation, &path, source),
+    })?;
+    let damaged = |error: serde_json::Error| Error::damaged(operation, &path, error.to_string());
+    // Only the version first: another version may have other fields.
+    let versioned: Versioned = serde_json::from_slice(&text).map_err(damaged)?;
+    if versioned.format.as_u64() != Some(format::VERSION) {
+        return Err(Error::UnknownFormat {
+            operation,
+            path,
+            found: versioned.format.to_string(),
+        });
+    }
+    serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// Writes `DIR/info.json` through a temporary name: it appears whole or not at all.
+///
+/// # Errors
+/// What the file system says.
+pub fn write(state: &Path, info: &Info) -> Result<()> {
+    let path = state.join(format::INFO);
+    let temporary = state.join(format!(".{}.tmp", format::INFO));
+    let io = |source| Error::io("save", &path, source);
+    let mut text = serde_json::to_vec_pretty(info).map_err(|error| io(error.into()))?;
+    text.push(b'\n');
+    let mut file = fs::File::create_new(&temporary).map_err(io)?;
+    file.write_all(&text).map_err(io)?;
+    drop(file);
+    fs::rename(&temporary, &path).map_err(io)
+}

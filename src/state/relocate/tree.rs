@@ -1,0 +1,466 @@
+//! Trees of files: what is in them, and changing them without a trace but the hash.
+//!
+//! Owns the file system side: each inode is read and written once, so hard links stay; modes, times (to the nanosecond) and holes
+//! are as before. All is examined before anything is written: a refusal leaves the tree as it was.
+
+use super::content::{Edit, Examined, Examiner, Finding};
+use super::error::Error;
+use super::prefix::replace_full;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata, Permissions};
+use std::io::Read;
+use std::ops::Range;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Plain files larger than this are searched in parts before they are read whole.
+const LARGE: usize = 64 << 20;
+const PART: usize = 1 << 20;
+
+/// A file, directory or link of a tree.
+#[derive(Debug)]
+struct Entry {
+    path: PathBuf,
+    meta: Metadata,
+    /// Whether it is what the caller named; its own name is not part of the tree.
+    root: bool,
+}
+
+/// The change to one file's content.
+#[derive(Debug)]
+struct FileChange {
+    path: PathBuf,
+    meta: Metadata,
+    edits: Vec<Edit>,
+    replacement: Option<Vec<u8>>,
+}
+
+/// The change to one entry of a directory.
+#[derive(Debug, Default)]
+struct EntryChange {
+    target: Option<OsString>,
+    name: Option<OsString>,
+}
+
+/// What is to be done to some trees, and what was found in them.
+#[derive(Debug, Default)]
+pub struct Plan {
+    files: Vec<FileChange>,
+    /// By directory, then by name.
+    entries: BTreeMap<PathBuf, BTreeMap<OsString, EntryChange>>,
+    /// Metadata of the directories in `entries`.
+    directories: HashMap<PathBuf, Metadata>,
+    inodes: HashMap<PathBuf, (u64, u64)>,
+    /// Mentions that can be rewritten, by file.
+    pub mentions: Vec<(PathBuf, Vec<Finding>)>,
+    /// Reasons to refuse, by file.
+    pub refusals: Vec<(PathBuf, Vec<Finding>)>,
+}
+
+fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
+    let mut todo = vec![(path.to_owned(), root)];
+    while let Some((path, root)) = todo.pop() {
+        let meta = path
+            .symlink_metadata()
+            .map_err(Error::io("look at", &path))?;
+        if meta.is_dir() {
+            for child in std::fs::read_dir(&path).map_err(Error::io("list", &path))? {
+                let child = child.map_err(Error::io("list", &path))?;
+                todo.push((child.path(), false));
+            }
+        }
+        into.push(Entry { path, meta, root });
+    }
+    Ok(())
+}
+
+/// Examines everything under `paths`; changes nothing.
+///
+/// # Errors
+/// What cannot be read.
+pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
+    let mut entries = Vec::new();
+    for path in paths {
+        walk(path, true, &mut entries)?;
+    }
+    entries.sort_by(|a, b| a.path.cmp(&b.path));
+    entries.dedup_by(|a, b| {
+        let same = a.path == b.path;
+        b.root |= same && a.root;
+        same
+    });
+    let mut plan = Plan::default();
+    let mut seen = HashSet::new();
+    let mut files = Vec::new();
+    for entry in &entries {
+        let changed = plan_entry(examiner, entry, &mut plan)?;
+        if changed && let Some(parent) = entry.path.parent() {
+            let meta = parent
+                .symlink_metadata()
+                .map_err(Error::io("look at", parent))?;
+            plan.directories.insert(parent.to_owned(), meta);
+            let inode = (entry.meta.dev(), entry.meta.ino());
+            plan.inodes.insert(entry.path.clone(), inode);
+        }
+        if entry.meta.is_file() && seen.insert((entry.meta.dev(), entry.meta.ino())) {
+            files.push(entry);
+        }
+    }
+    for (index, examined) in examine_files(examiner, &files)? {
+        let entry = files[index];
+        let change = !examined.edits.is_empty() || examined.replacement.is_some();
+        plan.record(&entry.path, &examined);
+        if change {
+            plan.files.push(FileChange {
+                path: entry.path.clone(),
+                meta: entry.meta.clone(),
+                edits: examined.edits,
+                replacement: examined.replacement,
+            });
+        }
+    }
+    plan.mentions.sort_by(|a, b| a.0.cmp(&b.0));
+    plan.refusals.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(plan)
+}
+
+/// Examines an entry's name and, of a symlink, the target. True if one of them changes.
+fn plan_entry(examiner: &Examiner, entry: &Entry, plan: &mut Plan) -> Result<bool, Error> {
+    let mut change = EntryChange::default();
+    let name = entry.path.file_name().unwrap_or_default();
+    if !entry.root {
+        change.name = plan.text(examiner, &entry.path, name, "file name");
+    }
+    if entry.meta.is_symlink() {
+        let target =
+            std::fs::read_link(&entry.path).map_err(Error::io("read the link", &entry.path))?;
+        change.target = plan.text(examiner, &entry.path, target.as_os_str(), "symlink target");
+    }
+    let changed = change.name.is_some() || change.target.is_some();
+    if changed && let Some(parent) = entry.path.parent() {
+        plan.entries
+            .entry(parent.to_owned())
+            .or_default()
+            .insert(name.to_owned(), change);
+    }
+    Ok(changed)
+}
+
+impl Plan {
+    fn record(&mut self, path: &Path, examined: &Examined) {
+        if !examined.mentions.is_empty() {
+            self.mentions
+                .push((path.to_owned(), examined.mentions.clone()));
+        }
+        if !examined.refusals.is_empty() {
+            self.refusals
+                .push((path.to_owned(), examined.refusals.clone()));
+        }
+    }
+
+    fn text(
+        &mut self,
+        examiner: &Examiner,
+        path: &Path,
+        text: &OsStr,
+        what: &str,
+    ) -> Option<OsString> {
+        let mut examined = examiner.examine_text(text.as_bytes());
+        let findings = examined.mentions.iter_mut().chain(&mut examined.refusals);
+        findings.for_each(|finding| finding.members.push(what.to_owned()));
+        self.record(path, &examined);
+        let mut bytes = text.as_bytes().to_vec();
+        super::content::apply(&mut bytes, &examined.edits);
+        (!examined.edits.is_empty()).then(|| OsString::from_vec(bytes))
+    }
+
+    /// Carries the plan out.
+    ///
+    /// # Errors
+    /// What cannot be written, and a new name that is taken already.
+    pub fn carry_out(&self) -> Result<(), Error> {
+        for change in &self.files {
+            write_file(change)?;
+        }
+        let mut moved = HashMap::new();
+        // Deepest first: the paths of what is still to be done stay as they were.
+        for (directory, changes) in self.entries.iter().rev() {
+            let meta = &self.directories[directory];
+            let _open = make_writable(directory, meta, 0o300)?;
+            for (name, change) in changes {
+                self.change_entry(directory, name, change, &mut moved)?;
+            }
+            set_times(directory, meta)?;
+        }
+        Ok(())
+    }
+
+    fn change_entry(
+        &self,
+        directory: &Path,
+        name: &OsStr,
+        change: &EntryChange,
+        moved: &mut HashMap<(u64, u64), PathBuf>,
+    ) -> Result<(), Error> {
+        let old = directory.join(name);
+        let new = directory.join(change.name.as_deref().unwrap_or(name));
+        if new != old && new.symlink_metadata().is_ok() {
+            return Err(Error::Taken { old, new });
+        }
+        let Some(target) = &change.target else {
+            return std::fs::rename(&old, &new).map_err(Error::io("rename", &old));
+        };
+        let meta = old.symlink_metadata().map_err(Error::io("look at", &old))?;
+        let inode = self.inodes[&old];
+        let fresh = directory.join(format!(".phasesplit-relocate-{}", std::process::id()));
+        if let Some(first) = moved.get(&inode) {
+            std::fs::hard_link(first, &fresh).map_err(Error::io("link", &new))?;
+        } else {
+            std::os::unix::fs::symlink(target, &fresh)
+                .map_err(Error::io("write the link", &new))?;
+            set_times(&fresh, &meta)?;
+            if meta.nlink() > 1 {
+                moved.insert(inode, new.clone());
+            }
+        }
+        std::fs::remove_file(&old).map_err(Error::io("replace the link", &old))?;
+        std::fs::rename(&fresh, &new).map_err(Error::io("write the link", &new))
+    }
+}
+
+/// Examines files on all cores; the results in the order of `files`.
+fn examine_files(
+    examiner: &Examiner,
+    files: &[&Entry],
+) -> Result<BTreeMap<usize, Examined>, Error> {
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Ok(BTreeMap::new()));
+    let work = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = files.get(index) else {
+                return;
+            };
+            let examined = examine_file(examiner, &entry.path, &entry.meta);
+            let Ok(mut results) = results.lock() else {
+                return;
+            };
+            match (&mut *results, examined) {
+                (Ok(all), Ok(examined)) if !examined.is_clean() => {
+                    all.insert(index, examined);
+                }
+                (all @ Ok(_), Err(error)) => *all = Err(error),
+                _ => {}
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 1..cores.min(files.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata) -> Result<Examined, Error> {
+    if meta.len() == 0 {
+        return Ok(Examined::default());
+    }
+    let file = {
+        let _open = make_writable(path, meta, 0o400)?;
+        let mut options = File::options();
+        options.read(true).custom_flags(libc_nofollow());
+        options.open(path).map_err(Error::io("open", path))?
+    };
+    let size = usize::try_from(meta.len()).map_err(|_| Error::TooLarge(path.to_owned()))?;
+    let data = data_ranges(&file, meta, size).map_err(Error::io("find the holes of", path))?;
+    if size > LARGE {
+        let suspect = is_suspect(examiner, &file, &data, size).map_err(Error::io("read", path))?;
+        if !suspect {
+            return Ok(Examined::default());
+        }
+    }
+    let bytes = read(&file, &data, size).map_err(Error::io("read", path))?;
+    let data: Vec<Range<usize>> = data
+        .into_iter()
+        .map(|range| range.start.min(bytes.len())..range.end.min(bytes.len()))
+        .collect();
+    Ok(examiner.examine(&bytes, &data))
+}
+
+fn libc_nofollow() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
+}
+
+/// The ranges of a file that are not holes.
+fn data_ranges(file: &File, meta: &Metadata, size: usize) -> std::io::Result<Vec<Range<usize>>> {
+    let whole = vec![0..size];
+    if meta.blocks().saturating_mul(512) >= meta.len() {
+        return Ok(whole);
+    }
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    let as_offset = |at: u64| usize::try_from(at).unwrap_or(size).min(size);
+    loop {
+        let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(rustix::io::Errno::INVAL) => return Ok(whole),
+            Err(error) => return Err(error.into()),
+        };
+        let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start))?;
+        ranges.push(as_offset(start)..as_offset(end));
+        at = end;
+    }
+    Ok(ranges)
+}
+
+/// Reads the data of a file; the holes stay untouched zero pages.
+fn read(file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<Vec<u8>> {
+    if data == [0..size] {
+        let mut bytes = Vec::with_capacity(size + 1);
+        let mut file = file;
+        rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0))?;
+        file.read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    let mut bytes = vec![0; size];
+    for range in data {
+        file.read_exact_at(&mut bytes[range.clone()], range.start as u64)?;
+    }
+    Ok(bytes)
+}
+
+/// Whether a large file needs to be read whole.
+fn is_suspect(
+    examiner: &Examiner,
+    file: &File,
+    data: &[Range<usize>],
+    size: usize,
+) -> std::io::Result<bool> {
+    let mut head = vec![0; 512];
+    file.read_exact_at(&mut head, 0)?;
+    let mut tail = [0; 22];
+    file.read_exact_at(&mut tail, size as u64 - 22)?;
+    if !Examiner::is_flat(&head) || tail.starts_with(b"PK\x05\x06") {
+        return Ok(true);
+    }
+    let mut part = vec![0; PART];
+    for range in data {
+        let mut at = range.start;
+        while at < range.end {
+            let len = PART.min(range.end - at);
+            file.read_exact_at(&mut part[..len], at as u64)?;
+            if examiner.is_suspect(&part[..len]) {
+                return Ok(true);
+            }
+            let step = if at + len == range.end {
+                len
+            } else {
+                len - examiner.overlap()
+            };
+            at += step;
+        }
+    }
+    Ok(false)
+}
+
+/// Adds permission bits for the owner; they are taken away again when the guard is dropped.
+struct Opened<'a> {
+    path: &'a Path,
+    mode: Option<u32>,
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        if let Some(mode) = self.mode {
+            // The bits were set a moment ago by the same owner; if that cannot be undone there is no one to tell.
+            let _ = std::fs::set_permissions(self.path, Permissions::from_mode(mode));
+        }
+    }
+}
+
+fn make_writable<'a>(path: &'a Path, meta: &Metadata, bits: u32) -> Result<Opened<'a>, Error> {
+    let mode = meta.mode() & 0o7777;
+    let needed = mode & bits != bits;
+    if needed {
+        std::fs::set_permissions(path, Permissions::from_mode(mode | bits))
+            .map_err(Error::io("make accessible", path))?;
+    }
+    Ok(Opened {
+        path,
+        mode: needed.then_some(mode),
+    })
+}
+
+fn set_times(path: &Path, meta: &Metadata) -> Result<(), Error> {
+    let times = Timestamps {
+        last_access: Timespec {
+            tv_sec: meta.atime(),
+            tv_nsec: meta.atime_nsec(),
+        },
+        last_modification: Timespec {
+            tv_sec: meta.mtime(),
+            tv_nsec: meta.mtime_nsec(),
+        },
+    };
+    rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(std::io::Error::from)
+        .map_err(Error::io("set the times of", path))
+}
+
+fn write_file(change: &FileChange) -> Result<(), Error> {
+    let path = &change.path;
+    {
+        let _open = make_writable(path, &change.meta, 0o200)?;
+        let mut options = File::options();
+        options.write(true).custom_flags(libc_nofollow());
+        let file = options.open(path).map_err(Error::io("open", path))?;
+        write_changes(&file, change).map_err(Error::io("write", path))?;
+    }
+    // The kernel takes the setuid and setgid bits from a file that is written to.
+    if change.meta.mode() & 0o6000 != 0 {
+        std::fs::set_permissions(path, Permissions::from_mode(change.meta.mode() & 0o7777))
+            .map_err(Error::io("restore the mode of", path))?;
+    }
+    set_times(path, &change.meta)
+}
+
+fn write_changes(file: &File, change: &FileChange) -> std::io::Result<()> {
+    if let Some(bytes) = &change.replacement {
+        file.set_len(bytes.len() as u64)?;
+        return file.write_all_at(bytes, 0);
+    }
+    for edit in &change.edits {
+        file.write_all_at(&edit.bytes, edit.at as u64)?;
+    }
+    Ok(())
+}
+
+/// Rewrites the full occurrences in a text file.
+///
+/// # Errors
+/// What cannot be read or written.
+pub fn rewrite_text(examiner: &Examiner, path: &Path) -> Result<(), Error> {
+    let meta = std::fs::metadata(path).map_err(Error::io("look at", path))?;
+    let mut bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    if !replace_full(&mut bytes, examiner.mappings()) {
+        return Ok(());
+    }
+    let target = std::fs::canonicalize(path).map_err(Error::io("look at", path))?;
+    write_file(&FileChange {
+        path: target,
+        meta,
+        edits: Vec::new(),
+        replacement: Some(bytes),
+    })
+}

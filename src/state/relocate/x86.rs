@@ -1,0 +1,164 @@
+//! How i386 and `x86_64` instructions carry constants.
+//!
+//! Owns the byte patterns. An 8-byte immediate exists in one instruction only (`movabs`, Intel SDM "MOV", `REX.W B8+rd io`),
+//! so a piece in code is exactly its eight bytes, and what follows is an opcode, though it may read like a letter:
+//! `f` is 0x66, the prefix that begins the very `movq` which gcc puts behind a `movabs`.
+
+use super::prefix::StorePath;
+use super::runs::MIN_RUN;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Whether the eight bytes at `at` are the immediate of a `movabs`.
+#[must_use]
+pub fn is_movabs(bytes: &[u8], at: usize) -> bool {
+    at >= 2
+        && matches!(bytes[at - 1], 0xb8..=0xbf)
+        && matches!(bytes[at - 2], 0x48 | 0x49)
+        && at + MIN_RUN <= bytes.len()
+}
+
+/// Whether an instruction with a 4-byte immediate can end in the four bytes at `at`: a store, a move, a comparison,
+/// or arithmetic with a constant.
+fn is_imm32(bytes: &[u8], at: usize) -> bool {
+    let back = |n: usize| at.checked_sub(n).map_or(0, |i| bytes[i]);
+    // Short forms: mov r32; push; cmp, xor, sub, test with eax.
+    if matches!(back(1), 0xb8..=0xbf | 0x68 | 0x3d | 0x35 | 0x2d | 0xa9) {
+        return true;
+    }
+    // C7 /0 (mov) and 81 /r, then modrm, perhaps a SIB byte, and a displacement of 0, 1 or 4 bytes.
+    let opcode = |n: usize| matches!(back(n), 0xc7 | 0x81);
+    [(2, 0), (3, 0), (3, 1), (4, 1), (6, 4), (7, 4)]
+        .into_iter()
+        .any(|(distance, displacement)| {
+            let modrm = back(distance - 1);
+            let sib = usize::from(modrm >> 6 != 3 && modrm & 7 == 4);
+            let wants = match (modrm >> 6, modrm & 7) {
+                (0, 5) | (2, _) => 4,
+                (1, _) => 1,
+                _ => 0,
+            };
+            opcode(distance) && wants == displacement && distance == 2 + sib + displacement
+        })
+}
+
+/// Whether a 4-byte or a reversed 8-byte constant was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constant {
+    /// Four bytes of the path, at least two of the hash.
+    Short,
+    /// Eight bytes in reversed order, as comparisons that must tell which is greater load them.
+    Reversed,
+}
+
+/// Finds constants that prove an inlined path but are too short, or turned around, to be rewritten.
+#[derive(Debug, Clone)]
+pub struct Constants {
+    filter: Vec<u64>,
+    grams: HashMap<u32, Vec<(usize, Constant, [u8; MIN_RUN])>>,
+}
+
+fn slot(gram: u32) -> usize {
+    (gram.wrapping_mul(0x9E37_79B1) >> 16) as usize
+}
+
+impl Constants {
+    /// A finder for the parts of `paths`, named by their index.
+    #[must_use]
+    pub fn new(paths: &[StorePath]) -> Self {
+        let mut all = Self {
+            filter: vec![0; 1024],
+            grams: HashMap::new(),
+        };
+        for (index, path) in paths.iter().enumerate() {
+            let hash = path.hash_range();
+            let bytes = path.bytes();
+            for start in hash.start - 2..=(hash.end - 2).min(bytes.len() - 4) {
+                let mut four = [0; MIN_RUN];
+                four[..4].copy_from_slice(&bytes[start..start + 4]);
+                all.add(four, index, Constant::Short);
+            }
+            for start in hash.start - 2..=(hash.end - 6).min(bytes.len() - MIN_RUN) {
+                let mut eight = [0; MIN_RUN];
+                eight.copy_from_slice(&bytes[start..start + MIN_RUN]);
+                eight.reverse();
+                all.add(eight, index, Constant::Reversed);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, bytes: [u8; MIN_RUN], path: usize, constant: Constant) {
+        let gram = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let bit = slot(gram);
+        self.filter[bit / 64] |= 1 << (bit % 64);
+        self.grams
+            .entry(gram)
+            .or_default()
+            .push((path, constant, bytes));
+    }
+
+    /// Offsets of constants within `bytes[range]`, each with the path it belongs to.
+    #[must_use]
+    pub fn find(&self, bytes: &[u8], range: Range<usize>) -> Vec<(usize, usize, Constant)> {
+        let mut found = Vec::new();
+        for (index, four) in bytes[range.clone()].windows(4).enumerate() {
+            let gram = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            let bit = slot(gram);
+            if self.filter[bit / 64] & (1 << (bit % 64)) == 0 {
+                continue;
+            }
+            let at = range.start + index;
+            for (path, constant, eight) in self.grams.get(&gram).into_iter().flatten() {
+                let hit = match constant {
+                    Constant::Short => is_imm32(bytes, at),
+                    Constant::Reversed => is_movabs(bytes, at) && bytes[at..].starts_with(eight),
+                };
+                if hit {
+                    found.push((at, *path, *constant));
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: &[u8] = b"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-hello-2.10";
+
+    fn found(code: &[u8]) -> Vec<(usize, Constant)> {
+        let constants = Constants::new(&[StorePath::parse(P).unwrap()]);
+        let all = constants.find(code, 0..code.len());
+        all.into_iter().map(|(at, _, c)| (at, c)).collect()
+    }
+
+    #[test]
+    fn stores_and_comparisons_of_four_bytes_are_seen() {
+        // movl $"0123", (%rax); 8(%rdi); 16(%rsp); 256(%rax); cmpl; mov %ecx
+        for prefix in [
+            &b"\xc7\x00"[..],
+            b"\xc7\x47\x08",
+            b"\xc7\x44\x24\x10",
+            b"\xc7\x80\x00\x01\x00\x00",
+            b"\x81\x38",
+            b"\x81\x7f\x08",
+            b"\xb9",
+        ] {
+            let code = [b"\x90\x90", prefix, b"0123", b"\x90"].concat();
+            assert_eq!(found(&code), [(2 + prefix.len(), Constant::Short)]);
+        }
+        assert_eq!(found(b"\x90\x90\x90\x900123\x90"), []);
+    }
+
+    #[test]
+    fn a_reversed_immediate_is_seen() {
+        assert_eq!(
+            found(b"\x90\x48\xb876543210\xc3"),
+            [(3, Constant::Reversed)]
+        );
+        assert_eq!(found(b"\x90\x90\x9076543210\xc3"), []);
+    }
+}

@@ -1,0 +1,922 @@
+//! Save then restore is the identity: on generated trees, on every kind of entry we could think of, and for the
+//! refusals that protect a build. The command line is tested in `tests/state_engine.rs`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use proptest::prelude::*;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, mknodat, utimensat};
+
+use super::entry::{Mtime, join};
+use super::error::Error;
+use super::info::{self, Info, Time};
+use super::sparse::Map;
+use super::tree::{Cursor, open_base, timestamps};
+use super::{format, restore, save};
+
+/// A build directory, an output directory and a shell file, and the same places again to restore into.
+struct Scene {
+    root: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["build", "store"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        fs::write(root.path().join("shell"), b"declare -- a=$'\\1'\n").unwrap();
+        Self { root }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn save_to(&self, name: &str) -> super::Result<Info> {
+        let outputs =
+            ["out", "dev", "missing"].map(|name| (name.to_owned(), self.at("store").join(name)));
+        save::save(&save::Request {
+            to: self.at(name),
+            build_dir: self.at("build"),
+            shell: self.at("shell"),
+            outputs: outputs.to_vec(),
+            package: "p".into(),
+            stage: "build".into(),
+            phases: Vec::new(),
+            exclude: vec![b"left-out".to_vec()],
+        })
+    }
+
+    /// Moves what was saved aside and restores a state to where it was; what belongs to Nix stays.
+    fn restore_from(&self, name: &str) -> super::Result<Vec<String>> {
+        for name in ["build", "store", "shell"] {
+            fs::rename(self.at(name), self.at(&format!("{name}.before"))).unwrap();
+        }
+        fs::create_dir(self.at("build")).unwrap();
+        fs::create_dir(self.at("store")).unwrap();
+        self.restore(name)
+    }
+
+    fn restore(&self, name: &str) -> super::Result<Vec<String>> {
+        let outputs = ["dev", "out"].map(|name| (name.to_owned(), self.at("store").join(name)));
+        let mut notices = Vec::new();
+        let request = restore::Request {
+            from: self.at(name),
+            build_dir: self.at("build"),
+            shell: self.at("shell"),
+            outputs: outputs.to_vec(),
+        };
+        restore::restore(&request, &mut |notice| notices.push(notice.to_owned()))?;
+        Ok(notices)
+    }
+
+    /// Saves, restores, and compares everything with what it was before the save.
+    fn round_trip(&self) {
+        let before = [describe(&self.at("build")), describe(&self.at("store"))];
+        self.save_to("state").unwrap();
+        assert_eq!(
+            [describe(&self.at("build")), describe(&self.at("store"))],
+            before,
+            "saving changed the tree"
+        );
+        let notices = self.restore_from("state").unwrap();
+        assert_eq!(notices, [String::new(); 0]);
+        assert_eq!(
+            [describe(&self.at("build")), describe(&self.at("store"))],
+            before
+        );
+        assert_eq!(
+            fs::read(self.at("shell")).unwrap(),
+            b"declare -- a=$'\\1'\n"
+        );
+    }
+
+    fn refusal(&self) -> String {
+        self.restore_from("state").unwrap_err().to_string()
+    }
+}
+
+/// Everything that must survive, by path below a directory.
+type Tree = BTreeMap<PathBuf, Described>;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Described {
+    mode: u32,
+    mtime: (i64, i64),
+    /// Of files: size, and offset and bytes of each piece between holes.
+    content: Option<(u64, Vec<(u64, Vec<u8>)>)>,
+    target: Option<PathBuf>,
+    /// The first path of the same inode.
+    first: PathBuf,
+}
+
+fn describe(root: &Path) -> Tree {
+    let mut tree = Tree::new();
+    let mut inodes = HashMap::new();
+    describe_below(root, Path::new(""), &mut tree, &mut inodes);
+    // The store's own directory is no part of a state.
+    if root.ends_with("store") {
+        tree.remove(Path::new(""));
+    }
+    tree
+}
+
+fn describe_below(root: &Path, below: &Path, tree: &mut Tree, inodes: &mut HashMap<u64, PathBuf>) {
+    let path = root.join(below);
+    let metadata = path.symlink_metadata().unwrap();
+    let content = metadata.is_file().then(|| {
+        let file = File::open(&path).unwrap();
+        let size = metadata.len();
+        let map = if metadata.blocks() * 512 < size {
+            Map::of(&file, size).unwrap()
+        } else {
+            None
+        };
+        let pieces = map.map_or_else(|| vec![(0, size)], |map| map.pieces);
+        let read = |(start, len): (u64, u64)| {
+            let mut bytes = vec![0; usize::try_from(len).unwrap()];
+            file.read_exact_at(&mut bytes, start).unwrap();
+            (start, bytes)
+        };
+        (size, pieces.into_iter().map(read).collect())
+    });
+    let described = Described {
+        mode: metadata.mode(),
+        mtime: (metadata.mtime(), metadata.mtime_nsec()),
+        content,
+        target: metadata.is_symlink().then(|| fs::read_link(&path).unwrap()),
+        first: inodes
+            .entry(metadata.ino())
+            .or_insert_with(|| below.into())
+            .clone(),
+    };
+    tree.insert(below.into(), described);
+    if metadata.is_dir() {
+        let mut names: Vec<_> = fs::read_dir(&path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        for name in names {
+            describe_below(root, &below.join(name), tree, inodes);
+        }
+    }
+}
+
+fn stamp(path: &Path, secs: i64, nanos: u32) {
+    utimensat(
+        CWD,
+        path,
+        &timestamps(Mtime { secs, nanos }),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .unwrap();
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn name(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+#[test]
+fn every_kind_of_entry_survives() {
+    let scene = Scene::new();
+    let (build, out) = (scene.at("build"), scene.at("store/out"));
+    let src = build.join("src");
+    fs::create_dir_all(src.join("empty/deeper")).unwrap();
+    fs::create_dir(&out).unwrap();
+    // Odd names, long names.
+    let long = "x".repeat(255);
+    for odd in [
+        &b".ninja_log"[..],
+        b"-rf",
+        b"new\nline",
+        b"\xff\xfe",
+        b"tab\t \\ \" '",
+        b"\xf0\x9f\xa6\x80",
+        long.as_bytes(),
+    ] {
+        fs::write(src.join(name(odd)), odd).unwrap();
+        symlink(
+            name(odd),
+            src.join(name(
+                &[odd[..odd.len().min(200)].to_vec(), b".link".to_vec()].concat(),
+            )),
+        )
+        .unwrap();
+    }
+    // Lengths around the 100 bytes of a tar header, some not UTF-8.
+    for len in 80..110 {
+        fs::write(src.join("n".repeat(len)), [b'n'; 3]).unwrap();
+        fs::write(src.join(name(&vec![0xe9; len])), [b'n'; 3]).unwrap();
+        symlink("t".repeat(len), src.join(format!("link-{len}"))).unwrap();
+    }
+    symlink(name(&[b'/'; 4000]), src.join("far")).unwrap();
+    symlink("nowhere", src.join("dangling")).unwrap();
+    // Hard links: within the build directory, to an output, of a symlink, of a pipe; either order.
+    fs::write(src.join("original"), b"linked").unwrap();
+    fs::hard_link(src.join("original"), src.join("a-link")).unwrap();
+    fs::hard_link(src.join("original"), out.join("zzz")).unwrap();
+    fs::hard_link(src.join("original"), build.join("Above")).unwrap();
+    fs::hard_link(src.join("dangling"), src.join("also-dangling")).unwrap();
+    // Special files.
+    mknodat(
+        CWD,
+        src.join("pipe"),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o640),
+        0,
+    )
+    .unwrap();
+    fs::hard_link(src.join("pipe"), src.join("also-pipe")).unwrap();
+    drop(UnixListener::bind(src.join("socket")).unwrap());
+    // Modes; setuid works for root without a sandbox.
+    for (index, mode) in [
+        0o000, 0o111, 0o444, 0o555, 0o600, 0o777, 0o1644, 0o2755, 0o4755,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = src.join(format!("mode-{index}"));
+        fs::write(&file, b"mode").unwrap();
+        chmod(&file, mode);
+    }
+    // Times, directories last.
+    let times = [
+        (0, 0),
+        (0, 1),
+        (-1, 999_999_999),
+        (-1, 0),
+        (-2_000_000_000, 5),
+        (1_700_000_000, 123_456_789),
+        (8_589_934_591, 999_999_999),
+        (8_589_934_592, 0),
+        (10_000_000_000, 1),
+    ];
+    for (index, (secs, nanos)) in times.into_iter().enumerate() {
+        let file = src.join(format!("time-{index}"));
+        fs::write(&file, b"time").unwrap();
+        let link = src.join(format!("time-link-{index}"));
+        symlink("time", &link).unwrap();
+        let directory = src.join(format!("time-directory-{index}"));
+        fs::create_dir(&directory).unwrap();
+        for path in [file, link, directory] {
+            stamp(&path, secs, nanos);
+        }
+    }
+    for (directory, mode) in [
+        ("read-only", 0o555),
+        ("closed", 0o000),
+        ("sticky", 0o1777),
+        ("unlisted", 0o311),
+    ] {
+        let directory = src.join(directory);
+        fs::create_dir_all(directory.join("inner")).unwrap();
+        fs::write(directory.join("inner/file"), b"x").unwrap();
+        chmod(&directory.join("inner"), mode);
+        chmod(&directory, mode);
+        stamp(&directory, 1_600_000_000, 7);
+    }
+    stamp(&build, 1_500_000_000, 42);
+    scene.round_trip();
+}
+
+#[test]
+fn outputs_may_be_files_or_links_or_absent() {
+    let scene = Scene::new();
+    fs::write(scene.at("store/out"), b"a single file").unwrap();
+    symlink("/nix/store/elsewhere", scene.at("store/dev")).unwrap();
+    let info = scene.save_to("other").unwrap();
+    assert_eq!(info.outputs, ["dev", "out"]);
+    scene.round_trip();
+}
+
+#[test]
+fn holes_stay_holes() {
+    let scene = Scene::new();
+    let file = |name: &str, size: u64, pieces: &[(u64, usize)]| {
+        let file = File::create(scene.at("build").join(name)).unwrap();
+        for (start, len) in pieces {
+            file.write_all_at(&vec![7; *len], *start).unwrap();
+        }
+        file.set_len(size).unwrap();
+        file.sync_all().unwrap();
+    };
+    file("all hole", 1 << 20, &[]);
+    file("at the end", 1 << 20, &[(0, 5000)]);
+    file("at the start", 1 << 20, &[((1 << 20) - 3, 3)]);
+    file(
+        "in the middle",
+        (1 << 20) + 1,
+        &[(0, 4096), (1 << 19, 1), (1 << 20, 1)],
+    );
+    file(
+        "beyond the size field",
+        20 << 30,
+        &[(0, 1), (9 << 30, 10), ((20 << 30) - 1, 1)],
+    );
+    file("none", 100_000, &[(0, 100_000)]);
+    let many: Vec<(u64, usize)> = (0..200).map(|index| (index * 16_384, 4096)).collect();
+    file(&"many, and a long name ".repeat(8), 200 * 16_384, &many);
+    fs::hard_link(scene.at("build/all hole"), scene.at("build/linked")).unwrap();
+    scene.round_trip();
+    assert!(
+        scene
+            .at("build/beyond the size field")
+            .metadata()
+            .unwrap()
+            .blocks()
+            < 100
+    );
+    assert!(
+        scene
+            .at("state")
+            .join(format::LAYER)
+            .metadata()
+            .unwrap()
+            .len()
+            < 20_000
+    );
+}
+
+#[test]
+fn trees_deeper_than_any_path_survive() {
+    let scene = Scene::new();
+    let name = "d".repeat(200);
+    let depth = 60;
+    let base = |root: &str| Cursor::new(open_base(&scene.at(root)).unwrap());
+    let mut cursor = base("build");
+    let mut path = Vec::new();
+    for _ in 0..depth {
+        rustix::fs::mkdirat(cursor.enter(&path).unwrap(), &name, Mode::RWXU).unwrap();
+        path = join(&path, name.as_bytes());
+    }
+    let fd = cursor.enter(&path).unwrap();
+    rustix::fs::symlinkat("t", fd, "deep").unwrap();
+    utimensat(
+        fd,
+        "deep",
+        &timestamps(Mtime { secs: 77, nanos: 7 }),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .unwrap();
+    assert!(path.len() > 2 * 4096);
+    scene.save_to("state").unwrap();
+    scene.restore_from("state").unwrap();
+    let mut cursor = base("build");
+    let stat = rustix::fs::statat(
+        cursor.enter(&path).unwrap(),
+        "deep",
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .unwrap();
+    assert_eq!((stat.st_mtime, stat.st_mtime_nsec), (77, 7));
+}
+
+#[test]
+fn what_nix_writes_is_neither_saved_nor_touched() {
+    let scene = Scene::new();
+    let build = scene.at("build");
+    fs::create_dir(build.join("src")).unwrap();
+    for name in [
+        ".attrs.json",
+        ".attrs.sh",
+        ".attr-0abc",
+        "env-vars",
+        ".phasesplit",
+        "left-out",
+        "src/env-vars",
+    ] {
+        fs::write(build.join(name), b"old").unwrap();
+    }
+    scene.save_to("state").unwrap();
+    for name in ["build", "shell"] {
+        fs::rename(scene.at(name), scene.at(&format!("{name}.before"))).unwrap();
+    }
+    fs::create_dir(&build).unwrap();
+    for name in [".attrs.json", "env-vars"] {
+        fs::write(build.join(name), b"new").unwrap();
+    }
+    scene.restore("state").unwrap();
+    let tree = describe(&build);
+    let names: Vec<_> = tree.keys().map(|path| path.to_str().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["", ".attrs.json", "env-vars", "src", "src/env-vars"]
+    );
+    assert_eq!(fs::read(build.join("env-vars")).unwrap(), b"new");
+    assert_eq!(fs::read(build.join("src/env-vars")).unwrap(), b"old");
+}
+
+#[test]
+fn the_same_tree_gives_the_same_bytes() {
+    let scene = Scene::new();
+    let make = |reverse: bool| {
+        let src = scene.at("build").join("src");
+        fs::create_dir(&src).unwrap();
+        let mut names: Vec<_> = (0..50).map(|index| format!("f{index}")).collect();
+        if reverse {
+            names.reverse();
+        }
+        for name in &names {
+            fs::write(src.join(name), name.repeat(1000)).unwrap();
+            stamp(&src.join(name), 1_000_000_000, 5);
+        }
+        stamp(&src, 1_000_000_000, 6);
+        stamp(&scene.at("build"), 1_000_000_000, 7);
+    };
+    make(false);
+    scene.save_to("one").unwrap();
+    fs::remove_dir_all(scene.at("build/src")).unwrap();
+    make(true);
+    scene.save_to("two").unwrap();
+    for file in [format::LAYER, format::MANIFEST] {
+        let read = |state: &str| fs::read(scene.at(state).join(file)).unwrap();
+        assert!(read("one") == read("two"), "{file}");
+    }
+    // And what was restored is the same tree again.
+    scene.restore_from("one").unwrap();
+    scene.save_to("three").unwrap();
+    for file in [format::LAYER, format::MANIFEST, format::INFO] {
+        let read = |state: &str| fs::read(scene.at(state).join(file)).unwrap();
+        assert!(read("one") == read("three"), "{file}");
+    }
+}
+
+#[test]
+fn gnu_tar_lists_and_extracts_a_layer() {
+    let scene = Scene::new();
+    let build = scene.at("build");
+    fs::create_dir_all(build.join("src/empty")).unwrap();
+    let long = ["long".repeat(40), "name".repeat(40)].join("/");
+    fs::create_dir_all(build.join(&long).parent().unwrap()).unwrap();
+    for name in [&long, "src/new\nline", "src/-dash", "src/plain"] {
+        fs::write(build.join(name), name.as_bytes()).unwrap();
+    }
+    fs::hard_link(build.join("src/plain"), build.join("src/again")).unwrap();
+    symlink("t".repeat(300), build.join("src/far")).unwrap();
+    let sparse = File::create(build.join("src/sparse")).unwrap();
+    sparse.write_all_at(b"data", 1 << 20).unwrap();
+    sparse.set_len(1 << 21).unwrap();
+    mknodat(
+        CWD,
+        build.join("src/pipe"),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    for (name, secs, nanos) in [
+        ("src/plain", -5, 250_000_000),
+        ("src/-dash", 1 << 33, 1),
+        ("src/far", 9, 9),
+        ("src", 5, 5),
+    ] {
+        stamp(&build.join(name), secs, nanos);
+    }
+    fs::create_dir(scene.at("store/out")).unwrap();
+    scene.save_to("state").unwrap();
+
+    let mut tar = Vec::new();
+    let layer = File::open(scene.at("state").join(format::LAYER)).unwrap();
+    zstd::Decoder::new(layer)
+        .unwrap()
+        .read_to_end(&mut tar)
+        .unwrap();
+    fs::write(scene.at("layer.tar"), tar).unwrap();
+    fs::create_dir(scene.at("extracted")).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = Command::new("tar")
+            .current_dir(scene.root.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.is_empty(), "{errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let listed = run(&["-tf", "layer.tar"]);
+    assert!(listed.starts_with("build/\nbuild/long"), "{listed}");
+    assert!(listed.ends_with("outputs/out/\nshell\n"), "{listed}");
+    // Times far away are what the test is about.
+    run(&[
+        "-xpf",
+        "layer.tar",
+        "-C",
+        "extracted",
+        "--warning=no-timestamp",
+    ]);
+    assert_eq!(describe(&scene.at("extracted/build")), describe(&build));
+}
+
+#[test]
+fn a_device_stops_a_save_and_leaves_no_state() {
+    let scene = Scene::new();
+    let made = mknodat(
+        CWD,
+        scene.at("build/null"),
+        FileType::CharacterDevice,
+        Mode::RWXU,
+        rustix::fs::makedev(1, 3),
+    );
+    if made.is_err() {
+        eprintln!("skipped: this user may not make devices");
+        return;
+    }
+    let message = scene.save_to("state").unwrap_err().to_string();
+    assert!(message.contains("build/null: it is a device"), "{message}");
+    assert_eq!(fs::read_dir(scene.at("state")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_save_needs_an_empty_place_outside_the_tree() {
+    let scene = Scene::new();
+    let message = scene.save_to("build/inside").unwrap_err().to_string();
+    assert!(message.contains("would contain itself"), "{message}");
+    scene.save_to("state").unwrap();
+    let message = scene.save_to("state").unwrap_err().to_string();
+    assert!(
+        message.contains("state: it is not empty; name"),
+        "{message}"
+    );
+}
+
+#[test]
+fn another_build_directory_is_refused() {
+    let scene = Scene::new();
+    scene.save_to("state").unwrap();
+    edit(&scene, |info| info.build_dir = "/elsewhere".into());
+    let message = scene.refusal();
+    assert!(
+        message.contains("the state was made at /elsewhere, this build runs at "),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_unknown_format_is_named() {
+    let scene = Scene::new();
+    scene.save_to("state").unwrap();
+    let path = scene.at("state").join(format::INFO);
+    fs::write(&path, br#"{ "format": 99, "new": true }"#).unwrap();
+    let message = scene.refusal();
+    assert!(
+        message.contains("format version 99 is unknown, this engine reads version 1"),
+        "{message}"
+    );
+    fs::remove_file(path).unwrap();
+    let message = scene.restore("state").unwrap_err().to_string();
+    assert!(message.contains("it is not a state"), "{message}");
+}
+
+#[test]
+fn an_output_that_nobody_named_is_refused() {
+    let scene = Scene::new();
+    fs::write(scene.at("store/out"), b"x").unwrap();
+    let mut outputs = vec![("doc".to_owned(), scene.at("store/out"))];
+    outputs.push(("out".to_owned(), scene.at("store/out")));
+    let request = save::Request {
+        to: scene.at("state"),
+        build_dir: scene.at("build"),
+        shell: scene.at("shell"),
+        outputs,
+        package: "p".into(),
+        stage: "build".into(),
+        phases: Vec::new(),
+        exclude: Vec::new(),
+    };
+    save::save(&request).unwrap();
+    let message = scene.refusal();
+    assert!(message.contains("it holds the output \"doc\""), "{message}");
+    assert!(!scene.at("store/out").exists(), "refused too late");
+}
+
+#[test]
+fn no_existing_file_is_replaced() {
+    for (name, is_link) in [
+        ("build/a/file", false),
+        ("build/a", true),
+        ("store/out", true),
+        ("shell", false),
+    ] {
+        let scene = Scene::new();
+        fs::create_dir(scene.at("build/a")).unwrap();
+        fs::write(scene.at("build/a/file"), b"saved").unwrap();
+        fs::create_dir(scene.at("store/out")).unwrap();
+        scene.save_to("state").unwrap();
+        for name in ["build", "store", "shell"] {
+            fs::rename(scene.at(name), scene.at(&format!("{name}.before"))).unwrap();
+        }
+        fs::create_dir_all(scene.at(name).parent().unwrap()).unwrap();
+        for name in ["build", "store"] {
+            fs::create_dir_all(scene.at(name)).unwrap();
+        }
+        if is_link {
+            fs::create_dir(scene.at("victim")).unwrap();
+            symlink(scene.at("victim"), scene.at(name)).unwrap();
+        } else {
+            fs::write(scene.at(name), b"mine").unwrap();
+        }
+        let message = scene.restore("state").unwrap_err().to_string();
+        assert!(
+            message.contains(&format!("{name}: File exists")),
+            "{message}"
+        );
+        assert!(is_link || fs::read(scene.at(name)).unwrap() == b"mine");
+        assert!(!is_link || fs::read_dir(scene.at("victim")).unwrap().count() == 0);
+    }
+}
+
+#[test]
+fn every_damage_is_noticed() {
+    let scene = Scene::new();
+    for index in 0..20 {
+        fs::write(
+            scene.at(&format!("build/{index}")),
+            format!("content {index}").repeat(50),
+        )
+        .unwrap();
+    }
+    scene.save_to("state").unwrap();
+    let before = describe(&scene.at("build"));
+    for file in [format::LAYER, format::MANIFEST] {
+        let path = scene.at("state").join(file);
+        let whole = fs::read(&path).unwrap();
+        let step = (whole.len() / 60).max(1);
+        for at in (0..whole.len()).step_by(step) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x10;
+            for (damage, what) in [(flipped, "flipped"), (whole[..at].to_vec(), "cut")] {
+                fs::write(&path, &damage).unwrap();
+                let target = Scene::new();
+                fs::remove_file(target.at("shell")).unwrap();
+                let request = restore::Request {
+                    from: scene.at("state"),
+                    build_dir: scene.at("build"),
+                    shell: target.at("shell"),
+                    outputs: Vec::new(),
+                };
+                fs::rename(scene.at("build"), scene.at("kept")).unwrap();
+                fs::create_dir(scene.at("build")).unwrap();
+                let result = restore::restore(&request, &mut |_| ());
+                let restored = describe(&scene.at("build"));
+                fs::remove_dir_all(scene.at("build")).unwrap();
+                fs::rename(scene.at("kept"), scene.at("build")).unwrap();
+                match result {
+                    Err(Error::Damaged { .. }) => {}
+                    // A bit of a frame header that means nothing may flip; then nothing else may differ.
+                    Ok(()) => assert!(
+                        what == "flipped" && restored == before,
+                        "{file} {what} at {at}"
+                    ),
+                    Err(other) => panic!("{file} {what} at {at}: {other}"),
+                }
+            }
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn layer_and_manifest_must_be_of_one_state() {
+    let scene = Scene::new();
+    fs::write(scene.at("build/file"), b"one").unwrap();
+    stamp(&scene.at("build/file"), 5, 5);
+    stamp(&scene.at("build"), 5, 5);
+    scene.save_to("state").unwrap();
+    fs::write(scene.at("build/file"), b"two").unwrap();
+    stamp(&scene.at("build/file"), 5, 5);
+    scene.save_to("other").unwrap();
+    fs::copy(
+        scene.at("other").join(format::LAYER),
+        scene.at("state").join(format::LAYER),
+    )
+    .unwrap();
+    let message = scene.refusal();
+    assert!(
+        message.contains("build/file: the state is damaged: its content is not what"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_clock_behind_is_waited_for_or_reported() {
+    let scene = Scene::new();
+    let info = scene.save_to("state").unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    assert!(info.newest.seconds <= now.as_secs().cast_signed());
+    let in_seconds = |seconds: u64| Time {
+        seconds: (now.as_secs() + seconds).cast_signed(),
+        nanoseconds: 0,
+    };
+    edit(&scene, |info| info.newest = in_seconds(3600));
+    let message = scene.refusal();
+    assert!(
+        message.contains("seconds ahead of this machine's clock"),
+        "{message}"
+    );
+    edit(&scene, |info| info.newest = in_seconds(2));
+    let notices = scene.restore("state").unwrap();
+    assert!(
+        notices.len() == 1 && notices[0].contains("waiting"),
+        "{notices:?}"
+    );
+    assert!(
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            > now + std::time::Duration::from_secs(1)
+    );
+}
+
+fn edit(scene: &Scene, change: impl FnOnce(&mut Info)) {
+    let state = scene.at("state");
+    let mut info = info::read("list", &state).unwrap();
+    change(&mut info);
+    info::write(&state, &info).unwrap();
+}
+
+#[test]
+fn hard_links_across_file_systems_become_copies() {
+    let shm = Path::new("/dev/shm");
+    let scene = Scene::new();
+    let there = tempfile::tempdir_in(shm);
+    let other = there
+        .as_ref()
+        .ok()
+        .and_then(|there| there.path().metadata().ok())
+        .map(|m| m.dev());
+    let (Ok(there), true) = (
+        there,
+        other != Some(scene.root.path().metadata().unwrap().dev()),
+    ) else {
+        eprintln!("skipped: there is no second file system at /dev/shm");
+        return;
+    };
+    let file = scene.at("build/file");
+    fs::write(&file, b"content").unwrap();
+    chmod(&file, 0o200);
+    fs::create_dir(scene.at("store/out")).unwrap();
+    fs::hard_link(&file, scene.at("store/out/file")).unwrap();
+    symlink("target", scene.at("build/link")).unwrap();
+    fs::hard_link(scene.at("build/link"), scene.at("store/out/link")).unwrap();
+    stamp(&file, 55, 5);
+    scene.save_to("state").unwrap();
+    fs::rename(scene.at("build"), scene.at("before")).unwrap();
+    fs::create_dir(scene.at("build")).unwrap();
+    let mut notices = 0;
+    let request = restore::Request {
+        from: scene.at("state"),
+        build_dir: scene.at("build"),
+        shell: there.path().join("shell"),
+        outputs: vec![("out".into(), there.path().join("out"))],
+    };
+    restore::restore(&request, &mut |_| notices += 1).unwrap();
+    assert_eq!(notices, 2);
+    let copy = there.path().join("out/file").metadata().unwrap();
+    assert_eq!(
+        (copy.mode() & 0o7777, copy.mtime(), copy.mtime_nsec()),
+        (0o200, 55, 5)
+    );
+    assert_eq!(fs::read(there.path().join("out/file")).unwrap(), b"content");
+    assert_eq!(
+        fs::read_link(there.path().join("out/link")).unwrap(),
+        Path::new("target")
+    );
+}
+
+/// What a generated tree does next; whatever the tree of that moment does not allow is skipped.
+#[derive(Debug, Clone)]
+enum Step {
+    Directory(Vec<u8>, u32),
+    File(Vec<u8>, Vec<u8>, u32),
+    Sparse(Vec<u8>, u64, u32),
+    Symlink(Vec<u8>, Vec<u8>),
+    HardLink(prop::sample::Index, Vec<u8>),
+    Fifo(Vec<u8>, u32),
+    Socket(Vec<u8>),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let component = prop_oneof![
+        4 => prop::sample::select(vec![b"a".to_vec(), b"b".to_vec(), b"a-b".to_vec(), b".x".to_vec(), b"-".to_vec()]),
+        2 => prop::collection::vec((1..=255u8).prop_filter("a separator", |byte| *byte != b'/'), 1..8),
+        1 => (90..255usize).prop_map(|len| vec![b'l'; len]),
+    ]
+    .prop_filter("no name", |name| name != b"." && name != b"..");
+    let path = prop::collection::vec(component, 1..5).prop_map(|components| {
+        let root = if components[0].len() % 2 == 0 {
+            &b"build"[..]
+        } else {
+            b"store/out"
+        };
+        components
+            .iter()
+            .fold(root.to_vec(), |path, component| join(&path, component))
+    });
+    let mode = 0..=0o1777u32;
+    prop_oneof![
+        4 => (path.clone(), mode.clone()).prop_map(|(p, m)| Step::Directory(p, m)),
+        4 => (path.clone(), prop::collection::vec(any::<u8>(), 0..2000), mode.clone()).prop_map(|(p, c, m)| Step::File(p, c, m)),
+        1 => (path.clone(), 0..3_000_000u64, mode.clone()).prop_map(|(p, s, m)| Step::Sparse(p, s, m)),
+        2 => (path.clone(), prop::collection::vec(1..=255u8, 1..150)).prop_map(|(p, t)| Step::Symlink(p, t)),
+        2 => (any::<prop::sample::Index>(), path.clone()).prop_map(|(i, p)| Step::HardLink(i, p)),
+        1 => (path.clone(), mode).prop_map(|(p, m)| Step::Fifo(p, m)),
+        1 => path.prop_map(Step::Socket),
+    ]
+}
+
+/// Takes the steps below `root`; returns the modes to set once nothing is added any more.
+fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
+    let mut made: Vec<(PathBuf, Option<u32>)> = Vec::new();
+    fs::create_dir(root.join("store/out")).unwrap();
+    for step in steps {
+        let (path, mode, done) = match step {
+            Step::Directory(path, mode) => (
+                path,
+                Some(*mode),
+                fs::create_dir(root.join(name(path))).is_ok(),
+            ),
+            Step::File(path, content, mode) => {
+                let created = File::create_new(root.join(name(path)));
+                (
+                    path,
+                    Some(*mode),
+                    created.is_ok_and(|file| file.write_all_at(content, 0).is_ok()),
+                )
+            }
+            Step::Sparse(path, size, mode) => {
+                let created = File::create_new(root.join(name(path)));
+                let wrote = created.is_ok_and(|file| {
+                    file.set_len(*size).is_ok()
+                        && file.write_all_at(b"middle", size / 2).is_ok()
+                        && file.sync_all().is_ok()
+                });
+                (path, Some(*mode), wrote)
+            }
+            Step::Symlink(path, target) => (
+                path,
+                None,
+                symlink(name(target), root.join(name(path))).is_ok(),
+            ),
+            Step::HardLink(index, path) => {
+                let files: Vec<_> = made
+                    .iter()
+                    .filter(|(path, _)| !path.symlink_metadata().unwrap().is_dir())
+                    .collect();
+                let done = !files.is_empty()
+                    && fs::hard_link(&index.get(&files).0, root.join(name(path))).is_ok();
+                (path, None, done)
+            }
+            Step::Fifo(path, mode) => {
+                let made = mknodat(CWD, root.join(name(path)), FileType::Fifo, Mode::RWXU, 0);
+                (path, Some(*mode), made.is_ok())
+            }
+            Step::Socket(path) => {
+                let made = mknodat(CWD, root.join(name(path)), FileType::Socket, Mode::RWXU, 0);
+                (path, None, made.is_ok())
+            }
+        };
+        if done {
+            made.push((root.join(name(path)), mode));
+        }
+    }
+    made
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_tree_survives(
+        steps in prop::collection::vec(any_step(), 0..40),
+        times in prop::collection::vec((-2_000_000_000..15_000_000_000i64, 0..1_000_000_000u32), 40),
+    ) {
+        let scene = Scene::new();
+        let made = take(scene.root.path(), &steps);
+        for ((path, mode), (secs, nanos)) in made.iter().zip(&times).rev() {
+            let file_type = path.symlink_metadata().unwrap().file_type();
+            if let Some(mode) = mode {
+                // Not root: only what its owner can read again can be compared.
+                let floor = if rustix::process::geteuid().is_root() { 0 } else { 0o700 };
+                chmod(path, mode | floor);
+            }
+            stamp(path, *secs, *nanos);
+            prop_assert!(file_type.is_socket() || mode.is_some() || !file_type.is_dir());
+        }
+        scene.round_trip();
+    }
+}
