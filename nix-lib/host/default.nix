@@ -6,7 +6,7 @@
 # `import ./. { }` gives the set. Nix must let builds see the toolchain, see README.md beside this file.
 {
   system ? builtins.currentSystem,
-  # Accepted so that calls written for nixpkgs work; only `overrides` is read: attributes for every package set.
+  # Accepted so that calls written for nixpkgs work; only `rust` is read (README.md).
   config ? { },
   overlays ? [ ],
 }:
