@@ -127,6 +127,26 @@ let
           concatLists (map (index: map (name: { inherit name; value = index; }) ((entry index).attributes or [ ])) indices)
         )
         // listToAttrs (map (name: { inherit name; value = last; }) finishOnly);
+      # Hooks that read or set, in configure, what the table gives to a later stage: the table holds for packages
+      # without them. (nixpkgs: the setup hooks of cmake, meson, waf and gradle, and stdenv's multiple-outputs.sh.)
+      inputNames = map (input: input.pname or (builtins.parseDrvName (input.name or "")).name) (
+        filter isAttrs (
+          concatLists (map (name: let value = attributes.${name} or [ ]; in if isList value then value else [ ]) [
+            "nativeBuildInputs" "buildInputs" "propagatedNativeBuildInputs" "propagatedBuildInputs"
+          ])
+        )
+      );
+      hasInput = prefix: any (name: substring 0 (builtins.stringLength prefix) name == prefix) inputNames;
+      readInConfigure =
+        (if hasInput "cmake" then [ "doCheck" "buildPhase" "enableParallelBuilding" "enableParallelChecking" "enableParallelInstalling" ] else [ ])
+        ++ (if hasInput "meson" then [ "enableParallelBuilding" "checkPhase" "installPhase" ] else [ ])
+        ++ (if hasInput "waf" then [ "enableParallelBuilding" "enableParallelInstalling" ] else [ ])
+        ++ (if hasInput "gradle" then [ "enableParallelBuilding" "enableParallelChecking" ] else [ ])
+        ++ (if outputs != [ "out" ] then [ "installFlags" ] else [ ]);
+      configureIndex = stageIndex "configure";
+      earlier = name: let table = tableScope.${name} or 0; in if configureIndex != null && configureIndex < table then configureIndex else table;
+      hookScope = listToAttrs (map (name: { inherit name; value = earlier name; }) readInConfigure);
+
       userScope = mapAttrs (
         name: stage:
         let index = stageIndex stage;
@@ -136,7 +156,7 @@ let
       passedAsFile = words (attributes.passAsFile or [ ]);
       # The derivation's own machinery is never held back, whatever a table says.
       always = [ "name" "system" "builder" "args" "stdenv" "outputs" "passAsFile" "phases" "__structuredAttrs" "__ignoreNulls" ] ++ passedAsFile;
-      declaredScope = name: if elem name always then 0 else userScope.${name} or (tableScope.${name} or 0);
+      declaredScope = name: if elem name always then 0 else userScope.${name} or (hookScope.${name} or (tableScope.${name} or 0));
 
       names = attrNames attributes;
       textOf =
@@ -201,7 +221,7 @@ let
         let
           isLast = index == last;
           later = filter (
-            name: !(hasAttr name scopeOf && scopeOf.${name} <= index) && (userScope.${name} or tableScope.${name}) > index
+            name: !(hasAttr name scopeOf && scopeOf.${name} <= index) && (userScope.${name} or (hookScope.${name} or tableScope.${name})) > index
           ) (attrNames (tableScope // userScope));
           given = filter (name: scopeOf.${name} > previous && scopeOf.${name} <= index) names;
         in

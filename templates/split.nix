@@ -30,6 +30,9 @@ let
   chain = [
 {%- for entry in chain %}
     {
+{%- if entry.idle %}
+      # Nothing to run here now: left out of the chain.
+{%- endif %}
       stage = "{{ entry.stage.name() }}";
       phases = {{ entry.phases|safe }};
 {%- if let Some(attributes) = entry.attributes %}

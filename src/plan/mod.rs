@@ -1,7 +1,8 @@
 //! Which stages the chain has, and what belongs to each: from what reading the package told to the entries of `split.nix`.
 //!
 //! Pure. It must not know Nix syntax or how the file is written; the Nix side (`nix-lib/split.nix`) evaluates the package
-//! and drops a stage that turns out not to run, so a stage is left out here only where reading alone is sure.
+//! and leaves out a stage that has nothing to run. Here such a stage stays in the list: the list is part of every stage's
+//! derivation, so taking it out, and putting it back when a first patch is added, would build all of them again.
 
 mod reading;
 
@@ -46,6 +47,8 @@ pub struct Entry {
     pub phases: Vec<String>,
     /// The attributes that it is the first to get, in the order of the text.
     pub attributes: Vec<String>,
+    /// Nothing of it runs, as far as reading tells for sure: it will be left out when the package is evaluated.
+    pub idle: bool,
 }
 
 /// Why a wish cannot be met.
@@ -94,7 +97,11 @@ fn join(stages: &[Stage]) -> String {
 /// Where the wish names stages that cannot be merged.
 pub fn chain(reading: &Reading, wish: &Wish, scopes: &Scopes) -> Result<Vec<Entry>, WishError> {
     let phases = phases(reading);
-    let stages = stages(reading, &phases, wish)?;
+    let mut switches = Switches::new(reading.complete);
+    for attribute in &reading.attributes {
+        switches.set(&attribute.name, attribute.set);
+    }
+    let stages = stages(&switches, &phases, wish)?;
     let keep = |stage: Stage| stages.contains(&stage);
     let pieces = cut(&phases, keep);
     let at_or_after = |from: Stage| stages.iter().copied().find(|stage| *stage >= from).unwrap_or(Stage::Finish);
@@ -118,8 +125,16 @@ pub fn chain(reading: &Reading, wish: &Wish, scopes: &Scopes) -> Result<Vec<Entr
                 .filter(|attribute| scope(&attribute.name) == Some(*stage))
                 .map(|attribute| attribute.name.clone())
                 .collect(),
+            idle: is_idle(&switches, &pieces, *stage),
         })
         .collect())
+}
+
+fn is_idle(switches: &Switches, pieces: &[CutPhase], stage: Stage) -> bool {
+    stage != Stage::Finish
+        && pieces.iter().filter(|piece| piece.stage == stage).all(|piece| {
+            Stage::of_phase(&piece.phase).is_some_and(|stage| switches.stage(stage) == Runs::No)
+        })
 }
 
 fn phases_of(pieces: &[CutPhase], stage: Stage) -> Vec<String> {
@@ -145,17 +160,11 @@ fn phases(reading: &Reading) -> Vec<String> {
     lists.expand()
 }
 
-fn stages(reading: &Reading, phases: &[String], wish: &Wish) -> Result<Vec<Stage>, WishError> {
-    let mut switches = Switches::new(reading.complete);
-    for attribute in &reading.attributes {
-        switches.set(&attribute.name, attribute.set);
-    }
+fn stages(switches: &Switches, phases: &[String], wish: &Wish) -> Result<Vec<Stage>, WishError> {
     let mut running: Vec<Stage> = Stage::ALL
         .into_iter()
         .filter(|stage| {
-            *stage == Stage::Finish
-                || switches.stage(*stage) != Runs::No
-                    && phases.iter().any(|phase| Stage::of_phase(phase) == Some(*stage))
+            *stage == Stage::Finish || phases.iter().any(|phase| Stage::of_phase(phase) == Some(*stage))
         })
         .collect();
     if let Some(wanted) = &wish.stages {
@@ -172,10 +181,12 @@ fn stages(reading: &Reading, phases: &[String], wish: &Wish) -> Result<Vec<Stage
             continue;
         };
         let inside = |stage: &Stage| first < stage && stage < last;
-        if let Some(between) = running.iter().find(|stage| inside(stage) && !group.contains(stage)) {
+        if let Some(between) = running
+            .iter()
+            .find(|stage| inside(stage) && !group.contains(stage) && switches.stage(**stage) != Runs::No) {
             return Err(WishError::Apart { group: group.clone(), between: *between });
         }
-        running.retain(|stage| stage == last || !group.contains(stage));
+        running.retain(|stage| stage == last || !(group.contains(stage) || inside(stage)));
     }
     Ok(running)
 }
@@ -199,7 +210,10 @@ mod tests {
         let scopes = Scopes::builtin().expect("the table parses");
         Ok(chain(&reading, wish, &scopes)?
             .iter()
-            .map(|entry| format!("{}[{}]({})", entry.stage, entry.phases.join(" "), entry.attributes.join(" ")))
+            .map(|entry| {
+                let idle = if entry.idle { " idle" } else { "" };
+                format!("{}[{}]({}){idle}", entry.stage, entry.phases.join(" "), entry.attributes.join(" "))
+            })
             .collect::<Vec<_>>()
             .join("\n"))
     }
@@ -209,13 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_known_not_to_run_is_left_out() {
+    fn what_is_known_not_to_run_stays_and_is_marked() {
         assert_eq!(
             plain(&["pname", "src", "makeFlags", "postInstall", "preFixup"]),
             "unpack[unpackPhase](src)\n\
-             configure[patchPhase configurePhase]()\n\
+             patch[patchPhase]() idle\n\
+             configure[configurePhase]()\n\
              build[buildPhase](makeFlags)\n\
-             install[checkPhase installPhase](postInstall)\n\
+             check[checkPhase]() idle\n\
+             install[installPhase](postInstall)\n\
              finish[fixupPhase installCheckPhase distPhase](preFixup)"
         );
         assert_eq!(
@@ -243,8 +259,8 @@ mod tests {
                 "generatePhase",
                 "postGenerate"
             ]),
-            "build[unpackPhase patchPhase configurePhase generatePhase buildPhase](dontUnpack dontConfigure generatePhase)\n\
-             install[checkPhase installPhase]()\nfinish[fixupPhase installCheckPhase distPhase]()"
+            "unpack[unpackPhase](dontUnpack) idle\npatch[patchPhase]() idle\nconfigure[configurePhase](dontConfigure) idle\n\
+             build[generatePhase buildPhase](generatePhase)\ncheck[checkPhase]() idle\ninstall[installPhase]()\nfinish[fixupPhase installCheckPhase distPhase]()"
         );
     }
 
@@ -263,8 +279,8 @@ mod tests {
         let merge = |group: &[Stage]| Wish { stages: None, merge: vec![group.to_vec()] };
         assert_eq!(
             show(true, &["configureFlags"], &merge(&[Stage::Configure, Stage::Build])).expect("a good wish"),
-            "unpack[unpackPhase]()\nbuild[patchPhase configurePhase buildPhase](configureFlags)\n\
-             install[checkPhase installPhase]()\nfinish[fixupPhase installCheckPhase distPhase]()"
+            "unpack[unpackPhase]()\npatch[patchPhase]() idle\nbuild[configurePhase buildPhase](configureFlags)\n\
+             check[checkPhase]() idle\ninstall[installPhase]()\nfinish[fixupPhase installCheckPhase distPhase]()"
         );
         // check does not run here, so build and install are neighbours.
         assert!(show(true, &[], &merge(&[Stage::Build, Stage::Install])).is_ok());

@@ -90,6 +90,7 @@ struct EntryText {
     stage: Stage,
     phases: String,
     attributes: Option<String>,
+    idle: bool,
 }
 
 enum LibraryText {
@@ -142,6 +143,7 @@ pub fn render(split: &Split) -> askama::Result<String> {
 fn entry_text(entry: &Entry) -> EntryText {
     EntryText {
         stage: entry.stage,
+        idle: entry.idle,
         phases: list(&entry.phases, "phases = ".len() + 6, 6),
         attributes: (!entry.attributes.is_empty()).then(|| list(&entry.attributes, "attributes = ".len() + 6, 6)),
     }

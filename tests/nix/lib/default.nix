@@ -99,7 +99,7 @@ let
     "postInstall taken away" = test [ "install" "finish" ] (
       changed (splitPackage { inherit engines; package = make (removeAttrs attributes [ "postInstall" ]); })
     );
-    "an attribute of install that was not there" = test [ "install" "finish" ] (changed (with' { installFlags = [ "x" ]; }));
+    "an attribute of install that was not there" = test [ "install" "finish" ] (changed (with' { installTargets = [ "x" ]; }));
     "an edit of preFixup" = test [ "finish" ] (changed (with' { preFixup = ""; }));
     "a new postFixup" = test [ "finish" ] (changed (with' { postFixup = "true"; }));
     "a new installCheckPhase" = test [ "finish" ] (changed (with' { installCheckPhase = "true"; }));
@@ -130,6 +130,12 @@ let
     );
     "what is passed as a file is never held back" = test (stageNames base) (
       getting "postInstall" (with' { passAsFile = [ "postInstall" ]; })
+    );
+    "cmake reads buildPhase and doCheck while it configures" = test [ "configure" "build" "install" "finish" ] (
+      getting "buildPhase" (with' { nativeBuildInputs = [ (make attributes // { pname = "cmake-minimal"; }) ]; })
+    );
+    "several outputs: installFlags are set in configure" = test [ "configure" "build" "install" "finish" ] (
+      getting "installFlags" (with' { installFlags = "x"; })
     );
     "the user's scope: later" = test [ "install" "finish" ] (getting "FOO" (withScope { FOO = "install"; } { FOO = "1"; }));
     "the user's scope: earlier" = test [ "build" "install" "finish" ] (getting "postInstall" (withScope { postInstall = "build"; } { }));
