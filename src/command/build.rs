@@ -143,7 +143,7 @@ fn write_paths(report: &Report) -> io::Result<()> {
 
 fn status_of(error: &BuildError) -> Status {
     match error {
-        BuildError::NoSuchStage { .. } => Status::Usage,
+        BuildError::NoSuchStage { .. } | BuildError::Nix(NixError { cause: Cause::Option { .. }, .. }) => Status::Usage,
         BuildError::Nix(_) if error.is_input_fault() => Status::Input,
         BuildError::Nix(_) => Status::Environment,
     }

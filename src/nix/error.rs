@@ -79,6 +79,12 @@ pub enum Cause {
         /// Nix's words.
         detail: String,
     },
+    /// An option for Nix that Nix does not know.
+    #[error("Nix does not take this option: {detail}")]
+    Option {
+        /// Nix's words.
+        detail: String,
+    },
     /// The expression is at fault; `detail` is Nix's message with its trace.
     #[error("{detail}")]
     Evaluation {
@@ -142,6 +148,9 @@ impl NixError {
                 `-- --option sandbox false` to build without a sandbox"
                 .to_owned(),
             Cause::DiskFull { .. } => "free some space, for example with `nix-collect-garbage`".to_owned(),
+            Cause::Option { .. } => "options after `--` go to nix-instantiate and nix-build; \
+                settings are written `--option NAME VALUE`"
+                .to_owned(),
             Cause::Evaluation { .. } | Cause::Io(_) | Cause::Answer(_) | Cause::Failed { .. } => {
                 return None;
             }
@@ -204,6 +213,9 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
         .filter(|l| l.contains("namespace") || l.contains("sandbox") || l.contains("unable to start"))
     {
         return Cause::Sandbox { detail: line };
+    }
+    if let Some(line) = line_with(&["error: unrecognised flag", "error: unrecognised option", "error: flag '"]) {
+        return Cause::Option { detail: line };
     }
     match work {
         Work::Evaluation => Cause::Evaluation { detail: detail() },
@@ -300,7 +312,8 @@ mod tests {
             Cause::Sandbox { .. }
         ));
         assert!(matches!(store("error: writing to file: No space left on device"), Cause::DiskFull { .. }));
-        assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Failed { .. }));
+        assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Option { .. }));
+        assert!(matches!(store("error: operation 'addToStore' is not supported"), Cause::Failed { .. }));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Nix {
     /// The cause of a failed command; an unknown one of an old Nix is blamed on its age.
     pub fn cause_of(&self, tool: Tool, stderr: &str, status: ExitStatus) -> Cause {
         let cause = classify(stderr, status, tool.work());
-        if matches!(cause, Cause::Failed { .. } | Cause::Evaluation { .. })
+        if matches!(cause, Cause::Failed { .. } | Cause::Evaluation { .. } | Cause::Option { .. })
             && let Some((version, found)) = Self::version()
             && version < OLDEST_NIX
         {
