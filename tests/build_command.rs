@@ -68,7 +68,7 @@ impl Project {
 fn table(output: &Output) -> Vec<(String, String)> {
     text(&output.stderr)
         .lines()
-        .skip_while(|line| !line.starts_with("stage "))
+        .skip_while(|line| !line.starts_with("stage  "))
         .skip(1)
         .take_while(|line| !line.starts_with("greeting-1: "))
         .map(|line| {
