@@ -100,11 +100,13 @@ fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), BuildEr
     let nix = Nix::default();
     for object in objects {
         match roots {
-            None => object.ensure(&nix).map(drop)?,
+            None => {
+                object.ensure(&nix)?;
+            }
             Some(roots) => match roots.provide(&nix, object) {
                 Err(RootError::Nix(error)) => return Err(error.into()),
                 Err(error) => {
-                    anstream::eprintln!("warning: {} is not protected from garbage collection: {error}", object.name())
+                    anstream::eprintln!("warning: {} is not protected from garbage collection: {error}", object.name());
                 }
                 Ok(_) => {}
             },
