@@ -21,7 +21,7 @@ build() {
   awk -v start="$start" -v end="$EPOCHREALTIME" 'BEGIN { printf "%.1f", end - start }'
 }
 # Numbers from the report, without a JSON reader: one "outcome" for each stage.
-outcomes() { grep -o "\"outcome\": *\"$2\"" "$1" | wc -l; }
+outcomes() { awk -v word="\"outcome\": \"$2\"" 'index($0, word) { count++ } END { print count + 0 }' "$1"; }
 
 printf '%s\n' '== The package: pkg.nix' && cat pkg.nix
 printf '\n%s\n' '== First build: nothing is there yet'

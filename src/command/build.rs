@@ -18,8 +18,9 @@ use super::pkgs::PkgsChoice;
 use super::{colour, objects};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
-use crate::gcroot::Roots;
-use crate::nix::{Cause, NixError};
+use crate::gcroot::{RootError, Roots};
+use crate::nix::engine::StoreObject;
+use crate::nix::{Cause, Nix, NixError};
 use crate::status::Status;
 use report::Report;
 use run::{BuildError, Input, Wish};
@@ -63,6 +64,17 @@ pub fn run(arguments: &BuildArgs) -> Status {
         }
     };
     r#gen::say(&generated);
+    let roots = match Roots::of_user() {
+        Ok(roots) => Some(roots),
+        Err(error) => {
+            anstream::eprintln!("warning: nothing will be protected from garbage collection: {error}");
+            None
+        }
+    };
+    if let Err(error) = provide(&objects::wanted(&generated, &arguments.package), roots.as_ref()) {
+        anstream::eprint!("{}", explain(&error));
+        return status_of(&error);
+    }
     let input = Input {
         split: generated.text,
         directory: generated.directory,
@@ -74,13 +86,33 @@ pub fn run(arguments: &BuildArgs) -> Status {
         link: (!arguments.no_link).then(|| arguments.out_link.clone()),
         nix_options: arguments.nix_options.clone(),
     };
-    match run::run(&input, &wish, Roots::of_user().ok().as_ref()) {
+    match run::run(&input, &wish, roots.as_ref()) {
         Ok(report) => tell(&report, arguments.json),
         Err(error) => {
             anstream::eprint!("{}", explain(&error));
             status_of(&error)
         }
     }
+}
+
+/// Has in the store what the generated text names; without it the evaluation could only fail.
+fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), BuildError> {
+    let nix = Nix::default();
+    for object in objects {
+        match roots {
+            None => {
+                object.ensure(&nix)?;
+            }
+            Some(roots) => match roots.provide(&nix, object) {
+                Err(RootError::Nix(error)) => return Err(error.into()),
+                Err(error) => {
+                    anstream::eprintln!("warning: {} is not protected from garbage collection: {error}", object.name());
+                }
+                Ok(_) => {}
+            },
+        }
+    }
+    Ok(())
 }
 
 /// Prints the report: the result on standard output, the rest on standard error.
@@ -113,7 +145,7 @@ fn write_paths(report: &Report) -> io::Result<()> {
 
 fn status_of(error: &BuildError) -> Status {
     match error {
-        BuildError::NoSuchStage { .. } => Status::Usage,
+        BuildError::NoSuchStage { .. } | BuildError::Nix(NixError { cause: Cause::Option { .. }, .. }) => Status::Usage,
         BuildError::Nix(_) if error.is_input_fault() => Status::Input,
         BuildError::Nix(_) => Status::Environment,
     }

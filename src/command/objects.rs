@@ -29,9 +29,8 @@ pub fn fill(request: &mut GenRequest, arguments: &PackageArgs) -> Result<(), Gen
     Ok(())
 }
 
-/// Adds what a generated file names to the store and keeps it from the garbage collector, where there is Nix. Without Nix
-/// the file is right all the same, so a failure is told, not returned.
-pub fn provide(generated: &Generated, arguments: &PackageArgs) {
+/// The objects that a generated file names and this program has, not what the user named instead.
+pub fn wanted(generated: &Generated, arguments: &PackageArgs) -> Vec<StoreObject> {
     let mut objects = Vec::new();
     if arguments.engine.is_none() {
         objects.extend(engine::engine());
@@ -39,6 +38,13 @@ pub fn provide(generated: &Generated, arguments: &PackageArgs) {
     if arguments.host_set.is_none() && generated.pkgs == Some(PkgsChoice::Host) {
         objects.extend(engine::host_set());
     }
+    objects
+}
+
+/// Adds what a generated file names to the store and keeps it from the garbage collector, where there is Nix. Without Nix
+/// the file is right all the same, so a failure is told, not returned.
+pub fn provide(generated: &Generated, arguments: &PackageArgs) {
+    let objects = wanted(generated, arguments);
     if objects.is_empty() {
         return;
     }

@@ -1,8 +1,9 @@
 //! What can go wrong between phasesplit and Nix, and what a person does about it.
 //!
 //! Nix reports everything as text on standard error with exit status 1, so a cause is read from
-//! that text. The wordings are those of Nix 2.8, 2.26 and 2.34; a text nobody here knows stays
-//! [`Cause::Failed`] with Nix's own words, which is always safe.
+//! that text. Which wordings were seen on a real run and which are only expected is marked in the
+//! tests below. A text nobody here knows stays [`Cause::Failed`] with Nix's own words, which is
+//! always safe.
 
 use std::fmt;
 
@@ -79,6 +80,12 @@ pub enum Cause {
         /// Nix's words.
         detail: String,
     },
+    /// An option for Nix that Nix does not know.
+    #[error("Nix does not take this option: {detail}")]
+    Option {
+        /// Nix's words.
+        detail: String,
+    },
     /// The expression is at fault; `detail` is Nix's message with its trace.
     #[error("{detail}")]
     Evaluation {
@@ -142,6 +149,9 @@ impl NixError {
                 `-- --option sandbox false` to build without a sandbox"
                 .to_owned(),
             Cause::DiskFull { .. } => "free some space, for example with `nix-collect-garbage`".to_owned(),
+            Cause::Option { .. } => "options after `--` go to nix-instantiate and nix-build; \
+                settings are written `--option NAME VALUE`"
+                .to_owned(),
             Cause::Evaluation { .. } | Cause::Io(_) | Cause::Answer(_) | Cause::Failed { .. } => {
                 return None;
             }
@@ -204,6 +214,9 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
         .filter(|l| l.contains("namespace") || l.contains("sandbox") || l.contains("unable to start"))
     {
         return Cause::Sandbox { detail: line };
+    }
+    if let Some(line) = line_with(&["error: unrecognised flag", "error: unrecognised option", "error: flag '"]) {
+        return Cause::Option { detail: line };
     }
     match work {
         Work::Evaluation => Cause::Evaluation { detail: detail() },
@@ -269,7 +282,8 @@ mod tests {
 
     #[test]
     fn each_known_text_has_its_cause() {
-        // Left: written by Nix 2.8 on a real run, the group's and the busy texts from its source.
+        // Seen on real runs of Nix 2.8: both socket texts, the profiles text and the unknown flag.
+        // Expected but not yet seen here: database, build users, namespaces, full disk.
         assert!(matches!(
             store("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory"),
             Cause::Unreachable { .. }
@@ -300,7 +314,8 @@ mod tests {
             Cause::Sandbox { .. }
         ));
         assert!(matches!(store("error: writing to file: No space left on device"), Cause::DiskFull { .. }));
-        assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Failed { .. }));
+        assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Option { .. }));
+        assert!(matches!(store("error: operation 'addToStore' is not supported"), Cause::Failed { .. }));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::error::{Cause, NixError, OLDEST_NIX, Work, classify, parse_version};
 
-/// A question to the store that is not answered after this time waits for somebody's lock: Nix
-/// itself would wait silently for an hour (seen with 2.8 and a locked database).
+/// A question to the store that is not answered after this time waits for somebody's lock: with its
+/// database locked, Nix 2.8 said nothing and did not give up for as long as it was watched.
 const STORE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Options of Nix that only `nix-build` knows; an evaluation before it must not get them.
@@ -129,7 +129,7 @@ impl Nix {
     /// The cause of a failed command; an unknown one of an old Nix is blamed on its age.
     pub fn cause_of(&self, tool: Tool, stderr: &str, status: ExitStatus) -> Cause {
         let cause = classify(stderr, status, tool.work());
-        if matches!(cause, Cause::Failed { .. } | Cause::Evaluation { .. })
+        if matches!(cause, Cause::Failed { .. } | Cause::Evaluation { .. } | Cause::Option { .. })
             && let Some((version, found)) = Self::version()
             && version < OLDEST_NIX
         {
