@@ -88,7 +88,7 @@ impl Scene {
             "saving changed the tree"
         );
         let notices = self.restore_from("state").unwrap();
-        assert_eq!(notices, [String::new(); 0]);
+        assert!(notices.is_empty(), "{notices:?}");
         assert_eq!(
             [describe(&self.at("build")), describe(&self.at("store"))],
             before
@@ -104,6 +104,9 @@ impl Scene {
     }
 }
 
+/// Where a run of data starts in a file, and its bytes.
+type Piece = (u64, Vec<u8>);
+
 /// Everything that must survive, by path below a directory.
 type Tree = BTreeMap<PathBuf, Described>;
 
@@ -112,7 +115,7 @@ struct Described {
     mode: u32,
     mtime: (i64, i64),
     /// Of files: size, and offset and bytes of each piece between holes.
-    content: Option<(u64, Vec<(u64, Vec<u8>)>)>,
+    content: Option<(u64, Vec<Piece>)>,
     target: Option<PathBuf>,
     /// The first path of the same inode.
     first: PathBuf,
@@ -523,14 +526,14 @@ fn gnu_tar_lists_and_extracts_a_layer() {
 #[test]
 fn a_device_stops_a_save_and_leaves_no_state() {
     let scene = Scene::new();
-    let made = mknodat(
+    let node = mknodat(
         CWD,
         scene.at("build/null"),
         FileType::CharacterDevice,
         Mode::RWXU,
         rustix::fs::makedev(1, 3),
     );
-    if made.is_err() {
+    if node.is_err() {
         eprintln!("skipped: this user may not make devices");
         return;
     }
@@ -841,7 +844,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 
 /// Takes the steps below `root`; returns the modes to set once nothing is added any more.
 fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
-    let mut made: Vec<(PathBuf, Option<u32>)> = Vec::new();
+    let mut entries: Vec<(PathBuf, Option<u32>)> = Vec::new();
     fs::create_dir(root.join("store/out")).unwrap();
     for step in steps {
         let (path, mode, done) = match step {
@@ -873,7 +876,7 @@ fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
                 symlink(name(target), root.join(name(path))).is_ok(),
             ),
             Step::HardLink(index, path) => {
-                let files: Vec<_> = made
+                let files: Vec<_> = entries
                     .iter()
                     .filter(|(path, _)| !path.symlink_metadata().unwrap().is_dir())
                     .collect();
@@ -882,19 +885,19 @@ fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
                 (path, None, done)
             }
             Step::Fifo(path, mode) => {
-                let made = mknodat(CWD, root.join(name(path)), FileType::Fifo, Mode::RWXU, 0);
-                (path, Some(*mode), made.is_ok())
+                let node = mknodat(CWD, root.join(name(path)), FileType::Fifo, Mode::RWXU, 0);
+                (path, Some(*mode), node.is_ok())
             }
             Step::Socket(path) => {
-                let made = mknodat(CWD, root.join(name(path)), FileType::Socket, Mode::RWXU, 0);
-                (path, None, made.is_ok())
+                let node = mknodat(CWD, root.join(name(path)), FileType::Socket, Mode::RWXU, 0);
+                (path, None, node.is_ok())
             }
         };
         if done {
-            made.push((root.join(name(path)), mode));
+            entries.push((root.join(name(path)), mode));
         }
     }
-    made
+    entries
 }
 
 proptest! {
