@@ -154,7 +154,7 @@ fn modes_kinds_targets_and_links_are_found() {
         pair.only()
     };
     let (file, what) = with(&|out| {
-        fs::set_permissions(out.join("share/page.gz"), Permissions::from_mode(0o755)).unwrap()
+        fs::set_permissions(out.join("share/page.gz"), Permissions::from_mode(0o755)).unwrap();
     });
     assert_eq!(
         (file.as_str(), what),

@@ -269,6 +269,9 @@ fn zip_of(content: &[u8], deflate: bool) -> Vec<u8> {
     zip
 }
 
+/// Makes a file of some format.
+type Pack<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn other_packed_formats_are_refused_by_name_and_nothing_is_changed() {
     let xz = |content: &[u8]| {
@@ -286,7 +289,6 @@ fn other_packed_formats_are_refused_by_name_and_nothing_is_changed() {
         let header = format!("{:<48}{:<10}`\n", "a.gz/", content.len());
         [b"!<arch>\n", header.as_bytes(), content].concat()
     };
-    type Pack<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
     let formats: [(&str, Pack); 7] = [
         ("xz", &xz),
         ("bzip2", &bz),

@@ -134,7 +134,9 @@ pub fn compare_packages(a: Outputs, b: Outputs) -> Result<Report, Error> {
     }
     let finder = |side: &BTreeMap<&str, &PathBuf>| {
         side.values()
-            .map(|path| StorePath::parse(path.as_os_str().as_bytes()).map_err(Error::Mismatch))
+            .map(|path| {
+                StorePath::parse(logical(path.as_os_str().as_bytes())).map_err(Error::Mismatch)
+            })
             .collect::<Result<Vec<_>, _>>()
             .map(Finder::new)
     };
@@ -154,6 +156,15 @@ pub fn compare_packages(a: Outputs, b: Outputs) -> Result<Report, Error> {
         &mut report,
     )?;
     Ok(report)
+}
+
+/// The path as the files mention it: a store below another root (`--store DIR`, `$DESTDIR`) still calls itself `/nix/store`.
+fn logical(path: &[u8]) -> &[u8] {
+    let name = path.iter().rposition(|&b| b == b'/').unwrap_or(0);
+    match path[..name].strip_suffix(b"/nix/store") {
+        Some(root) => &path[root.len()..],
+        None => path,
+    }
 }
 
 impl fmt::Display for Report {

@@ -233,7 +233,10 @@ impl<'a> Judge<'a> {
             other.start == next
                 || other.start < next
                     && next < other.start + other.len
-                    && self.layout.alignment(other.at + next - other.start) % MIN_RUN == 0
+                    && self
+                        .layout
+                        .alignment(other.at + next - other.start)
+                        .is_multiple_of(MIN_RUN)
         })
     }
 
@@ -331,8 +334,8 @@ impl<'a> Judge<'a> {
     /// Whether a full occurrence is a row of constants rather than a string: it stops inside the path, at a boundary.
     fn is_row(&self, run: &Run, path: &StorePath) -> bool {
         let stops = run.start + run.len < path.bytes().len();
-        (stops && self.layout.alignment(run.end()) % MIN_RUN == 0)
-            || (run.start > 0 && self.layout.alignment(run.at) % MIN_RUN == 0)
+        (stops && self.layout.alignment(run.end()).is_multiple_of(MIN_RUN))
+            || (run.start > 0 && self.layout.alignment(run.at).is_multiple_of(MIN_RUN))
     }
 
     /// Pieces in code, by function; by distance where the symbols are gone.
@@ -407,7 +410,9 @@ impl<'a> Judge<'a> {
                         (at + 1).checked_sub(held).is_some_and(|start| {
                             self.bytes[start..].starts_with(&store_path.bytes()[hash.end - held..])
                                 && match region.kind {
-                                    Kind::Data => self.layout.alignment(start) % MIN_RUN == 0,
+                                    Kind::Data => {
+                                        self.layout.alignment(start).is_multiple_of(MIN_RUN)
+                                    }
                                     _ => x86::is_movabs(self.bytes, start),
                                 }
                         })

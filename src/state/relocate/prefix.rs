@@ -115,7 +115,7 @@ impl Mapping {
     pub fn parse(argument: &OsStr) -> Result<Self, String> {
         let bytes = argument.as_bytes();
         let middle = bytes.len() / 2;
-        if bytes.len() % 2 == 0 || bytes.get(middle) != Some(&b'=') {
+        if bytes.len().is_multiple_of(2) || bytes.get(middle) != Some(&b'=') {
             return Err(format!(
                 "`{}` is not STAGED=REAL with two paths of the same length",
                 argument.to_string_lossy()

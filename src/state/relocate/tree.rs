@@ -1,7 +1,7 @@
 //! Trees of files: what is in them, and changing them without a trace but the hash.
 //!
 //! Owns the file system side: each inode is read and written once, so hard links stay; modes, times (to the nanosecond) and holes
-//! are as before. All is examined before anything is written: a refusal leaves the tree as it was.
+//! are as before. All is outcome before anything is written: a refusal leaves the tree as it was.
 
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
@@ -111,16 +111,16 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
             files.push(entry);
         }
     }
-    for (index, examined) in examine_files(examiner, &files)? {
+    for (index, outcome) in examine_files(examiner, &files)? {
         let entry = files[index];
-        let change = !examined.edits.is_empty() || examined.replacement.is_some();
-        plan.record(&entry.path, &examined);
+        let change = !outcome.edits.is_empty() || outcome.replacement.is_some();
+        plan.record(&entry.path, &outcome);
         if change {
             plan.files.push(FileChange {
                 path: entry.path.clone(),
                 meta: entry.meta.clone(),
-                edits: examined.edits,
-                replacement: examined.replacement,
+                edits: outcome.edits,
+                replacement: outcome.replacement,
             });
         }
     }
@@ -152,14 +152,14 @@ fn plan_entry(examiner: &Examiner, entry: &Entry, plan: &mut Plan) -> Result<boo
 }
 
 impl Plan {
-    fn record(&mut self, path: &Path, examined: &Examined) {
-        if !examined.mentions.is_empty() {
+    fn record(&mut self, path: &Path, outcome: &Examined) {
+        if !outcome.mentions.is_empty() {
             self.mentions
-                .push((path.to_owned(), examined.mentions.clone()));
+                .push((path.to_owned(), outcome.mentions.clone()));
         }
-        if !examined.refusals.is_empty() {
+        if !outcome.refusals.is_empty() {
             self.refusals
-                .push((path.to_owned(), examined.refusals.clone()));
+                .push((path.to_owned(), outcome.refusals.clone()));
         }
     }
 
@@ -170,13 +170,13 @@ impl Plan {
         text: &OsStr,
         what: &str,
     ) -> Option<OsString> {
-        let mut examined = examiner.examine_text(text.as_bytes());
-        let findings = examined.mentions.iter_mut().chain(&mut examined.refusals);
+        let mut outcome = examiner.examine_text(text.as_bytes());
+        let findings = outcome.mentions.iter_mut().chain(&mut outcome.refusals);
         findings.for_each(|finding| finding.members.push(what.to_owned()));
-        self.record(path, &examined);
+        self.record(path, &outcome);
         let mut bytes = text.as_bytes().to_vec();
-        super::content::apply(&mut bytes, &examined.edits);
-        (!examined.edits.is_empty()).then(|| OsString::from_vec(bytes))
+        super::content::apply(&mut bytes, &outcome.edits);
+        (!outcome.edits.is_empty()).then(|| OsString::from_vec(bytes))
     }
 
     /// Carries the plan out.
@@ -246,13 +246,13 @@ fn examine_files(
             let Some(entry) = files.get(index) else {
                 return;
             };
-            let examined = examine_file(examiner, &entry.path, &entry.meta);
+            let outcome = examine_file(examiner, &entry.path, &entry.meta);
             let Ok(mut results) = results.lock() else {
                 return;
             };
-            match (&mut *results, examined) {
-                (Ok(all), Ok(examined)) if !examined.is_clean() => {
-                    all.insert(index, examined);
+            match (&mut *results, outcome) {
+                (Ok(all), Ok(outcome)) if !outcome.is_clean() => {
+                    all.insert(index, outcome);
                 }
                 (all @ Ok(_), Err(error)) => *all = Err(error),
                 _ => {}
@@ -303,7 +303,7 @@ fn libc_nofollow() -> i32 {
 
 /// The ranges of a file that are not holes.
 fn data_ranges(file: &File, meta: &Metadata, size: usize) -> std::io::Result<Vec<Range<usize>>> {
-    let whole = vec![0..size];
+    let whole = std::iter::once(0..size).collect();
     if meta.blocks().saturating_mul(512) >= meta.len() {
         return Ok(whole);
     }
@@ -326,7 +326,7 @@ fn data_ranges(file: &File, meta: &Metadata, size: usize) -> std::io::Result<Vec
 
 /// Reads the data of a file; the holes stay untouched zero pages.
 fn read(file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<Vec<u8>> {
-    if data == [0..size] {
+    if data.len() == 1 && data[0].len() == size {
         let mut bytes = Vec::with_capacity(size + 1);
         let mut file = file;
         rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0))?;

@@ -55,9 +55,9 @@ fn a_gap_is_refused_and_named() {
     let text = format!("{}......{}", &P[..20], &P[23..]);
     let doubts = judge(&text).doubts;
     assert_eq!(doubts.len(), 1);
-    assert_eq!(doubts[0].what, What::Gap(vec![9..12]));
+    assert!(matches!(&doubts[0].what, What::Gap(gaps) if gaps[0] == (9..12)));
     let lone = judge(&format!("starts with {}", &P[..30]));
-    assert_eq!(lone.doubts[0].what, What::Gap(vec![19..32]));
+    assert!(matches!(&lone.doubts[0].what, What::Gap(gaps) if gaps[0] == (19..32)));
 }
 
 #[test]
