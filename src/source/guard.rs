@@ -45,59 +45,64 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Result<(), 
 
 /// As [`check`], however short the text is. Also used to find the place when rnix gives up.
 pub(super) fn nesting(file: &str, text: &str, tokens: &[Token<'_>]) -> Result<(), Problem> {
+    match run(tokens) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(
+            Problem::new("syntax", "the file ends in the middle of an expression")
+                .at(file, text.len()..text.len())
+                .label("more is expected here")
+                .help("look for a bracket, a string or a `let` that is not closed"),
+        ),
+        Err((token, Refusal::TooDeep { limit })) => Err(Problem::new(
+            "syntax/too-deep",
+            format!("expressions are nested more than {limit} levels deep"),
+        )
+        .at(file, token.span())
+        .label("the first level too many")
+        .help("name parts of the expression with `let` and refer to them")),
+        Err((token, Refusal::Unexpected)) => Err(Problem::new(
+            "syntax",
+            format!("{} is not expected here", describe(token.kind, token.text)),
+        )
+        .at(file, token.span())
+        .label("the first error in this file")
+        .help(
+            "in a file of this size the errors are shown one at a time: \
+             mend this one and run the command again",
+        )),
+    }
+}
+
+/// Where the first token lies that cannot stand where it stands, if there is one.
+pub(super) fn first_unexpected(tokens: &[Token<'_>]) -> Option<usize> {
+    match run(tokens) {
+        Err((token, Refusal::Unexpected)) => Some(token.start),
+        _ => None,
+    }
+}
+
+/// Runs the automaton: whether the tokens are a whole expression, or where it stopped.
+fn run<'t, 'a>(tokens: &'t [Token<'a>]) -> Result<bool, (&'t Token<'a>, Refusal)> {
     let mut recogniser = Recogniser::new();
-    let mut significant = tokens.iter().filter(|t| !t.kind.is_trivia()).peekable();
+    let mut significant = tokens.iter().filter(|t| !t.kind.is_trivia());
     let mut ahead = Vec::with_capacity(2);
     while let Some(token) = significant.next() {
         ahead.clear();
-        if token.kind == TOKEN_L_BRACE || token.kind == TOKEN_LET || token.kind == TOKEN_IDENT {
+        if matches!(token.kind, TOKEN_L_BRACE | TOKEN_LET | TOKEN_IDENT) {
             ahead.extend(significant.clone().take(2).map(|t| t.kind));
         }
+        let neighbour = |index: Option<usize>| index.and_then(|index| tokens.get(index));
         let beside = Beside {
-            hole_next: tokens
-                .get(token.index + 1)
+            hole_next: neighbour(token.index.checked_add(1))
                 .is_some_and(|next| next.kind == TOKEN_INTERPOL_START),
-            space_before: token
-                .index
-                .checked_sub(1)
-                .and_then(|before| tokens.get(before))
+            space_before: neighbour(token.index.checked_sub(1))
                 .is_some_and(|before| before.kind.is_trivia()),
         };
-        match recogniser.step(token.kind, &ahead, beside) {
-            Ok(()) => {}
-            Err(Refusal::TooDeep { limit }) => {
-                return Err(Problem::new(
-                    "syntax/too-deep",
-                    format!("expressions are nested more than {limit} levels deep"),
-                )
-                .at(file, token.span())
-                .label("the first level too many")
-                .help("name parts of the expression with `let` and refer to them"));
-            }
-            Err(Refusal::Unexpected) => {
-                return Err(Problem::new(
-                    "syntax",
-                    format!("{} is not expected here", describe(token.kind, token.text)),
-                )
-                .at(file, token.span())
-                .label("the first error in this file")
-                .help(
-                    "in a file of this size the errors are shown one at a time: \
-                     mend this one and run the command again",
-                ));
-            }
-        }
+        recogniser
+            .step(token.kind, &ahead, beside)
+            .map_err(|refusal| (token, refusal))?;
     }
-    if recogniser.complete() {
-        Ok(())
-    } else {
-        Err(
-            Problem::new("syntax", "the file ends in the middle of an expression")
-                .at(file, text.len()..text.len())
-                .label("more was expected here")
-                .help("look for a bracket, a string or a `let` that is not closed"),
-        )
-    }
+    Ok(recogniser.complete())
 }
 
 /// Splits `text` into tokens, or says why that would take too long.
