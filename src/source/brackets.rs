@@ -4,6 +4,10 @@
 //! stumbled over, not the mistake; here the mistake is reported at its bracket, with the repair that
 //! lets the parser go on.
 
+#[allow(
+    clippy::enum_glob_use,
+    reason = "the names carry a prefix of their own, and dozens are used"
+)]
 use rnix::SyntaxKind::*;
 
 use super::syntax::Repair;

@@ -4,6 +4,10 @@
 //! end of the line before the one the parser stopped at), what to do, and the repair that lets the
 //! parser go on.
 
+#[allow(
+    clippy::enum_glob_use,
+    reason = "the names carry a prefix of their own, and dozens are used"
+)]
 use rnix::{ParseError, SyntaxKind, SyntaxKind::*};
 
 use super::guard;
@@ -163,11 +167,11 @@ impl Context<'_, '_> {
         Problem::new("syntax", message).at(self.file, end..end)
     }
 
-    fn insert(&self, index: usize, text: &'static str) -> Option<Repair> {
-        Some(Repair::Insert {
+    fn insert(&self, index: usize, text: &'static str) -> Repair {
+        Repair::Insert {
             at: self.end_before(index),
             text,
-        })
+        }
     }
 
     fn at_end(&self, kinds: &[SyntaxKind]) -> Problem {
@@ -196,14 +200,14 @@ impl Context<'_, '_> {
                     .help(
                         "a function is written `{ arguments }: value`, a set `{ name = value; }`",
                     ),
-                repair: self.insert(index, ":"),
+                repair: Some(self.insert(index, ":")),
             },
             [TOKEN_THEN] => SyntaxError {
                 problem: self
                     .after(index, "this `if` has no `then`")
                     .label(format!("`then` is expected before {found}"))
                     .help("write `if condition then value else other`"),
-                repair: self.insert(index, " then null"),
+                repair: Some(self.insert(index, " then null")),
             },
             [TOKEN_ELSE] => SyntaxError {
                 problem: self
@@ -213,7 +217,7 @@ impl Context<'_, '_> {
                         "in Nix every `if` has an `else`: use `null`, `\"\"` or `lib.optional` \
                          where nothing is meant",
                     ),
-                repair: self.insert(index, " else null"),
+                repair: Some(self.insert(index, " else null")),
             },
             [TOKEN_R_BRACE] if self.kind(index) == Some(TOKEN_IDENT) => self.missing_comma(index),
             [TOKEN_R_BRACE, TOKEN_ELLIPSIS, TOKEN_IDENT] => self
@@ -259,7 +263,7 @@ impl Context<'_, '_> {
                 | TOKEN_INTERPOL_END | TOKEN_IN | TOKEN_THEN | TOKEN_ELSE,
             ) => (
                 "something is missing before it: after `=`, `:`, `(` or an operator comes a value",
-                self.insert(index, " null"),
+                Some(self.insert(index, " null")),
             ),
             Some(TOKEN_LET | TOKEN_WITH | TOKEN_IF | TOKEN_ASSERT) => {
                 ("put this expression into parentheses", None)
@@ -294,7 +298,7 @@ impl Context<'_, '_> {
                 .after(index, &format!("a `,` is missing before {found}"))
                 .label("`,` is expected here")
                 .help("the arguments of a function are separated by `,`"),
-            repair: self.insert(index, ","),
+            repair: Some(self.insert(index, ",")),
         }
     }
 
@@ -319,7 +323,7 @@ impl Context<'_, '_> {
             Some(TOKEN_SEMICOLON | TOKEN_R_BRACE) => SyntaxError {
                 problem: problem
                     .help("an attribute is written `name = value;`, or `inherit name;`"),
-                repair: self.insert(index, "=null"),
+                repair: Some(self.insert(index, "=null")),
             },
             Some(TOKEN_COMMA) => problem
                 .help(
@@ -368,7 +372,7 @@ impl Context<'_, '_> {
                 .after(at, &format!("a `;` is missing before {found}"))
                 .label("`;` is expected here")
                 .help("every attribute, `inherit` and `with` ends in `;`"),
-            repair: self.insert(at, ";"),
+            repair: Some(self.insert(at, ";")),
         }
     }
 

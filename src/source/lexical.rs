@@ -2,6 +2,10 @@
 //!
 //! Owns what Nix accepts nowhere: a byte order mark, NUL, odd spaces, characters without meaning.
 
+#[allow(
+    clippy::enum_glob_use,
+    reason = "the names carry a prefix of their own, and dozens are used"
+)]
 use rnix::SyntaxKind::*;
 
 use super::tokens::{Token, describe};
