@@ -43,9 +43,9 @@ pub struct Problem {
     /// Where, if it is about a place in a text.
     pub place: Option<Place>,
     /// Written beside the caret.
-    pub label: Option<String>,
+    pub label: Option<Box<str>>,
     /// What the user can do.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
 }
 
 impl Problem {
@@ -81,14 +81,14 @@ impl Problem {
     /// Sets the words beside the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(label.into().into());
         self
     }
 
     /// Sets what the user can do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into());
         self
     }
 }
@@ -344,8 +344,8 @@ mod tests {
             label in proptest::option::of("(\\PC|[\\t\\r\\n]){0,10}"),
         ) {
             let mut problem = Problem::new("c", text.clone()).at("a.nix", start..start + len);
-            problem.label = label;
-            problem.help = Some(text.clone());
+            problem.label = label.map(Into::into);
+            problem.help = Some(text.clone().into());
             let shown = render(&[problem], Sources::new(&[("a.nix", &text)]), colour);
             prop_assert!(shown.ends_with('\n'));
         }

@@ -66,9 +66,7 @@ pub fn classify(argument: &str, files: &impl Files) -> Result<Pkg, Problem> {
     }
     let path = Path::new(argument);
     match files.kind(path) {
-        Kind::File if path.extension().is_some_and(|extension| extension == "drv") => {
-            Ok(Pkg::Drv(path.to_owned()))
-        }
+        Kind::File if has_extension(argument, "drv") => Ok(Pkg::Drv(path.to_owned())),
         Kind::File => Ok(Pkg::File(path.to_owned())),
         Kind::Directory => directory(path, files),
         Kind::Missing => missing(argument),
@@ -113,7 +111,7 @@ fn missing(argument: &str) -> Result<Pkg, Problem> {
         return Ok(flake(argument, ""));
     }
     let problem = Problem::new("input/missing", format!("there is no file `{argument}`"));
-    Err(if argument.ends_with(".drv") {
+    Err(if has_extension(argument, "drv") {
         problem.help("`nix-instantiate` makes a `.drv`; an old one may have been collected")
     } else if looks_like_expression(argument) {
         problem.help("an expression follows `-E`")
@@ -151,6 +149,12 @@ fn flake(reference: &str, attribute: &str) -> Pkg {
     }
 }
 
+fn has_extension(argument: &str, wanted: &str) -> bool {
+    Path::new(argument)
+        .extension()
+        .is_some_and(|extension| extension == wanted)
+}
+
 fn looks_like_expression(argument: &str) -> bool {
     argument.contains(['{', '(', ';', ' ', '<'])
 }
@@ -159,7 +163,7 @@ fn is_bare_name(argument: &str) -> bool {
     argument
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
-        && !argument.ends_with(".nix")
+        && !has_extension(argument, "nix")
         && !argument.starts_with('.')
 }
 
@@ -183,7 +187,7 @@ mod tests {
         classify(argument, &files).expect(argument)
     }
 
-    fn help(argument: &str) -> String {
+    fn help(argument: &str) -> Box<str> {
         classify(argument, &files)
             .expect_err(argument)
             .help

@@ -8,10 +8,13 @@
 //!
 //! Never panics and never overflows a stack, whatever the bytes: see [`guard`] for how.
 
+mod brackets;
 mod builders;
 pub mod drv;
+mod errors;
 pub mod guard;
 pub mod input;
+mod lexical;
 mod package;
 mod reader;
 mod scope;

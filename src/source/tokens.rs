@@ -1,5 +1,9 @@
 //! Tokens of a Nix text with their places, and the words for them in messages.
 
+#[allow(
+    clippy::enum_glob_use,
+    reason = "the names carry a prefix of their own, and dozens are used"
+)]
 use rnix::SyntaxKind::{self, *};
 
 use crate::diagnostic::Span;
