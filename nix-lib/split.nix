@@ -190,10 +190,21 @@ let
       # ---- Staged prefixes ---------------------------------------------------------------------------------------------
 
       outputSuffix = output: if output == "out" then "" else "-${output}";
+      # Two outputs' hashes differ in their first and last characters, so that no byte at a piece's end can belong to both:
+      # relocation refuses what it cannot tell apart.
+      alphabet = "0123456789abcdfghijklmnpqrsvwxyz";
+      letter = index: substring (index - 32 * (index / 32)) 1 alphabet;
+      positionOf = character: head (filter (index: letter index == character) (genList (index: index) 32));
+      digitsOf = output: substring 1 32 (placeholder "phasesplit:${packageName}:${output}");
+      firstDigits = digitsOf (head outputs);
+      outputIndex = output: head (filter (index: elemAt outputs index == output) (genList (index: index) (length outputs)));
       stagedPrefix =
         output:
-        let digits = substring 1 32 (placeholder "phasesplit:${packageName}:${output}");
-        in "${builtins.storeDir}/${digits}-${packageName}${outputSuffix output}";
+        let
+          shifted = at: letter (positionOf (substring at 1 firstDigits) + outputIndex output);
+          digits = shifted 0 + substring 1 30 (digitsOf output) + shifted 31;
+        in
+        "${builtins.storeDir}/${digits}-${packageName}${outputSuffix output}";
       staged = map stagedPrefix outputs;
 
       # Nix substitutes placeholders only in a derivation that has that output; a stage has but its state.

@@ -51,14 +51,7 @@ pub struct Problem {
 impl Problem {
     /// An error without a place.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: Severity::Error,
-            message: message.into(),
-            place: None,
-            label: None,
-            help: None,
-        }
+        Self { code, severity: Severity::Error, message: message.into(), place: None, label: None, help: None }
     }
 
     /// Makes it a warning.
@@ -71,10 +64,7 @@ impl Problem {
     /// Says where: the bytes `span` of the text named `file`.
     #[must_use]
     pub fn at(mut self, file: impl Into<String>, span: Span) -> Self {
-        self.place = Some(Place {
-            file: file.into(),
-            span,
-        });
+        self.place = Some(Place { file: file.into(), span });
         self
     }
 
@@ -104,10 +94,7 @@ impl<'a> Sources<'a> {
     }
 
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|&(_, text)| text)
+        self.0.iter().find(|(known, _)| *known == name).map(|&(_, text)| text)
     }
 }
 
@@ -145,9 +132,7 @@ fn render_one(problem: &Problem, sources: Sources<'_>, colour: bool) -> String {
             Some(text) => {
                 let excerpt = Excerpt::of(text, &place.span);
                 if excerpt.line.len() <= LONGEST_SHOWN_LINE {
-                    let annotation = AnnotationKind::Primary
-                        .span(excerpt.span.clone())
-                        .label(label.as_deref());
+                    let annotation = AnnotationKind::Primary.span(excerpt.span.clone()).label(label.as_deref());
                     group = group.element(
                         Snippet::source(excerpt.line)
                             .path(file.as_str())
@@ -155,11 +140,7 @@ fn render_one(problem: &Problem, sources: Sources<'_>, colour: bool) -> String {
                             .annotation(annotation),
                     );
                 } else {
-                    group = group.element(
-                        Origin::path(file.as_str())
-                            .line(excerpt.number)
-                            .char_column(excerpt.column),
-                    );
+                    group = group.element(Origin::path(file.as_str()).line(excerpt.number).char_column(excerpt.column));
                     if let Some(label) = &label {
                         group = group.element(Level::NOTE.message(label.as_str()));
                     }
@@ -173,11 +154,7 @@ fn render_one(problem: &Problem, sources: Sources<'_>, colour: bool) -> String {
     if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
-    let renderer = if colour {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    };
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     renderer.decor_style(DecorStyle::Ascii).render(&[group])
 }
 
@@ -205,16 +182,9 @@ impl<'a> Excerpt<'a> {
         let line = rest.split('\n').next().unwrap_or(rest);
         let line = line.strip_suffix('\r').unwrap_or(line);
         let from = (start - line_start).min(line.len());
-        let to = boundary_before(text, span.end.max(start))
-            .saturating_sub(line_start)
-            .clamp(from, line.len());
+        let to = boundary_before(text, span.end.max(start)).saturating_sub(line_start).clamp(from, line.len());
         let position = position(text, start);
-        Self {
-            line,
-            number: position.line,
-            column: position.column,
-            span: from..to,
-        }
+        Self { line, number: position.line, column: position.column, span: from..to }
     }
 }
 
@@ -292,17 +262,10 @@ mod tests {
         let shown = show(Problem::new("c", "m").at("a.nix", at..at + 1), text);
         assert!(shown.contains("a.nix:1:7"), "{shown}");
         let lines: Vec<&str> = shown.lines().collect();
-        let source = lines
-            .iter()
-            .find(|line| line.contains("漢字"))
-            .expect("line");
+        let source = lines.iter().find(|line| line.contains("漢字")).expect("line");
         let caret = lines.iter().find(|line| line.contains('^')).expect("caret");
         let before = &source[..source.find('x').expect("x")];
-        assert_eq!(
-            unicode_width::UnicodeWidthStr::width(before),
-            caret.find('^').expect("^"),
-            "{shown}"
-        );
+        assert_eq!(unicode_width::UnicodeWidthStr::width(before), caret.find('^').expect("^"), "{shown}");
         assert!(!shown.contains('\r'));
     }
 
@@ -324,10 +287,7 @@ mod tests {
     #[test]
     fn without_a_place_or_a_known_text_it_still_speaks() {
         let shown = render(
-            &[
-                Problem::new("a", "one").help("do this"),
-                Problem::new("b", "two").warning().at("gone.nix", 0..1),
-            ],
+            &[Problem::new("a", "one").help("do this"), Problem::new("b", "two").warning().at("gone.nix", 0..1)],
             Sources::default(),
             false,
         );

@@ -8,14 +8,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const SPLIT: [&str; 2] = [
-    "1shm2c9fr4laqnfcm3ywqg0zd7xv58bq-hello",
-    "7zxv2fwql0jd9bkc5yr3nsm8ipgh41va-hello-dev",
-];
-const UNSPLIT: [&str; 2] = [
-    "v0ql8xk3pjz6ng5dmfr1ys9hwa2c7b4i-hello",
-    "gk5w0h2q9mzyc7dxs1nfrv3lb8jp4i6a-hello-dev",
-];
+const SPLIT: [&str; 2] = ["1shm2c9fr4laqnfcm3ywqg0zd7xv58bq-hello", "7zxv2fwql0jd9bkc5yr3nsm8ipgh41va-hello-dev"];
+const UNSPLIT: [&str; 2] = ["v0ql8xk3pjz6ng5dmfr1ys9hwa2c7b4i-hello", "gk5w0h2q9mzyc7dxs1nfrv3lb8jp4i6a-hello-dev"];
 
 struct Pair {
     _dir: tempfile::TempDir,
@@ -57,10 +51,7 @@ fn pair() -> Pair {
     let dir = tempfile::tempdir().unwrap();
     let side = |hashes: [&str; 2]| -> Vec<(String, PathBuf)> {
         let names = ["out", "dev"].into_iter();
-        names
-            .zip(hashes)
-            .map(|(n, p)| (n.to_owned(), dir.path().join(p)))
-            .collect()
+        names.zip(hashes).map(|(n, p)| (n.to_owned(), dir.path().join(p))).collect()
     };
     let (a, b) = (side(SPLIT), side(UNSPLIT));
     fill(&a);
@@ -104,17 +95,7 @@ fn one_byte_is_found() {
     fs::write(&path, bytes).unwrap();
     let (file, what) = pair.only();
     assert_eq!(file, "out/bin/hallo");
-    assert!(
-        matches!(
-            what,
-            What::Content {
-                at: 2,
-                bytes: 1,
-                ..
-            }
-        ),
-        "{what}"
-    );
+    assert!(matches!(what, What::Content { at: 2, bytes: 1, .. }), "{what}");
 }
 
 #[test]
@@ -122,14 +103,7 @@ fn one_character_of_the_hash_is_found() {
     let pair = pair();
     let path = pair.a[1].1.join("other");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(
-        &path,
-        text.replace(
-            "7zxv2fwql0jd9bkc5yr3nsm8ipgh41va",
-            "7zxv2fwql0jd9bkcXyr3nsm8ipgh41va",
-        ),
-    )
-    .unwrap();
+    fs::write(&path, text.replace("7zxv2fwql0jd9bkc5yr3nsm8ipgh41va", "7zxv2fwql0jd9bkcXyr3nsm8ipgh41va")).unwrap();
     let (file, what) = pair.only();
     assert_eq!(file, "dev/other");
     assert!(matches!(what, What::Content { bytes: 1, .. }), "{what}");
@@ -138,9 +112,8 @@ fn one_character_of_the_hash_is_found() {
 #[test]
 fn the_other_outputs_hash_is_not_this_ones() {
     let pair = pair();
-    let file = |outputs: &[(String, PathBuf)], i: usize| {
-        outputs[i].1.file_name().unwrap().to_str().unwrap()[..32].to_owned()
-    };
+    let file =
+        |outputs: &[(String, PathBuf)], i: usize| outputs[i].1.file_name().unwrap().to_str().unwrap()[..32].to_owned();
     fs::write(pair.a[0].1.join("x"), file(&pair.a, 0)).unwrap();
     fs::write(pair.b[0].1.join("x"), file(&pair.b, 1)).unwrap();
     assert!(matches!(pair.only().1, What::Content { .. }));
@@ -156,10 +129,7 @@ fn modes_kinds_targets_and_links_are_found() {
     let (file, what) = with(&|out| {
         fs::set_permissions(out.join("share/page.gz"), Permissions::from_mode(0o755)).unwrap();
     });
-    assert_eq!(
-        (file.as_str(), what),
-        ("out/share/page.gz", What::Mode(0o644, 0o755))
-    );
+    assert_eq!((file.as_str(), what), ("out/share/page.gz", What::Mode(0o644, 0o755)));
     let (_, what) = with(&|out| {
         fs::remove_file(out.join("share/page.gz")).unwrap();
         fs::create_dir(out.join("share/page.gz")).unwrap();
@@ -170,10 +140,7 @@ fn modes_kinds_targets_and_links_are_found() {
         fs::copy(out.join("bin/hallo"), out.join("bin/hello")).unwrap();
     });
     assert_eq!(file, "out/bin/hello");
-    assert_eq!(
-        what,
-        What::HardLink("out/bin/hallo".to_owned(), "out/bin/hello".to_owned())
-    );
+    assert_eq!(what, What::HardLink("out/bin/hallo".to_owned(), "out/bin/hello".to_owned()));
 
     let pair = pair();
     let link = pair.b[1].1.join("link");
@@ -188,16 +155,10 @@ fn modes_kinds_targets_and_links_are_found() {
 fn missing_and_extra_files_are_found() {
     let gone = pair();
     fs::remove_file(gone.out().join("share/page.gz")).unwrap();
-    assert_eq!(
-        gone.only(),
-        ("out/share/page.gz".to_owned(), What::OnlyInFirst)
-    );
+    assert_eq!(gone.only(), ("out/share/page.gz".to_owned(), What::OnlyInFirst));
     let extra = pair();
     fs::write(extra.out().join("share/new"), "").unwrap();
-    assert_eq!(
-        extra.only(),
-        ("out/share/new".to_owned(), What::OnlyInSecond)
-    );
+    assert_eq!(extra.only(), ("out/share/new".to_owned(), What::OnlyInSecond));
 }
 
 #[test]
@@ -215,17 +176,7 @@ fn gzip_is_compared_unpacked() {
     assert!(matches!(pair.only().1, What::Size(..)));
     fs::write(&path, gz(&format!("sEe {}", pair.out().display()), 9)).unwrap();
     let what = pair.only().1;
-    assert!(
-        matches!(
-            what,
-            What::Content {
-                at: 1,
-                member: Some(0),
-                ..
-            }
-        ),
-        "{what}"
-    );
+    assert!(matches!(what, What::Content { at: 1, member: Some(0), .. }), "{what}");
 }
 
 #[test]
@@ -239,10 +190,7 @@ fn only_the_build_id_is_excused() {
     fs::write(&source, "int main(void) { return 0; }\n").unwrap();
     let build = |side: &[(String, PathBuf)], id: &str, flag: &str| {
         let mut gcc = Command::new("gcc");
-        gcc.arg(format!("-Wl,--build-id=0x{id}"))
-            .arg(flag)
-            .arg("-o")
-            .arg(side[0].1.join("bin/p"));
+        gcc.arg(format!("-Wl,--build-id=0x{id}")).arg(flag).arg("-o").arg(side[0].1.join("bin/p"));
         assert!(gcc.arg(&source).status().unwrap().success());
     };
     build(&pair.a, "0123456789abcdef", "-O1");

@@ -13,44 +13,20 @@ const PRINTS: &[(&str, &str)] = &[
     ("strcpy", r#"char b[400]; strcpy(b, P "/lib"); puts(b);"#),
     ("strcpy_bare", r"char b[400]; strcpy(b, P); puts(b);"),
     ("slash", r#"char b[400]; strcpy(b, P "/"); puts(b);"#),
-    (
-        "memcpy",
-        r#"char b[400]; memcpy(b, P "/share/locale", sizeof P "/share/locale"); puts(b);"#,
-    ),
+    ("memcpy", r#"char b[400]; memcpy(b, P "/share/locale", sizeof P "/share/locale"); puts(b);"#),
     ("array", r#"char b[] = P "/x"; hide(b); puts(b);"#),
-    (
-        "prefixed",
-        r#"char b[400]; strcpy(b, "PATH=" P "/bin:/bin"); puts(b);"#,
-    ),
-    (
-        "prefixed8",
-        r#"char b[400]; strcpy(b, "-Wl,-rpa" P); puts(b);"#,
-    ),
-    (
-        "two",
-        r#"char b[400], d[400]; strcpy(b, P "/lib"); strcpy(d, "x=" P "/share"); hide(d); puts(b); puts(d);"#,
-    ),
-    (
-        "strcat",
-        r#"char b[400] = ""; hide(b); strcat(b, "a:"); strcat(b, P "/lib"); puts(b);"#,
-    ),
+    ("prefixed", r#"char b[400]; strcpy(b, "PATH=" P "/bin:/bin"); puts(b);"#),
+    ("prefixed8", r#"char b[400]; strcpy(b, "-Wl,-rpa" P); puts(b);"#),
+    ("two", r#"char b[400], d[400]; strcpy(b, P "/lib"); strcpy(d, "x=" P "/share"); hide(d); puts(b); puts(d);"#),
+    ("strcat", r#"char b[400] = ""; hide(b); strcat(b, "a:"); strcat(b, P "/lib"); puts(b);"#),
     ("string", r#"printf("%s\n", P "/etc/conf");"#),
 ];
 
 const KNOWS: &[(&str, &str)] = &[
-    (
-        "memcmp",
-        r#"puts(memcmp(v[1], P, sizeof P - 1) == 0 ? "yes" : "no");"#,
-    ),
-    (
-        "strncmp",
-        r#"puts(strncmp(v[1], P, sizeof P - 1) == 0 ? "yes" : "no");"#,
-    ),
+    ("memcmp", r#"puts(memcmp(v[1], P, sizeof P - 1) == 0 ? "yes" : "no");"#),
+    ("strncmp", r#"puts(strncmp(v[1], P, sizeof P - 1) == 0 ? "yes" : "no");"#),
     ("strcmp", r#"puts(strcmp(v[1], P) == 0 ? "yes" : "no");"#),
-    (
-        "order",
-        r#"puts(memcmp(v[1], P, sizeof P - 1) > 0 ? "no" : memcmp(v[1], P, sizeof P - 1) < 0 ? "no" : "yes");"#,
-    ),
+    ("order", r#"puts(memcmp(v[1], P, sizeof P - 1) > 0 ? "no" : memcmp(v[1], P, sizeof P - 1) < 0 ? "no" : "yes");"#),
 ];
 
 const FLAGS: &[&[&str]] = &[
@@ -76,13 +52,7 @@ fn compile(dir: &Path, body: &str, path: &str, flags: &[&str]) -> PathBuf {
     );
     std::fs::write(&source, text).unwrap();
     let program = dir.join("p");
-    let status = Command::new("gcc")
-        .args(flags)
-        .args(["-w", "-o"])
-        .arg(&program)
-        .arg(&source)
-        .status()
-        .unwrap();
+    let status = Command::new("gcc").args(flags).args(["-w", "-o"]).arg(&program).arg(&source).status().unwrap();
     assert!(status.success());
     program
 }
@@ -102,12 +72,7 @@ fn a_program_knows_its_real_path_or_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut refused = Vec::new();
     let mut relocated = 0;
-    for name in [
-        "a",
-        "jq-1.7",
-        "hello-2.10",
-        "some-long-package-name-12.4.1-unstable",
-    ] {
+    for name in ["a", "jq-1.7", "hello-2.10", "some-long-package-name-12.4.1-unstable"] {
         let staged = format!("/nix/store/{STAGED}-{name}");
         let real = format!("/nix/store/{REAL}-{name}");
         let mappings = [Mapping::new(staged.as_bytes(), real.as_bytes()).unwrap()];
@@ -135,11 +100,7 @@ fn a_program_knows_its_real_path_or_is_refused() {
         }
     }
     // Only a name of fewer than six characters leaves pieces that are too small to be told from chance.
-    let wrong: Vec<&String> = refused
-        .iter()
-        .filter(|(short, _)| !short)
-        .map(|(_, t)| t)
-        .collect();
+    let wrong: Vec<&String> = refused.iter().filter(|(short, _)| !short).map(|(_, t)| t).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(relocated > refused.len() * 5, "{relocated}, {refused:#?}");
 }

@@ -16,15 +16,12 @@ const STAGED_DEV: &str = "7zxv2fwql0jd9bkc5yr3nsm8ipgh41va";
 const REAL_DEV: &str = "gk5w0h2q9mzyc7dxs1nfrv3lb8jp4i6a";
 
 fn mappings() -> Vec<Mapping> {
-    [
-        (STAGED, REAL, "hello-2.10"),
-        (STAGED_DEV, REAL_DEV, "hello-2.10-dev"),
-    ]
-    .map(|(staged, real, name)| {
-        let path = |hash| format!("/nix/store/{hash}-{name}").into_bytes();
-        Mapping::new(&path(staged), &path(real)).unwrap()
-    })
-    .to_vec()
+    [(STAGED, REAL, "hello-2.10"), (STAGED_DEV, REAL_DEV, "hello-2.10-dev")]
+        .map(|(staged, real, name)| {
+            let path = |hash| format!("/nix/store/{hash}-{name}").into_bytes();
+            Mapping::new(&path(staged), &path(real)).unwrap()
+        })
+        .to_vec()
 }
 
 fn staged() -> String {
@@ -51,14 +48,8 @@ fn refusal(tree: &Path) -> String {
 /// Old enough, and odd enough, that nothing sets it by chance.
 fn age(path: &Path) {
     use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
-    let time = Timespec {
-        tv_sec: 1_234_567_890,
-        tv_nsec: 123_456_789,
-    };
-    let times = Timestamps {
-        last_access: time,
-        last_modification: time,
-    };
+    let time = Timespec { tv_sec: 1_234_567_890, tv_nsec: 123_456_789 };
+    let times = Timestamps { last_access: time, last_modification: time };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
@@ -87,14 +78,9 @@ fn gunzip(bytes: &[u8]) -> Vec<u8> {
 fn contents_names_and_links_are_rewritten_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let tree = dir.path().join("out");
-    let sub = tree
-        .join(format!("share-{STAGED}"))
-        .join(format!("x{STAGED_DEV}y"));
+    let sub = tree.join(format!("share-{STAGED}")).join(format!("x{STAGED_DEV}y"));
     fs::create_dir_all(&sub).unwrap();
-    let text = format!(
-        "a={}\0b=/nix/store/{STAGED_DEV}-hello-2.10-dev/lib",
-        staged()
-    );
+    let text = format!("a={}\0b=/nix/store/{STAGED_DEV}-hello-2.10-dev/lib", staged());
     let file = sub.join("file");
     fs::write(&file, &text).unwrap();
     fs::write(sub.join("other"), "nothing here").unwrap();
@@ -104,14 +90,7 @@ fn contents_names_and_links_are_rewritten_and_nothing_else() {
     fs::hard_link(&file, tree.join("same-file")).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o4555)).unwrap();
     let parent = sub.parent().unwrap();
-    for path in [
-        &file,
-        &sub.join("other"),
-        &link,
-        &sub,
-        &parent.to_path_buf(),
-        &tree,
-    ] {
+    for path in [&file, &sub.join("other"), &link, &sub, &parent.to_path_buf(), &tree] {
         age(path);
     }
     for directory in [&sub, &parent.to_path_buf(), &tree] {
@@ -125,10 +104,7 @@ fn contents_names_and_links_are_rewritten_and_nothing_else() {
     let file = sub.join("file");
     let link = sub.join(format!("link-{REAL}"));
     assert_eq!(fs::read_to_string(&file).unwrap(), real_of(&text));
-    assert_eq!(
-        fs::read_link(&link).unwrap(),
-        PathBuf::from(real_of(&(staged() + "/bin")))
-    );
+    assert_eq!(fs::read_link(&link).unwrap(), PathBuf::from(real_of(&(staged() + "/bin"))));
     let meta = |path: &Path| path.symlink_metadata().unwrap();
     assert_eq!(meta(&link).ino(), meta(&sub.join("same-link")).ino());
     assert_eq!(meta(&file).ino(), meta(&tree.join("same-file")).ino());
@@ -154,10 +130,7 @@ fn a_tree_may_be_a_file_or_a_link_and_a_second_time_nothing_happens() {
     let trees = [file.clone(), link.clone()];
     relocate(&mappings(), &trees, &[]).unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), real_of(&staged()));
-    assert_eq!(
-        fs::read_link(&link).unwrap(),
-        PathBuf::from(real_of(&staged()))
-    );
+    assert_eq!(fs::read_link(&link).unwrap(), PathBuf::from(real_of(&staged())));
     let inode = link.symlink_metadata().unwrap().ino();
     let changed = file.metadata().unwrap().ctime_nsec();
     relocate(&mappings(), &trees, &[]).unwrap();
@@ -178,10 +151,7 @@ fn holes_stay_holes() {
     let meta = path.metadata().unwrap();
     assert_eq!((meta.len(), meta.blocks()), (64 << 20, blocks));
     let mut found = vec![0; staged().len()];
-    fs::File::open(&path)
-        .unwrap()
-        .read_exact_at(&mut found, 20 << 20)
-        .unwrap();
+    fs::File::open(&path).unwrap().read_exact_at(&mut found, 20 << 20).unwrap();
     assert_eq!(found, real_of(&staged()).into_bytes());
 }
 
@@ -197,10 +167,7 @@ fn only_gzip_members_with_the_hash_are_packed_again() {
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.starts_with(&plain) && bytes.ends_with(&plain));
     assert_eq!(bytes[plain.len()..][..20], holding[..20]);
-    assert_eq!(
-        gunzip(&bytes),
-        format!("nothing{}nothing", real_of(&text)).into_bytes()
-    );
+    assert_eq!(gunzip(&bytes), format!("nothing{}nothing", real_of(&text)).into_bytes());
     assert_eq!(times(&path), AGED);
 
     let twin = dir.path().join("twin");
@@ -220,14 +187,7 @@ fn gzip_in_gzip_and_a_tar_in_gzip_are_rewritten() {
     let packed = dir.path().join("t.tgz");
     let tar = |args: &[&str]| {
         let mut command = std::process::Command::new("tar");
-        assert!(
-            command
-                .current_dir(dir.path())
-                .args(args)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(command.current_dir(dir.path()).args(args).status().unwrap().success());
     };
     tar(&["--format=posix", "-czf", "t.tgz", "in"]);
     fs::remove_dir_all(dir.path().join("in")).unwrap();
@@ -295,9 +255,7 @@ fn other_packed_formats_are_refused_by_name_and_nothing_is_changed() {
         ("zstd", &zst),
         ("zip", &|c| zip_of(c, true)),
         ("zip", &|c| zip_of(c, false)),
-        ("zip", &|c| {
-            [b"#!/usr/bin/python\n", &zip_of(c, true)[..]].concat()
-        }),
+        ("zip", &|c| [b"#!/usr/bin/python\n", &zip_of(c, true)[..]].concat()),
         ("archive", &|c| ar(&gz(c))),
     ];
     for (name, pack) in formats {
@@ -312,10 +270,7 @@ fn other_packed_formats_are_refused_by_name_and_nothing_is_changed() {
         fs::write(&path, &bytes).unwrap();
         fs::write(&plain, staged()).unwrap();
         let message = refusal(dir.path());
-        assert!(
-            message.contains(name) && message.contains("packed:"),
-            "{message}"
-        );
+        assert!(message.contains(name) && message.contains("packed:"), "{message}");
         assert!(message.contains("help: "), "{message}");
         assert_eq!(fs::read(&path).unwrap(), bytes);
         assert_eq!(fs::read_to_string(&plain).unwrap(), staged());
@@ -346,11 +301,7 @@ fn members_of_ar_are_rewritten_in_place() {
         let pad = if content.len() % 2 == 1 { "\n" } else { "" };
         format!("{name:<48}{:<10}`\n{content}{pad}", content.len())
     };
-    let text = format!(
-        "!<arch>\n{}{}",
-        member("a.o/", &format!("x{}", staged())),
-        member("b.o/", &staged())
-    );
+    let text = format!("!<arch>\n{}{}", member("a.o/", &format!("x{}", staged())), member("b.o/", &staged()));
     fs::write(&path, &text).unwrap();
     run(dir.path()).unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), real_of(&text));

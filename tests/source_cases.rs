@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use phasesplit::diagnostic::{Sources, position, render};
 use phasesplit::source::{
-    Attributes, Call, Form, Formals, Package, Part, Returns, Selected, Text, Value, read_bytes,
-    select,
+    Attributes, Call, Form, Formals, Package, Part, Returns, Selected, Text, Value, read_bytes, select,
 };
 
 #[test]
@@ -39,13 +38,9 @@ fn bad_texts() {
 type Outcome = Result<Package, Vec<phasesplit::diagnostic::Problem>>;
 
 fn run(kind: &str, show: impl Fn(Outcome, &str, &Path) -> String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/source")
-        .join(kind);
-    let mut cases: Vec<PathBuf> = fs::read_dir(&root)
-        .expect("fixtures")
-        .map(|entry| entry.expect("entry").path())
-        .collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/source").join(kind);
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(&root).expect("fixtures").map(|entry| entry.expect("entry").path()).collect();
     cases.sort();
     let mut failures = Vec::new();
     for case in &cases {
@@ -77,11 +72,7 @@ fn summary(package: &Package, text: &str) -> String {
             show_returns(&mut out, &formals.returns);
         }
         Form::Function(formals) => {
-            let _ = writeln!(
-                out,
-                "form: function with defaults {}",
-                show_formals(formals)
-            );
+            let _ = writeln!(out, "form: function with defaults {}", show_formals(formals));
             show_returns(&mut out, &formals.returns);
         }
         Form::PlainFunction { parameter, returns } => {
@@ -94,11 +85,7 @@ fn summary(package: &Package, text: &str) -> String {
             show_attributes(&mut out, attributes);
         }
     }
-    let _ = writeln!(
-        out,
-        "main: {}",
-        package.main.map_or("?".to_owned(), |m| m.to_string())
-    );
+    let _ = writeln!(out, "main: {}", package.main.map_or("?".to_owned(), |m| m.to_string()));
     for (index, call) in package.calls.iter().enumerate() {
         show_call(&mut out, index, call, text);
     }
@@ -106,17 +93,10 @@ fn summary(package: &Package, text: &str) -> String {
 }
 
 fn show_formals(formals: &Formals) -> String {
-    let mut words: Vec<String> = formals
-        .names
-        .iter()
-        .map(|f| format!("{}{}", f.name, if f.has_default { "?" } else { "" }))
-        .collect();
+    let mut words: Vec<String> =
+        formals.names.iter().map(|f| format!("{}{}", f.name, if f.has_default { "?" } else { "" })).collect();
     words.extend(formals.ellipsis.then(|| "...".to_owned()));
-    let bound = formals
-        .bound
-        .as_ref()
-        .map(|b| format!(" @{b}"))
-        .unwrap_or_default();
+    let bound = formals.bound.as_ref().map(|b| format!(" @{b}")).unwrap_or_default();
     format!("({}){bound}", words.join(" "))
 }
 
@@ -137,16 +117,9 @@ fn show_attributes(out: &mut String, attributes: &Attributes) {
             out,
             "  {}{}{}{}",
             attribute.path.join("."),
-            if attribute.looks_like_package {
-                " package"
-            } else {
-                ""
-            },
+            if attribute.looks_like_package { " package" } else { "" },
             if attribute.is_set { " set" } else { "" },
-            attribute
-                .call
-                .map(|c| format!(" call {c}"))
-                .unwrap_or_default(),
+            attribute.call.map(|c| format!(" call {c}")).unwrap_or_default(),
         );
     }
     if !attributes.complete {
@@ -167,20 +140,11 @@ fn show_call(out: &mut String, index: usize, call: &Call, text: &str) {
         call.arguments,
         at(call.span.start),
         at(call.span.end),
-        if call.complete {
-            ""
-        } else {
-            ", more attributes"
-        },
+        if call.complete { "" } else { ", more attributes" },
         if call.nested { ", nested" } else { "" },
     );
     if let Some(not) = &call.not_stdenv {
-        let _ = writeln!(
-            out,
-            "  not stdenv at {}: {}",
-            at(not.span.start),
-            not.reason
-        );
+        let _ = writeln!(out, "  not stdenv at {}: {}", at(not.span.start), not.reason);
     }
     for attribute in &call.attributes {
         let _ = writeln!(
@@ -189,11 +153,7 @@ fn show_call(out: &mut String, index: usize, call: &Call, text: &str) {
             at(attribute.key.start),
             at(attribute.span.start),
             attribute.name,
-            attribute
-                .via
-                .as_ref()
-                .map(|via| format!(" via {via}"))
-                .unwrap_or_default(),
+            attribute.via.as_ref().map(|via| format!(" via {via}")).unwrap_or_default(),
             format_args!(
                 "{}{}",
                 if attribute.conditional { " if" } else { "" },
@@ -232,9 +192,7 @@ fn show_text(text: &Text) -> String {
             Part::Text(text) => {
                 let _ = write!(out, "{}", text.escape_debug());
             }
-            Part::Hole {
-                value: Some(value), ..
-            } => {
+            Part::Hole { value: Some(value), .. } => {
                 let _ = write!(out, "${{{}}}", value.escape_debug());
             }
             Part::Hole { .. } => out.push_str("${}"),
@@ -245,20 +203,12 @@ fn show_text(text: &Text) -> String {
 }
 
 fn selection(package: &Package, line: &str, text: &str) -> String {
-    let path: Vec<String> = line
-        .split('.')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
+    let path: Vec<String> = line.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     match select(package, &path) {
-        Ok(Selected::Call(call)) => format!(
-            "call at line {} of {}",
-            position(text, call.span.start).line,
-            call.builder
-        ),
+        Ok(Selected::Call(call)) => {
+            format!("call at line {} of {}", position(text, call.span.start).line, call.builder)
+        }
         Ok(Selected::Unknown) => "unknown".to_owned(),
-        Err(problem) => render(&[problem], Sources::default(), false)
-            .trim_end()
-            .to_owned(),
+        Err(problem) => render(&[problem], Sources::default(), false).trim_end().to_owned(),
     }
 }

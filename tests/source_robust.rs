@@ -14,11 +14,7 @@ use proptest::prelude::*;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Size of large texts, in bytes.
-const LARGE: usize = if cfg!(debug_assertions) {
-    1 << 20
-} else {
-    7 << 20
-};
+const LARGE: usize = if cfg!(debug_assertions) { 1 << 20 } else { 7 << 20 };
 
 type Outcome = Result<Package, Vec<phasesplit::diagnostic::Problem>>;
 
@@ -117,10 +113,7 @@ fn deep_nesting_is_a_problem_with_a_place() {
         let outcome = survive(what, text.into_bytes());
         // A long run of signs is refused even earlier, by its length.
         let code = code(&outcome);
-        assert!(
-            matches!(code, "syntax/too-deep" | "syntax/too-long"),
-            "{what}: {code}"
-        );
+        assert!(matches!(code, "syntax/too-deep" | "syntax/too-long"), "{what}: {code}");
     }
 }
 
@@ -145,10 +138,7 @@ fn broken_nesting_is_a_problem_too() {
         ("empty pairs", "()".repeat(N)),
         ("empty pairs in a list", format!("[{}]", "( ) ".repeat(N))),
         ("swallowed braces", "x + { a b } ; = ".repeat(N)),
-        (
-            "swallowed braces in a set",
-            format!("{{ y = {} }}", "x + { a b } ; = ".repeat(N)),
-        ),
+        ("swallowed braces in a set", format!("{{ y = {} }}", "x + { a b } ; = ".repeat(N))),
         ("dots", ".".repeat(N)),
         ("quotes", "\"".repeat(N + 1)),
         ("single quotes", "'".repeat(N + 1)),
@@ -192,11 +182,7 @@ fn large_texts_take_bounded_time() {
         ("comments", format!("{}1", long("#\n")), "ok"),
         ("list", format!("[ {} ]", long("a ")), "ok"),
         ("broken", format!("{{ {} }}", long("a = ; ")), "syntax"),
-        (
-            "set",
-            format!("{{ {} }}", long("a = { b = [ 1 ]; }; ")),
-            "ok",
-        ),
+        ("set", format!("{{ {} }}", long("a = { b = [ 1 ]; }; ")), "ok"),
         ("too large", "x".repeat(9 << 20), "source/too-large"),
     ] {
         let outcome = survive(what, text.into_bytes());
@@ -207,37 +193,20 @@ fn large_texts_take_bounded_time() {
 /// Names that multiply each other would take exponential time if every one were followed.
 #[test]
 fn names_that_multiply_take_bounded_time() {
-    let lists = (0..60)
-        .map(|i| format!("a{i} = [ a{0} a{0} a{0} ]; ", i + 1))
-        .collect::<Vec<_>>()
-        .concat();
-    let sets = (0..60)
-        .map(|i| format!("a{i} = a{0} // a{0} // a{0}; ", i + 1))
-        .collect::<Vec<_>>()
-        .concat();
-    let strings = (0..60)
-        .map(|i| format!("a{i} = \"${{a{0}}}${{a{0}}}\"; ", i + 1))
-        .collect::<Vec<_>>()
-        .concat();
-    for (what, bindings, call) in [
-        ("lists", lists, "{ x = a0; }"),
-        ("sets", sets, "a0"),
-        ("strings", strings, "{ x = a0; }"),
-    ] {
+    let lists = (0..60).map(|i| format!("a{i} = [ a{0} a{0} a{0} ]; ", i + 1)).collect::<Vec<_>>().concat();
+    let sets = (0..60).map(|i| format!("a{i} = a{0} // a{0} // a{0}; ", i + 1)).collect::<Vec<_>>().concat();
+    let strings = (0..60).map(|i| format!("a{i} = \"${{a{0}}}${{a{0}}}\"; ", i + 1)).collect::<Vec<_>>().concat();
+    for (what, bindings, call) in
+        [("lists", lists, "{ x = a0; }"), ("sets", sets, "a0"), ("strings", strings, "{ x = a0; }")]
+    {
         let text = format!("let {bindings} in s.mkDerivation {call}");
         assert_eq!(code(&survive(what, text.into_bytes())), "ok");
     }
     let big = "y = 1; ".repeat(3000);
     let uses = "(s.mkDerivation big) ".repeat(20_000);
     let text = format!("let big = {{ {big} }}; in [ {uses} ]");
-    assert_eq!(
-        code(&survive("one set, many uses", text.into_bytes())),
-        "ok"
-    );
-    let text = format!(
-        "(s.mkDerivation {{ {big} }}){}",
-        ".overrideAttrs (o: { z = 1; })".repeat(400)
-    );
+    assert_eq!(code(&survive("one set, many uses", text.into_bytes())), "ok");
+    let text = format!("(s.mkDerivation {{ {big} }}){}", ".overrideAttrs (o: { z = 1; })".repeat(400));
     let _ = survive("many overrides", text.into_bytes());
 }
 
@@ -267,18 +236,11 @@ fn an_ordinary_package_is_read_fast() {
         read(&text, "main.nix").expect("reads");
     }
     // 1 ms is the aim with optimisation; this build may have none.
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 fn fixtures() -> &'static Path {
-    Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/fixtures/source"
-    ))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/source"))
 }
 
 fn good_texts() -> Vec<String> {

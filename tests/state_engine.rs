@@ -44,11 +44,7 @@ impl Place {
             command = Command::new(copy);
             command.uid(user).gid(user);
         }
-        command
-            .args(arguments)
-            .current_dir(self.root.path())
-            .output()
-            .unwrap()
+        command.args(arguments).current_dir(self.root.path()).output().unwrap()
     }
 
     fn save(&self) -> Output {
@@ -84,20 +80,8 @@ impl Place {
             fs::create_dir(self.at(name)).unwrap();
             self.give(&self.at(name));
         }
-        let (build, out) = (
-            self.path("build"),
-            format!("out={}", self.path("store/final")),
-        );
-        self.run(&[
-            "restore",
-            "--from=state",
-            "--build-dir",
-            &build,
-            "--shell",
-            "shell",
-            "--output",
-            &out,
-        ])
+        let (build, out) = (self.path("build"), format!("out={}", self.path("store/final")));
+        self.run(&["restore", "--from=state", "--build-dir", &build, "--shell", "shell", "--output", &out])
     }
 
     fn give(&self, path: &Path) {
@@ -117,10 +101,7 @@ fn succeeded(output: &Output) {
 fn failed(output: &Output, code: i32, message: &str) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{errors}");
-    assert!(
-        errors.starts_with("phasesplit-state: ") && errors.contains(message),
-        "{errors}"
-    );
+    assert!(errors.starts_with("phasesplit-state: ") && errors.contains(message), "{errors}");
     assert_eq!(errors.lines().count(), 1, "{errors}");
 }
 
@@ -135,8 +116,7 @@ fn a_state_goes_from_one_stage_to_the_next() {
     symlink("/nix/store", place.at("store/staged/link")).unwrap();
     succeeded(&place.save());
 
-    let info: serde_json::Value =
-        serde_json::from_slice(&fs::read(place.at("state/info.json")).unwrap()).unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&fs::read(place.at("state/info.json")).unwrap()).unwrap();
     assert_eq!(info["format"], 1);
     assert_eq!(info["package"], "hello-2.10");
     assert_eq!(info["stage"], "build");
@@ -145,28 +125,16 @@ fn a_state_goes_from_one_stage_to_the_next() {
     assert_eq!(info["phases"][0]["seconds"], 1.5);
     assert_eq!(info["outputs"], serde_json::json!(["out"]));
     assert_eq!(info["entries"]["directories"], 3);
-    let mut names: Vec<_> = fs::read_dir(place.at("state"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let mut names: Vec<_> = fs::read_dir(place.at("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["info.json", "layer.tar.zst", "manifest.zst"]);
 
     let listed = place.run(&["ls", "state"]);
     succeeded(&listed);
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let paths: Vec<_> = listed
-        .lines()
-        .map(|line| line.split_once("Z ").unwrap().1)
-        .collect();
-    let expected = [
-        "build",
-        "build/src",
-        "build/src/.ninja_log",
-        "outputs/out",
-        "outputs/out/link -> /nix/store",
-        "shell",
-    ];
+    let paths: Vec<_> = listed.lines().map(|line| line.split_once("Z ").unwrap().1).collect();
+    let expected =
+        ["build", "build/src", "build/src/.ninja_log", "outputs/out", "outputs/out/link -> /nix/store", "shell"];
     assert_eq!(paths, expected);
 
     succeeded(&place.restore());
@@ -183,10 +151,7 @@ fn a_state_goes_from_one_stage_to_the_next() {
     same("store.before/staged", "store/final");
     same("store.before/staged/link", "store/final/link");
     assert!(!place.at("build/env-vars").exists() && !place.at("build/skipped").exists());
-    assert_eq!(
-        fs::read_to_string(place.at("shell")).unwrap(),
-        "declare -- x=1\n"
-    );
+    assert_eq!(fs::read_to_string(place.at("shell")).unwrap(), "declare -- x=1\n");
 }
 
 /// A build user owns its files, but may not read what has no bits for it.
@@ -197,21 +162,10 @@ fn a_user_without_privileges_saves_and_restores_closed_files() {
         place.user = Some(65_534);
         place.give(place.root.path());
     }
-    for name in [
-        "build/src",
-        "build/src/closed",
-        "build/src/closed/inner",
-        "build/src/unlisted",
-        "build/src/listed",
-    ] {
+    for name in ["build/src", "build/src/closed", "build/src/closed/inner", "build/src/unlisted", "build/src/listed"] {
         fs::create_dir(place.at(name)).unwrap();
     }
-    let files = [
-        "build/src/secret",
-        "build/src/closed/inner/file",
-        "build/src/unlisted/file",
-        "build/src/listed/file",
-    ];
+    let files = ["build/src/secret", "build/src/closed/inner/file", "build/src/unlisted/file", "build/src/listed/file"];
     for name in files {
         fs::write(place.at(name), name).unwrap();
     }
@@ -258,121 +212,44 @@ fn a_user_without_privileges_saves_and_restores_closed_files() {
     check(place.user.is_none());
     assert_eq!(ino("build/src/secret"), ino("build/src/linked"));
     if place.user.is_some() {
-        assert_eq!(
-            fs::read_to_string(place.at("build/src/closed/inner/file")).unwrap(),
-            files[1]
-        );
+        assert_eq!(fs::read_to_string(place.at("build/src/closed/inner/file")).unwrap(), files[1]);
     }
 }
 
 #[test]
 fn wrong_usage_is_told_apart_from_failure() {
     let place = Place::new();
-    failed(
-        &place.run(&[]),
-        2,
-        "no command given; see phasesplit-state --help",
-    );
+    failed(&place.run(&[]), 2, "no command given; see phasesplit-state --help");
     failed(&place.run(&["frobnicate"]), 2, "unknown command frobnicate");
-    failed(
-        &place.run(&["save", "--to", "x"]),
-        2,
-        "--build-dir is missing",
-    );
-    failed(
-        &place.run(&["save", "--bogus", "x"]),
-        2,
-        "unknown option --bogus",
-    );
+    failed(&place.run(&["save", "--to", "x"]), 2, "--build-dir is missing");
+    failed(&place.run(&["save", "--bogus", "x"]), 2, "unknown option --bogus");
     failed(&place.run(&["save", "x"]), 2, "unexpected argument x");
-    failed(
-        &place.run(&["restore", "--from"]),
-        2,
-        "--from needs a value",
-    );
-    failed(
-        &place.run(&["restore", "--from", "a", "--from", "b"]),
-        2,
-        "--from is given twice",
-    );
-    failed(
-        &place.run(&["lock", "--fd", "x", "--path", "p"]),
-        2,
-        "--fd takes a number",
-    );
+    failed(&place.run(&["restore", "--from"]), 2, "--from needs a value");
+    failed(&place.run(&["restore", "--from", "a", "--from", "b"]), 2, "--from is given twice");
+    failed(&place.run(&["lock", "--fd", "x", "--path", "p"]), 2, "--fd takes a number");
     failed(&place.run(&["ls"]), 2, "ls takes one state directory");
     for phase in ["=1", "a", "a=-1", "a=x", "a=NaN"] {
-        let arguments = [
-            "save",
-            "--to=t",
-            "--build-dir=/b",
-            "--shell=s",
-            "--package=p",
-            "--stage=s",
-            "--phase",
-            phase,
-        ];
+        let arguments = ["save", "--to=t", "--build-dir=/b", "--shell=s", "--package=p", "--stage=s", "--phase", phase];
         failed(&place.run(&arguments), 2, "not NAME=SECONDS");
     }
     for output in ["x", "=/p", "../x=/p", "a/b=/p"] {
-        failed(
-            &place.run(&[
-                "restore",
-                "--from=f",
-                "--build-dir=/b",
-                "--shell=s",
-                "--output",
-                output,
-            ]),
-            2,
-            "--output",
-        );
+        failed(&place.run(&["restore", "--from=f", "--build-dir=/b", "--shell=s", "--output", output]), 2, "--output");
     }
-    failed(
-        &place.run(&["ls", "nowhere"]),
-        1,
-        "list nowhere: there is no info.json in it",
-    );
+    failed(&place.run(&["ls", "nowhere"]), 1, "list nowhere: there is no info.json in it");
     let help = place.run(&["--help"]);
     succeeded(&help);
-    assert!(
-        String::from_utf8_lossy(&help.stdout)
-            .contains("Exit codes: 0 done, 1 refused or failed, 2 wrong usage")
-    );
+    assert!(String::from_utf8_lossy(&help.stdout).contains("Exit codes: 0 done, 1 refused or failed, 2 wrong usage"));
 }
 
 #[test]
 fn refusals_say_what_to_do() {
     let place = Place::new();
     succeeded(&place.save());
-    failed(
-        &place.save(),
-        1,
-        "save state: it is not empty; name a directory that does not exist yet",
-    );
-    let missing = place.run(&[
-        "restore",
-        "--from=state",
-        "--build-dir=/elsewhere",
-        "--shell=new",
-    ]);
-    failed(
-        &missing,
-        1,
-        "build both stages with the same sandbox setting",
-    );
-    let there = place.run(&[
-        "restore",
-        "--from=state",
-        "--build-dir",
-        &place.path("build"),
-        "--shell=shell",
-    ]);
-    failed(
-        &there,
-        1,
-        "shell: File exists (os error 17); restore into an empty place",
-    );
+    failed(&place.save(), 1, "save state: it is not empty; name a directory that does not exist yet");
+    let missing = place.run(&["restore", "--from=state", "--build-dir=/elsewhere", "--shell=new"]);
+    failed(&missing, 1, "build both stages with the same sandbox setting");
+    let there = place.run(&["restore", "--from=state", "--build-dir", &place.path("build"), "--shell=shell"]);
+    failed(&there, 1, "shell: File exists (os error 17); restore into an empty place");
 }
 
 #[test]
@@ -406,24 +283,11 @@ fn the_lock_outlives_the_engine_and_ends_with_the_shell() {
         wait
     "#;
     let engine = env!("CARGO_BIN_EXE_phasesplit-state");
-    let output = Command::new("bash")
-        .args(["-c", script, "bash", engine])
-        .current_dir(place.root.path())
-        .output()
-        .unwrap();
+    let output =
+        Command::new("bash").args(["-c", script, "bash", engine]).current_dir(place.root.path()).output().unwrap();
     succeeded(&output);
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "first\nrelease\nsecond\n"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "first\nrelease\nsecond\n");
     let waiting = fs::read_to_string(place.at("waiting")).unwrap();
-    assert_eq!(
-        waiting,
-        "phasesplit-state: lock: another build holds this lock; waiting for it to end\n"
-    );
-    failed(
-        &place.run(&["lock", "--fd", "77", "--path", "lock"]),
-        1,
-        "lock lock: Bad file descriptor",
-    );
+    assert_eq!(waiting, "phasesplit-state: lock: another build holds this lock; waiting for it to end\n");
+    failed(&place.run(&["lock", "--fd", "77", "--path", "lock"]), 1, "lock lock: Bad file descriptor");
 }

@@ -4,11 +4,7 @@
 //! change `src/state` must not change it. Hence no argument parser crate, and the module by path.
 
 #[path = "../state/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the library offers more than the engine needs"
-)]
+#[allow(dead_code, unused_imports, reason = "the library offers more than the engine needs")]
 mod state;
 
 use std::ffi::{OsStr, OsString};
@@ -98,15 +94,10 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         },
         b"clear" => Ok(rest.iter().try_for_each(|path| place::clear(path.as_ref()))?),
         b"--help" | b"-h" | b"help" => print(USAGE),
-        b"--version" => print(&format!(
-            "phasesplit-state {} (state format {})\n",
-            state::format::ENGINE,
-            state::format::VERSION
-        )),
-        _ => Err(Failure::Usage(format!(
-            "unknown command {}",
-            state::error::Shown(command)
-        ))),
+        b"--version" => {
+            print(&format!("phasesplit-state {} (state format {})\n", state::format::ENGINE, state::format::VERSION))
+        }
+        _ => Err(Failure::Usage(format!("unknown command {}", state::error::Shown(command)))),
     }
 }
 
@@ -117,27 +108,16 @@ fn print(text: &str) -> Result<(), Failure> {
 /// A reader that has seen enough and closes the pipe is no failure.
 fn written(result: io::Result<()>) -> Result<(), Failure> {
     match result {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Operation(
-            format!("write standard output: {error}; check where it goes"),
-        )),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Operation(format!("write standard output: {error}; check where it goes")))
+        }
         _ => Ok(()),
     }
 }
 
 fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options = Options::read(
-        arguments,
-        &[
-            "to",
-            "build-dir",
-            "shell",
-            "output",
-            "package",
-            "stage",
-            "phase",
-            "exclude",
-        ],
-    )?;
+    let mut options =
+        Options::read(arguments, &["to", "build-dir", "shell", "output", "package", "stage", "phase", "exclude"])?;
     let request = save::Request {
         to: options.one("to")?.into(),
         build_dir: options.one("build-dir")?.into(),
@@ -145,16 +125,8 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
         outputs: options.outputs()?,
         package: text("package", options.one("package")?)?,
         stage: text("stage", options.one("stage")?)?,
-        phases: options
-            .all("phase")
-            .into_iter()
-            .map(phase)
-            .collect::<Result<_, _>>()?,
-        exclude: options
-            .all("exclude")
-            .into_iter()
-            .map(OsString::into_vec)
-            .collect(),
+        phases: options.all("phase").into_iter().map(phase).collect::<Result<_, _>>()?,
+        exclude: options.all("exclude").into_iter().map(OsString::into_vec).collect(),
     };
     options.no_more()?;
     save::save(&request)?;
@@ -186,9 +158,7 @@ fn list_command(arguments: &[OsString]) -> Result<(), Failure> {
 fn lock_command(arguments: &[OsString]) -> Result<(), Failure> {
     let mut options = Options::read(arguments, &["fd", "path"])?;
     let fd = text("fd", options.one("fd")?)?;
-    let fd = fd
-        .parse()
-        .map_err(|_| Failure::Usage(format!("--fd takes a number, not {fd:?}")))?;
+    let fd = fd.parse().map_err(|_| Failure::Usage(format!("--fd takes a number, not {fd:?}")))?;
     let path = PathBuf::from(options.one("path")?);
     options.no_more()?;
     lock::lock(fd, &path, &mut say)?;
@@ -222,10 +192,7 @@ impl Options {
     }
 
     fn all(&mut self, name: &str) -> Vec<OsString> {
-        self.0
-            .extract_if(.., |(option, _)| option == name)
-            .map(|(_, value)| value)
-            .collect()
+        self.0.extract_if(.., |(option, _)| option == name).map(|(_, value)| value).collect()
     }
 
     fn one(&mut self, name: &str) -> Result<OsString, Failure> {
@@ -242,9 +209,7 @@ impl Options {
     fn outputs(&mut self) -> Result<Vec<(String, PathBuf)>, Failure> {
         let mut outputs: Vec<(String, PathBuf)> = Vec::new();
         for output in self.all("output") {
-            let wrong = |what: &str| {
-                Failure::Usage(format!("--output {}: {what}", state::error::Shown(&output)))
-            };
+            let wrong = |what: &str| Failure::Usage(format!("--output {}: {what}", state::error::Shown(&output)));
             let (name, path) = halves(output.as_bytes()).ok_or_else(|| wrong("not NAME=PATH"))?;
             let name = std::str::from_utf8(name).map_err(|_| wrong("the name is not UTF-8"))?;
             if matches!(name, "" | "." | "..") || name.contains('/') {
@@ -272,12 +237,9 @@ fn halves(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 fn text(option: &str, value: OsString) -> Result<String, Failure> {
-    value.into_string().map_err(|value| {
-        Failure::Usage(format!(
-            "--{option} {}: not UTF-8",
-            state::error::Shown(&value)
-        ))
-    })
+    value
+        .into_string()
+        .map_err(|value| Failure::Usage(format!("--{option} {}: not UTF-8", state::error::Shown(&value))))
 }
 
 fn phase(value: OsString) -> Result<Phase, Failure> {
@@ -285,8 +247,7 @@ fn phase(value: OsString) -> Result<Phase, Failure> {
     let parsed = value.split_once('=').and_then(|(name, seconds)| {
         let seconds: f64 = seconds.parse().ok()?;
         let name = name.to_owned();
-        (!name.is_empty() && seconds.is_finite() && seconds >= 0.0)
-            .then_some(Phase { name, seconds })
+        (!name.is_empty() && seconds.is_finite() && seconds >= 0.0).then_some(Phase { name, seconds })
     });
     parsed.ok_or_else(|| Failure::Usage(format!("--phase {value:?}: not NAME=SECONDS")))
 }

@@ -24,10 +24,7 @@ impl<'a> Bytes<'a> {
     where
         'a: 'b,
     {
-        Bytes {
-            bytes,
-            finder: self.finder,
-        }
+        Bytes { bytes, finder: self.finder }
     }
 }
 
@@ -48,11 +45,8 @@ pub fn compare(a: Bytes, b: Bytes, excused: &mut Vec<Excuse>) -> Option<What> {
         let region = layout.region(at);
         region.is_some_and(|region| region.section == ".note.gnu.build-id")
     };
-    let real: Vec<usize> = differing
-        .iter()
-        .copied()
-        .filter(|&at| !(is_build_id(&layouts.0, at) && is_build_id(&layouts.1, at)))
-        .collect();
+    let real: Vec<usize> =
+        differing.iter().copied().filter(|&at| !(is_build_id(&layouts.0, at) && is_build_id(&layouts.1, at))).collect();
     if real.len() < differing.len() {
         excused.push(Excuse::BuildId);
     }
@@ -75,10 +69,7 @@ pub fn same_text(a: Bytes, b: Bytes) -> bool {
 /// Offsets of bytes that differ other than in the package's own hashes. Both sides must be equally long.
 fn differing(a: Bytes, b: Bytes) -> Vec<usize> {
     let unequal = a.bytes.iter().zip(b.bytes).enumerate();
-    let mut unequal: Vec<usize> = unequal
-        .filter(|(_, (one, other))| one != other)
-        .map(|(at, _)| at)
-        .collect();
+    let mut unequal: Vec<usize> = unequal.filter(|(_, (one, other))| one != other).map(|(at, _)| at).collect();
     if unequal.is_empty() {
         return unequal;
     }
@@ -102,8 +93,7 @@ fn places(runs: &[Run], finder: &Finder, at: usize) -> Vec<(usize, usize)> {
         .filter_map(|run| {
             let position = run.start + (at - run.at);
             let hash = finder.paths()[run.path].hash_range();
-            hash.contains(&position)
-                .then(|| (run.path, position - hash.start))
+            hash.contains(&position).then(|| (run.path, position - hash.start))
         })
         .collect()
 }
@@ -135,10 +125,7 @@ fn compare_gzip(
         return Some(What::Gzip);
     }
     for (index, ((member, content), (twin, inside))) in one.iter().zip(other).enumerate() {
-        let headers = (
-            a.part(&a.bytes[member.header.clone()]),
-            b.part(&b.bytes[twin.header.clone()]),
-        );
+        let headers = (a.part(&a.bytes[member.header.clone()]), b.part(&b.bytes[twin.header.clone()]));
         if !same_text(headers.0, headers.1) {
             return Some(What::Gzip);
         }

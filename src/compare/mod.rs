@@ -124,8 +124,7 @@ pub fn compare_packages(a: Outputs, b: Outputs) -> Result<Report, Error> {
     let first: BTreeMap<&str, &PathBuf> = a.iter().map(|(n, p)| (n.as_str(), p)).collect();
     let second: BTreeMap<&str, &PathBuf> = b.iter().map(|(n, p)| (n.as_str(), p)).collect();
     if !first.keys().eq(second.keys()) {
-        let names =
-            |side: &BTreeMap<&str, &PathBuf>| side.keys().copied().collect::<Vec<_>>().join(" ");
+        let names = |side: &BTreeMap<&str, &PathBuf>| side.keys().copied().collect::<Vec<_>>().join(" ");
         return Err(Error::Mismatch(format!(
             "the outputs are `{}` on one side and `{}` on the other",
             names(&first),
@@ -134,18 +133,14 @@ pub fn compare_packages(a: Outputs, b: Outputs) -> Result<Report, Error> {
     }
     let finder = |side: &BTreeMap<&str, &PathBuf>| {
         side.values()
-            .map(|path| {
-                StorePath::parse(logical(path.as_os_str().as_bytes())).map_err(Error::Mismatch)
-            })
+            .map(|path| StorePath::parse(logical(path.as_os_str().as_bytes())).map_err(Error::Mismatch))
             .collect::<Result<Vec<_>, _>>()
             .map(Finder::new)
     };
     let finders = (finder(&first)?, finder(&second)?);
     for (one, other) in finders.0.paths().iter().zip(finders.1.paths()) {
         if one.bytes().len() != other.bytes().len() {
-            return Err(Error::Mismatch(format!(
-                "{one} and {other} differ in length, so they have not the same name"
-            )));
+            return Err(Error::Mismatch(format!("{one} and {other} differ in length, so they have not the same name")));
         }
     }
     let names: Vec<&str> = first.keys().copied().collect();
@@ -173,10 +168,7 @@ impl fmt::Display for Report {
         match self.differences.len() {
             0 => write!(f, "equal: {entries} files, directories and links")?,
             1 => write!(f, "1 difference in {entries} files, directories and links")?,
-            n => write!(
-                f,
-                "{n} differences in {entries} files, directories and links"
-            )?,
+            n => write!(f, "{n} differences in {entries} files, directories and links")?,
         }
         for difference in &self.differences {
             write!(f, "\n  {}: {}", difference.file, difference.what)?;
@@ -212,18 +204,8 @@ impl fmt::Display for What {
             }
             Self::Size(a, b) => write!(f, "{a} bytes against {b}"),
             Self::Gzip => f.write_str("gzip members differ in number or in their headers"),
-            Self::Content {
-                at,
-                bytes,
-                shown,
-                section,
-                member,
-            } => {
-                let plural = if *bytes == 1 {
-                    "byte differs"
-                } else {
-                    "bytes differ"
-                };
+            Self::Content { at, bytes, shown, section, member } => {
+                let plural = if *bytes == 1 { "byte differs" } else { "bytes differ" };
                 write!(f, "{bytes} {plural}, the first at offset {at:#x}")?;
                 if let Some(member) = member {
                     write!(f, " of gzip member {}", member + 1)?;
@@ -231,12 +213,7 @@ impl fmt::Display for What {
                 if let Some(section) = section {
                     write!(f, " (section {section})")?;
                 }
-                write!(
-                    f,
-                    ": `{}` against `{}`",
-                    shown.0.escape_ascii(),
-                    shown.1.escape_ascii()
-                )
+                write!(f, ": `{}` against `{}`", shown.0.escape_ascii(), shown.1.escape_ascii())
             }
         }
     }

@@ -26,11 +26,7 @@ struct Entry {
 
 fn io(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::Io {
-        operation,
-        path,
-        source,
-    }
+    move |source| Error::Io { operation, path, source }
 }
 
 /// `text` with every full mention of an output's hash replaced by `<name of the output>`.
@@ -114,10 +110,7 @@ pub fn compare(a: &Side, b: &Side, report: &mut Report) -> Result<(), Error> {
     for (path, entry) in &a.entries {
         report.compared += 1;
         let mut differs = |what| {
-            report.differences.push(Difference {
-                file: shown(path),
-                what,
-            });
+            report.differences.push(Difference { file: shown(path), what });
         };
         let Some(twin) = b.entries.get(path) else {
             differs(What::OnlyInFirst);
@@ -136,8 +129,7 @@ pub fn compare(a: &Side, b: &Side, report: &mut Report) -> Result<(), Error> {
             differs(What::HardLink(shown(&entry.leader), shown(&twin.leader)));
         }
         if entry.meta.is_symlink() {
-            let read =
-                |e: &Entry| std::fs::read_link(&e.path).map_err(io("read the link", &e.path));
+            let read = |e: &Entry| std::fs::read_link(&e.path).map_err(io("read the link", &e.path));
             let targets = (read(entry)?, read(twin)?);
             let one = bytes(a.finder, targets.0.as_os_str().as_bytes());
             let other = bytes(b.finder, targets.1.as_os_str().as_bytes());
@@ -150,31 +142,15 @@ pub fn compare(a: &Side, b: &Side, report: &mut Report) -> Result<(), Error> {
             let read = |e: &Entry| std::fs::read(&e.path).map_err(io("read", &e.path));
             let contents = (read(entry)?, read(twin)?);
             let mut excuses = Vec::new();
-            let what = content::compare(
-                bytes(a.finder, &contents.0),
-                bytes(b.finder, &contents.1),
-                &mut excuses,
-            );
+            let what = content::compare(bytes(a.finder, &contents.0), bytes(b.finder, &contents.1), &mut excuses);
             what.into_iter().for_each(&mut differs);
             let file = shown(path);
-            report
-                .excused
-                .extend(excuses.into_iter().map(|rule| Excused {
-                    file: file.clone(),
-                    rule,
-                }));
+            report.excused.extend(excuses.into_iter().map(|rule| Excused { file: file.clone(), rule }));
         }
     }
-    for path in b
-        .entries
-        .keys()
-        .filter(|path| !a.entries.contains_key(*path))
-    {
+    for path in b.entries.keys().filter(|path| !a.entries.contains_key(*path)) {
         report.compared += 1;
-        report.differences.push(Difference {
-            file: shown(path),
-            what: What::OnlyInSecond,
-        });
+        report.differences.push(Difference { file: shown(path), what: What::OnlyInSecond });
     }
     report.differences.sort_by(|x, y| x.file.cmp(&y.file));
     Ok(())

@@ -132,9 +132,10 @@ pub fn chain(reading: &Reading, wish: &Wish, scopes: &Scopes) -> Result<Vec<Entr
 
 fn is_idle(switches: &Switches, pieces: &[CutPhase], stage: Stage) -> bool {
     stage != Stage::Finish
-        && pieces.iter().filter(|piece| piece.stage == stage).all(|piece| {
-            Stage::of_phase(&piece.phase).is_some_and(|stage| switches.stage(stage) == Runs::No)
-        })
+        && pieces
+            .iter()
+            .filter(|piece| piece.stage == stage)
+            .all(|piece| Stage::of_phase(&piece.phase).is_some_and(|stage| switches.stage(stage) == Runs::No))
 }
 
 fn phases_of(pieces: &[CutPhase], stage: Stage) -> Vec<String> {
@@ -163,9 +164,7 @@ fn phases(reading: &Reading) -> Vec<String> {
 fn stages(switches: &Switches, phases: &[String], wish: &Wish) -> Result<Vec<Stage>, WishError> {
     let mut running: Vec<Stage> = Stage::ALL
         .into_iter()
-        .filter(|stage| {
-            *stage == Stage::Finish || phases.iter().any(|phase| Stage::of_phase(phase) == Some(*stage))
-        })
+        .filter(|stage| *stage == Stage::Finish || phases.iter().any(|phase| Stage::of_phase(phase) == Some(*stage)))
         .collect();
     if let Some(wanted) = &wish.stages {
         // Whatever installs must be over before finish, so the last stage before it stays.
@@ -181,9 +180,9 @@ fn stages(switches: &Switches, phases: &[String], wish: &Wish) -> Result<Vec<Sta
             continue;
         };
         let inside = |stage: &Stage| first < stage && stage < last;
-        if let Some(between) = running
-            .iter()
-            .find(|stage| inside(stage) && !group.contains(stage) && switches.stage(**stage) != Runs::No) {
+        if let Some(between) =
+            running.iter().find(|stage| inside(stage) && !group.contains(stage) && switches.stage(**stage) != Runs::No)
+        {
             return Err(WishError::Apart { group: group.clone(), between: *between });
         }
         running.retain(|stage| stage == last || !(group.contains(stage) || inside(stage)));

@@ -4,10 +4,7 @@
 //! stumbled over, not the mistake; here the mistake is reported at its bracket, with the repair that
 //! lets the parser go on.
 
-#[allow(
-    clippy::enum_glob_use,
-    reason = "the names carry a prefix of their own, and dozens are used"
-)]
+#[allow(clippy::enum_glob_use, reason = "the names carry a prefix of their own, and dozens are used")]
 use rnix::SyntaxKind::*;
 
 use super::syntax::Repair;
@@ -30,11 +27,7 @@ struct OpenBracket<'t, 'a> {
 
 /// Matches the brackets of `tokens`, all tokens of `text`.
 pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
-    let mut found = Brackets {
-        problems: Vec::new(),
-        repairs: Vec::new(),
-        unreliable_from: None,
-    };
+    let mut found = Brackets { problems: Vec::new(), repairs: Vec::new(), unreliable_from: None };
     let mut open: Vec<OpenBracket<'_, '_>> = Vec::new();
     let mut awaited_outside = 0;
     let mut last_end = 0;
@@ -46,9 +39,7 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
             TOKEN_LET => open.push(OpenBracket { token, awaited: 0 }),
             TOKEN_IN => {
                 // An `in` without a `let` is left to the parser.
-                let at = open
-                    .iter()
-                    .rposition(|bracket| bracket.token.kind == TOKEN_LET);
+                let at = open.iter().rposition(|bracket| bracket.token.kind == TOKEN_LET);
                 if let Some(at) = at {
                     for bracket in open.drain(at..).skip(1).rev() {
                         found.unclosed(file, &bracket, Some(token), last_end);
@@ -69,9 +60,11 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
                     break;
                 }
                 // A `;` ends a binding, so what is open inside the binding should be closed.
-                let in_binding = open.iter().rev().skip(1).any(|outer| {
-                    matches!(outer.token.kind, TOKEN_L_BRACE | TOKEN_LET) || outer.awaited > 0
-                });
+                let in_binding = open
+                    .iter()
+                    .rev()
+                    .skip(1)
+                    .any(|outer| matches!(outer.token.kind, TOKEN_L_BRACE | TOKEN_LET) || outer.awaited > 0);
                 match open.last().map(|bracket| bracket.token.kind) {
                     Some(TOKEN_L_PAREN | TOKEN_L_BRACK) if in_binding => {
                         if let Some(bracket) = open.pop() {
@@ -89,11 +82,8 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
                 }
             }
             kind if closer(kind).is_some() => open.push(OpenBracket { token, awaited: 0 }),
-            TOKEN_R_PAREN | TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_INTERPOL_END
-            | TOKEN_STRING_END => {
-                let at = open
-                    .iter()
-                    .rposition(|bracket| closer(bracket.token.kind) == Some(token.kind));
+            TOKEN_R_PAREN | TOKEN_R_BRACE | TOKEN_R_BRACK | TOKEN_INTERPOL_END | TOKEN_STRING_END => {
+                let at = open.iter().rposition(|bracket| closer(bracket.token.kind) == Some(token.kind));
                 if let Some(at) = at {
                     for bracket in open.drain(at..).skip(1).rev() {
                         found.unclosed(file, &bracket, Some(token), last_end);
@@ -111,9 +101,7 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
     }
     // What swallowed the rest of the file is the mistake; what it swallowed the ends of is not.
     let kinds = [TOKEN_INTERPOL_START, TOKEN_STRING_START];
-    let culprit = kinds
-        .iter()
-        .find_map(|kind| open.iter().find(|bracket| bracket.token.kind == *kind));
+    let culprit = kinds.iter().find_map(|kind| open.iter().find(|bracket| bracket.token.kind == *kind));
     if let Some(bracket) = culprit {
         found.unclosed(file, bracket, None, text.len());
         found.unreliable_from = Some(bracket.token.start);
@@ -126,38 +114,22 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Brackets {
 }
 
 impl Brackets {
-    fn unclosed(
-        &mut self,
-        file: &str,
-        bracket: &OpenBracket<'_, '_>,
-        at: Option<&Token<'_>>,
-        insert_at: usize,
-    ) {
+    fn unclosed(&mut self, file: &str, bracket: &OpenBracket<'_, '_>, at: Option<&Token<'_>>, insert_at: usize) {
         let token = bracket.token;
-        let before = at.map_or("the end of the file".to_owned(), |at| {
-            describe(at.kind, at.text)
-        });
+        let before = at.map_or("the end of the file".to_owned(), |at| describe(at.kind, at.text));
         let problem = match token.kind {
             TOKEN_LET => {
-                self.unreliable_from = Some(
-                    self.unreliable_from
-                        .map_or(token.start, |at| at.min(token.start)),
-                );
+                self.unreliable_from = Some(self.unreliable_from.map_or(token.start, |at| at.min(token.start)));
                 Problem::new("syntax", "this `let` has no `in`")
                     .label("names are defined from here on")
                     .help("write `in` and the value after the last definition")
             }
             TOKEN_STRING_START => {
-                self.unreliable_from = Some(
-                    self.unreliable_from
-                        .map_or(token.start, |at| at.min(token.start)),
-                );
-                Problem::new("syntax", "this string is never closed")
-                    .label("it begins here")
-                    .help(format!(
-                        "close it with `{}`; if this is meant to be the end of a string, an earlier quote is missing",
-                        token.text
-                    ))
+                self.unreliable_from = Some(self.unreliable_from.map_or(token.start, |at| at.min(token.start)));
+                Problem::new("syntax", "this string is never closed").label("it begins here").help(format!(
+                    "close it with `{}`; if this is meant to be the end of a string, an earlier quote is missing",
+                    token.text
+                ))
             }
             open => {
                 let close = closer(open).map_or("`)`", wanted);
@@ -166,10 +138,7 @@ impl Brackets {
                     TOKEN_L_BRACK => "]",
                     _ => "}",
                 };
-                self.repairs.push(Repair::Insert {
-                    at: insert_at,
-                    text,
-                });
+                self.repairs.push(Repair::Insert { at: insert_at, text });
                 Problem::new("syntax", format!("this `{}` is never closed", token.text))
                     .label(format!("needs a {close} before {before}"))
                     .help(format!("add the missing {close}"))
@@ -181,12 +150,9 @@ impl Brackets {
     fn assignment(&mut self, file: &str, token: &Token<'_>, bracket: &Token<'_>) {
         self.repairs.push(Repair::Blank(token.span()));
         self.problems.push(
-            Problem::new(
-                "syntax",
-                format!("`=` is not expected inside `{}`", bracket.text),
-            )
-            .at(file, token.span())
-            .help("a set is written `{ name = value; }`, a comparison `a == b`"),
+            Problem::new("syntax", format!("`=` is not expected inside `{}`", bracket.text))
+                .at(file, token.span())
+                .help("a set is written `{ name = value; }`, a comparison `a == b`"),
         );
     }
 

@@ -34,13 +34,8 @@ pub(super) fn known(name: &str) -> Option<Known> {
 
 /// Whether calling `name` visibly gives a package though nothing more is known about it.
 pub(super) fn gives_package(name: &str) -> bool {
-    matches!(
-        name,
-        "callPackage" | "callPackages" | "overrideAttrs" | "override" | "overridePythonAttrs"
-    ) || matches!(
-        known(name),
-        Some(Known::Stdenv(_) | Known::Other(Reason::TrivialBuilder(_)))
-    )
+    matches!(name, "callPackage" | "callPackages" | "overrideAttrs" | "override" | "overridePythonAttrs")
+        || matches!(known(name), Some(Known::Stdenv(_) | Known::Other(Reason::TrivialBuilder(_))))
 }
 
 /// Functions that return their last argument, perhaps with other metadata, given this many arguments.
@@ -108,18 +103,8 @@ const TRIVIAL: &[&str] = &[
 
 /// nixpkgs names its builders `build…Package`, `build…Module`, …
 fn follows_convention(name: &str) -> bool {
-    const ENDINGS: &[&str] = &[
-        "Package",
-        "Application",
-        "Module",
-        "Plugin",
-        "Project",
-        "Addon",
-        "Component",
-        "Extension",
-        "Gem",
-        "Grammar",
-    ];
+    const ENDINGS: &[&str] =
+        &["Package", "Application", "Module", "Plugin", "Project", "Addon", "Component", "Extension", "Gem", "Grammar"];
     name.starts_with("build") && ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
@@ -137,7 +122,5 @@ fn is_fetcher(name: &str) -> bool {
         "requireFile",
     ];
     PLAIN.contains(&name)
-        || name
-            .strip_prefix("fetch")
-            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
+        || name.strip_prefix("fetch").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))
 }

@@ -53,9 +53,7 @@ pub enum DrvOutput {
 impl Drv {
     /// Whether its result is given beforehand: nothing to gain from splitting it.
     pub fn is_fixed_output(&self) -> bool {
-        self.outputs
-            .values()
-            .any(|output| matches!(output, DrvOutput::Fixed { .. }))
+        self.outputs.values().any(|output| matches!(output, DrvOutput::Fixed { .. }))
     }
 }
 
@@ -67,17 +65,13 @@ impl Drv {
 /// can hold (bytes that are not UTF-8: `split.nix` is text); dynamic inputs.
 pub fn parse(bytes: &[u8], file: &str) -> Result<Drv, Problem> {
     if bytes.len() > MAX_BYTES {
-        return Err(Problem::new(
-            "drv/too-large",
-            format!("`{file}` is larger than {} MiB", MAX_BYTES >> 20),
-        ));
+        return Err(Problem::new("drv/too-large", format!("`{file}` is larger than {} MiB", MAX_BYTES >> 20)));
     }
     let (store, name) = place(file);
     let store = StoreDir::new(store)
         .or_else(|_| StoreDir::new("/nix/store"))
         .map_err(|error| malformed(file, &error.to_string()))?;
-    let drv = Derivation::from_aterm_bytes_in(bytes, &name, store.clone())
-        .map_err(|error| refused(file, &error))?;
+    let drv = Derivation::from_aterm_bytes_in(bytes, &name, store.clone()).map_err(|error| refused(file, &error))?;
 
     let mut outputs = BTreeMap::new();
     for (output, kind) in drv.outputs() {
@@ -101,16 +95,9 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Drv, Problem> {
             )
             .help("dynamic derivations cannot be split; build it with `nix build`"));
         }
-        input_drvs.insert(
-            store.render_path(path),
-            wanted.outputs().iter().cloned().collect(),
-        );
+        input_drvs.insert(store.render_path(path), wanted.outputs().iter().cloned().collect());
     }
-    let input_srcs = drv
-        .input_sources()
-        .iter()
-        .map(|path| store.render_path(path))
-        .collect();
+    let input_srcs = drv.input_sources().iter().map(|path| store.render_path(path)).collect();
 
     let builder = drv.into_builder();
     let mut env = BTreeMap::new();
@@ -140,21 +127,15 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Drv, Problem> {
 /// A value as text. Nix strings end at a NUL byte and `split.nix` is UTF-8, so neither fits.
 fn as_text(file: &str, key: &str, value: &[u8]) -> Result<String, Problem> {
     let refuse = |why: String| {
-        Problem::new(
-            "drv/value",
-            format!("in `{file}` the value of `{key}` {why}"),
-        )
-        .help("split the package's `.nix` file instead: there the value is computed, not copied")
+        Problem::new("drv/value", format!("in `{file}` the value of `{key}` {why}"))
+            .help("split the package's `.nix` file instead: there the value is computed, not copied")
     };
     if let Some(at) = value.iter().position(|&byte| byte == 0) {
         return Err(refuse(format!("holds a NUL byte at offset {at}")));
     }
     match std::str::from_utf8(value) {
         Ok(text) => Ok(text.to_owned()),
-        Err(error) => Err(refuse(format!(
-            "is not UTF-8 (offset {})",
-            error.valid_up_to()
-        ))),
+        Err(error) => Err(refuse(format!("is not UTF-8 (offset {})", error.valid_up_to()))),
     }
 }
 
@@ -166,11 +147,7 @@ fn place(file: &str) -> (&str, String) {
         Some((hash, name)) if hash.len() == 32 => name,
         _ => base,
     };
-    let directory = if directory.starts_with('/') {
-        directory
-    } else {
-        "/nix/store"
-    };
+    let directory = if directory.starts_with('/') { directory } else { "/nix/store" };
     (directory, name.to_owned())
 }
 
@@ -179,13 +156,8 @@ fn refused(file: &str, error: &Error) -> Problem {
 }
 
 fn malformed(file: &str, why: &str) -> Problem {
-    Problem::new(
-        "drv/malformed",
-        format!("`{file}` is not a derivation: {why}"),
-    )
-    .help(
-        "is the file complete? `nix-store --query --deriver` and `nix-instantiate` name good ones",
-    )
+    Problem::new("drv/malformed", format!("`{file}` is not a derivation: {why}"))
+        .help("is the file complete? `nix-store --query --deriver` and `nix-instantiate` name good ones")
 }
 
 #[cfg(test)]
@@ -210,14 +182,8 @@ mod tests {
         assert_eq!(drv.builder, "/bin/sh");
         assert_eq!(drv.args, ["-e", "/b.sh"]);
         assert_eq!(drv.env["a"], "x\n\"y\"\\");
-        assert_eq!(
-            drv.input_drvs["/nix/store/0c0bqmjlmmmgjpzv0gs6sqbcbqi0xlk8-dep.drv"],
-            ["dev", "out"]
-        );
-        assert_eq!(
-            drv.input_srcs,
-            ["/nix/store/1rz4g4znpzjwh1xymhjpm42vipw92pr7-source"]
-        );
+        assert_eq!(drv.input_drvs["/nix/store/0c0bqmjlmmmgjpzv0gs6sqbcbqi0xlk8-dep.drv"], ["dev", "out"]);
+        assert_eq!(drv.input_srcs, ["/nix/store/1rz4g4znpzjwh1xymhjpm42vipw92pr7-source"]);
         assert!(!drv.is_fixed_output());
         assert_eq!(drv.structured, None);
     }
@@ -243,10 +209,7 @@ mod tests {
             (b"".to_vec(), "drv/malformed"),
             (TEXT.as_bytes()[..200].to_vec(), "drv/malformed"),
             (format!("{TEXT}x").into_bytes(), "drv/malformed"),
-            (
-                TEXT.replace("demo\")]", "d\0\")]").into_bytes(),
-                "drv/value",
-            ),
+            (TEXT.replace("demo\")]", "d\0\")]").into_bytes(), "drv/value"),
         ] {
             assert_eq!(parse(&bytes, FILE).expect_err("refused").code, code);
         }

@@ -4,10 +4,7 @@
 //! end of the line before the one the parser stopped at), what to do, and the repair that lets the
 //! parser go on.
 
-#[allow(
-    clippy::enum_glob_use,
-    reason = "the names carry a prefix of their own, and dozens are used"
-)]
+#[allow(clippy::enum_glob_use, reason = "the names carry a prefix of their own, and dozens are used")]
 use rnix::{ParseError, SyntaxKind, SyntaxKind::*};
 
 use super::guard;
@@ -22,32 +19,15 @@ pub(super) struct SyntaxError {
 }
 
 /// Translates `errors`, which the parser found in `text` made of `tokens`; in the parser's order.
-pub(super) fn translate(
-    file: &str,
-    text: &str,
-    tokens: &[Token<'_>],
-    errors: &[ParseError],
-) -> Vec<SyntaxError> {
-    let significant: Vec<Token<'_>> = tokens
-        .iter()
-        .filter(|token| !token.kind.is_trivia())
-        .copied()
-        .collect();
-    let context = Context {
-        file,
-        text,
-        all: tokens,
-        tokens: &significant,
-    };
+pub(super) fn translate(file: &str, text: &str, tokens: &[Token<'_>], errors: &[ParseError]) -> Vec<SyntaxError> {
+    let significant: Vec<Token<'_>> = tokens.iter().filter(|token| !token.kind.is_trivia()).copied().collect();
+    let context = Context { file, text, all: tokens, tokens: &significant };
     let mut found = Vec::new();
     let mut covered = 0;
     let mut skipped = false;
     for error in errors {
         let range = range(error);
-        let at_end = matches!(
-            error,
-            ParseError::UnexpectedEOF | ParseError::UnexpectedEOFWanted(_)
-        );
+        let at_end = matches!(error, ParseError::UnexpectedEOF | ParseError::UnexpectedEOFWanted(_));
         let start = range.as_ref().map_or(text.len(), |span| span.start);
         // The parser skips text to get over an error, often to the end of the file. What it skipped,
         // and the end it came to, are no errors of their own.
@@ -72,19 +52,14 @@ fn range(error: &ParseError) -> Option<Span> {
         | ParseError::UnexpectedExtra(range)
         | ParseError::UnexpectedWanted(_, range, _)
         | ParseError::UnexpectedDoubleBind(range)
-        | ParseError::DuplicatedArgs(range, _) => {
-            Some(usize::from(range.start())..usize::from(range.end()))
-        }
+        | ParseError::DuplicatedArgs(range, _) => Some(usize::from(range.start())..usize::from(range.end())),
         _ => None,
     }
 }
 
 impl From<Problem> for SyntaxError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problem,
-            repair: None,
-        }
+        Self { problem, repair: None }
     }
 }
 
@@ -111,18 +86,14 @@ impl Context<'_, '_> {
                 .into(),
             ParseError::UnexpectedEOFWanted(kinds) => self.at_end(kinds).into(),
             ParseError::UnexpectedEOF => self.at_end(&[]).into(),
-            ParseError::RecursionLimitExceeded => {
-                match guard::nesting(self.file, self.text, self.all) {
-                    Err(problem) => problem,
-                    Ok(()) => Problem::new("syntax/too-deep", "expressions are nested too deeply")
-                        .at(self.file, 0..0),
-                }
-                .into()
+            ParseError::RecursionLimitExceeded => match guard::nesting(self.file, self.text, self.all) {
+                Err(problem) => problem,
+                Ok(()) => Problem::new("syntax/too-deep", "expressions are nested too deeply").at(self.file, 0..0),
             }
+            .into(),
             _ => {
                 let found = self.found(index);
-                self.at_token(index, &format!("{found} is not expected here"))
-                    .into()
+                self.at_token(index, &format!("{found} is not expected here")).into()
             }
         }
     }
@@ -133,11 +104,7 @@ impl Context<'_, '_> {
     }
 
     fn found(&self, index: usize) -> String {
-        self.tokens
-            .get(index)
-            .map_or("the end of the file".to_owned(), |token| {
-                describe(token.kind, token.text)
-            })
+        self.tokens.get(index).map_or("the end of the file".to_owned(), |token| describe(token.kind, token.text))
     }
 
     fn kind(&self, index: usize) -> Option<SyntaxKind> {
@@ -145,17 +112,12 @@ impl Context<'_, '_> {
     }
 
     fn span(&self, index: usize) -> Span {
-        self.tokens
-            .get(index)
-            .map_or(self.text.len()..self.text.len(), Token::span)
+        self.tokens.get(index).map_or(self.text.len()..self.text.len(), Token::span)
     }
 
     /// The end of the token before `index`: the place where something is missing.
     fn end_before(&self, index: usize) -> usize {
-        index
-            .checked_sub(1)
-            .and_then(|before| self.tokens.get(before))
-            .map_or(0, Token::end)
+        index.checked_sub(1).and_then(|before| self.tokens.get(before)).map_or(0, Token::end)
     }
 
     fn at_token(&self, index: usize, message: &str) -> Problem {
@@ -168,17 +130,11 @@ impl Context<'_, '_> {
     }
 
     fn insert(&self, index: usize, text: &'static str) -> Repair {
-        Repair::Insert {
-            at: self.end_before(index),
-            text,
-        }
+        Repair::Insert { at: self.end_before(index), text }
     }
 
     fn at_end(&self, kinds: &[SyntaxKind]) -> Problem {
-        let problem = self.after(
-            self.tokens.len(),
-            "the file ends in the middle of an expression",
-        );
+        let problem = self.after(self.tokens.len(), "the file ends in the middle of an expression");
         if kinds.is_empty() {
             problem
                 .label("more is expected here")
@@ -197,9 +153,7 @@ impl Context<'_, '_> {
                 problem: self
                     .after(index, &format!("a `:` is missing before {found}"))
                     .label("`:` is expected here")
-                    .help(
-                        "a function is written `{ arguments }: value`, a set `{ name = value; }`",
-                    ),
+                    .help("a function is written `{ arguments }: value`, a set `{ name = value; }`"),
                 repair: Some(self.insert(index, ":")),
             },
             [TOKEN_THEN] => SyntaxError {
@@ -221,30 +175,21 @@ impl Context<'_, '_> {
             },
             [TOKEN_R_BRACE] if self.kind(index) == Some(TOKEN_IDENT) => self.missing_comma(index),
             [TOKEN_R_BRACE, TOKEN_ELLIPSIS, TOKEN_IDENT] => self
-                .at_token(
-                    index,
-                    &format!("{found} is not expected among the arguments of a function"),
-                )
+                .at_token(index, &format!("{found} is not expected among the arguments of a function"))
                 .help("arguments are written `{ a, b ? default, ... }:`")
                 .into(),
             [TOKEN_IDENT, TOKEN_OR, ..] => SyntaxError {
-                problem: self
-                    .at_token(
-                        index,
-                        &format!("{found} is where the name of an attribute is expected"),
-                    )
-                    .help(match self.kind(index) {
+                problem: self.at_token(index, &format!("{found} is where the name of an attribute is expected")).help(
+                    match self.kind(index) {
                         Some(TOKEN_SEMICOLON) => "remove it: one `;` ends an attribute",
-                        Some(TOKEN_ASSIGN) => {
-                            "`inherit` takes names alone; an attribute is written `name = value;`"
-                        }
+                        Some(TOKEN_ASSIGN) => "`inherit` takes names alone; an attribute is written `name = value;`",
                         _ => {
                             "an attribute is written `name = value;`; \
                              a name with other characters is quoted"
                         }
-                    }),
-                repair: (self.kind(index) == Some(TOKEN_SEMICOLON))
-                    .then(|| Repair::Blank(self.span(index))),
+                    },
+                ),
+                repair: (self.kind(index) == Some(TOKEN_SEMICOLON)).then(|| Repair::Blank(self.span(index))),
             },
             kinds if kinds.contains(&TOKEN_L_PAREN) => self.missing_value(index),
             kinds => self
@@ -259,24 +204,16 @@ impl Context<'_, '_> {
         let blank = || Some(Repair::Blank(self.span(index)));
         let (help, repair) = match self.kind(index) {
             Some(
-                TOKEN_SEMICOLON | TOKEN_R_BRACE | TOKEN_R_PAREN | TOKEN_R_BRACK
-                | TOKEN_INTERPOL_END | TOKEN_IN | TOKEN_THEN | TOKEN_ELSE,
+                TOKEN_SEMICOLON | TOKEN_R_BRACE | TOKEN_R_PAREN | TOKEN_R_BRACK | TOKEN_INTERPOL_END | TOKEN_IN
+                | TOKEN_THEN | TOKEN_ELSE,
             ) => (
                 "something is missing before it: after `=`, `:`, `(` or an operator comes a value",
                 Some(self.insert(index, " null")),
             ),
-            Some(TOKEN_LET | TOKEN_WITH | TOKEN_IF | TOKEN_ASSERT) => {
-                ("put this expression into parentheses", None)
-            }
+            Some(TOKEN_LET | TOKEN_WITH | TOKEN_IF | TOKEN_ASSERT) => ("put this expression into parentheses", None),
             Some(TOKEN_ASSIGN) => ("a comparison is written `==`", None),
-            Some(TOKEN_COMMA) => (
-                "the items of a list are separated by spaces, not by `,`",
-                blank(),
-            ),
-            Some(TOKEN_COLON) => (
-                "a function is written `argument: value`, in a list in parentheses",
-                blank(),
-            ),
+            Some(TOKEN_COMMA) => ("the items of a list are separated by spaces, not by `,`", blank()),
+            Some(TOKEN_COLON) => ("a function is written `argument: value`, in a list in parentheses", blank()),
             _ => (
                 "a value is a string, a number, a path, a list, a set, a name \
                  or an expression in parentheses",
@@ -284,9 +221,7 @@ impl Context<'_, '_> {
             ),
         };
         SyntaxError {
-            problem: self
-                .at_token(index, &format!("{found} is where a value is expected"))
-                .help(help),
+            problem: self.at_token(index, &format!("{found} is where a value is expected")).help(help),
             repair,
         }
     }
@@ -307,22 +242,16 @@ impl Context<'_, '_> {
             return self.missing_comma(index);
         }
         let found = self.found(index);
-        let problem = self
-            .after(index, &format!("a `=` is missing before {found}"))
-            .label("`=` is expected here");
+        let problem = self.after(index, &format!("a `=` is missing before {found}")).label("`=` is expected here");
         match self.kind(index) {
             Some(TOKEN_COLON) => SyntaxError {
                 problem: self
                     .at_token(index, "`:` is where `=` is expected")
                     .help("Nix writes `name = value;`, not `name: value`"),
-                repair: Some(Repair::Replace {
-                    at: self.span(index).start,
-                    with: '=',
-                }),
+                repair: Some(Repair::Replace { at: self.span(index).start, with: '=' }),
             },
             Some(TOKEN_SEMICOLON | TOKEN_R_BRACE) => SyntaxError {
-                problem: problem
-                    .help("an attribute is written `name = value;`, or `inherit name;`"),
+                problem: problem.help("an attribute is written `name = value;`, or `inherit name;`"),
                 repair: Some(self.insert(index, "=null")),
             },
             Some(TOKEN_COMMA) => problem
@@ -331,9 +260,7 @@ impl Context<'_, '_> {
                      are separated by `,`",
                 )
                 .into(),
-            _ => problem
-                .help("an attribute is written `name = value;`, or `inherit name;`")
-                .into(),
+            _ => problem.help("an attribute is written `name = value;`, or `inherit name;`").into(),
         }
     }
 
@@ -353,13 +280,8 @@ impl Context<'_, '_> {
     fn missing_semicolon(&self, index: usize) -> SyntaxError {
         if self.kind(index) == Some(TOKEN_COMMA) {
             return SyntaxError {
-                problem: self
-                    .at_token(index, "attributes end in `;`, not in `,`")
-                    .help("replace the `,` by `;`"),
-                repair: Some(Repair::Replace {
-                    at: self.span(index).start,
-                    with: ';',
-                }),
+                problem: self.at_token(index, "attributes end in `;`, not in `,`").help("replace the `,` by `;`"),
+                repair: Some(Repair::Replace { at: self.span(index).start, with: ';' }),
             };
         }
         let at = match self.kind(index) {
@@ -403,12 +325,7 @@ impl Context<'_, '_> {
         let chains = |kind| {
             matches!(
                 kind,
-                TOKEN_EQUAL
-                    | TOKEN_NOT_EQUAL
-                    | TOKEN_LESS
-                    | TOKEN_MORE
-                    | TOKEN_LESS_OR_EQ
-                    | TOKEN_MORE_OR_EQ
+                TOKEN_EQUAL | TOKEN_NOT_EQUAL | TOKEN_LESS | TOKEN_MORE | TOKEN_LESS_OR_EQ | TOKEN_MORE_OR_EQ
             )
         };
         // The parser takes any token for the `)` it waits for; the mistake lies before this one.
@@ -417,16 +334,10 @@ impl Context<'_, '_> {
         let found = self.found(index);
         let kind = self.kind(index);
         if kind.is_some_and(chains) {
-            return self
-                .at_token(index, &format!("{found} follows a comparison"))
-                .help(CHAIN)
-                .into();
+            return self.at_token(index, &format!("{found} follows a comparison")).help(CHAIN).into();
         }
         let problem = self
-            .at_token(
-                index,
-                &format!("{found} follows, but the expression is complete before it"),
-            )
+            .at_token(index, &format!("{found} follows, but the expression is complete before it"))
             .label("not part of the expression");
         let last = index + 1 == self.tokens.len();
         SyntaxError {

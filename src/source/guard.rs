@@ -14,10 +14,7 @@
 
 mod recogniser;
 
-#[allow(
-    clippy::enum_glob_use,
-    reason = "the names carry a prefix of their own, and dozens are used"
-)]
+#[allow(clippy::enum_glob_use, reason = "the names carry a prefix of their own, and dozens are used")]
 use rnix::SyntaxKind::{self, *};
 
 use self::recogniser::{Beside, Recogniser, Refusal};
@@ -57,29 +54,25 @@ pub(super) fn check(file: &str, text: &str, tokens: &[Token<'_>]) -> Result<(), 
 pub(super) fn nesting(file: &str, text: &str, tokens: &[Token<'_>]) -> Result<(), Problem> {
     match run(tokens) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(
-            Problem::new("syntax", "the file ends in the middle of an expression")
-                .at(file, text.len()..text.len())
-                .label("more is expected here")
-                .help("look for a bracket, a string or a `let` that is not closed"),
-        ),
-        Err((token, Refusal::TooDeep { limit })) => Err(Problem::new(
-            "syntax/too-deep",
-            format!("expressions are nested more than {limit} levels deep"),
-        )
-        .at(file, token.span())
-        .label("the first level too many")
-        .help("name parts of the expression with `let` and refer to them")),
-        Err((token, Refusal::Unexpected)) => Err(Problem::new(
-            "syntax",
-            format!("{} is not expected here", describe(token.kind, token.text)),
-        )
-        .at(file, token.span())
-        .label("the first error in this file")
-        .help(
-            "in a file of this size the errors are shown one at a time: \
+        Ok(false) => Err(Problem::new("syntax", "the file ends in the middle of an expression")
+            .at(file, text.len()..text.len())
+            .label("more is expected here")
+            .help("look for a bracket, a string or a `let` that is not closed")),
+        Err((token, Refusal::TooDeep { limit })) => {
+            Err(Problem::new("syntax/too-deep", format!("expressions are nested more than {limit} levels deep"))
+                .at(file, token.span())
+                .label("the first level too many")
+                .help("name parts of the expression with `let` and refer to them"))
+        }
+        Err((token, Refusal::Unexpected)) => {
+            Err(Problem::new("syntax", format!("{} is not expected here", describe(token.kind, token.text)))
+                .at(file, token.span())
+                .label("the first error in this file")
+                .help(
+                    "in a file of this size the errors are shown one at a time: \
              mend this one and run the command again",
-        )),
+                ))
+        }
     }
 }
 
@@ -103,14 +96,10 @@ fn run<'t, 'a>(tokens: &'t [Token<'a>]) -> Result<bool, (&'t Token<'a>, Refusal)
         }
         let neighbour = |index: Option<usize>| index.and_then(|index| tokens.get(index));
         let beside = Beside {
-            hole_next: neighbour(token.index.checked_add(1))
-                .is_some_and(|next| next.kind == TOKEN_INTERPOL_START),
-            space_before: neighbour(token.index.checked_sub(1))
-                .is_some_and(|before| before.kind.is_trivia()),
+            hole_next: neighbour(token.index.checked_add(1)).is_some_and(|next| next.kind == TOKEN_INTERPOL_START),
+            space_before: neighbour(token.index.checked_sub(1)).is_some_and(|before| before.kind.is_trivia()),
         };
-        recogniser
-            .step(token.kind, &ahead, beside)
-            .map_err(|refusal| (token, refusal))?;
+        recogniser.step(token.kind, &ahead, beside).map_err(|refusal| (token, refusal))?;
     }
     Ok(recogniser.complete())
 }
@@ -130,21 +119,13 @@ pub(super) fn tokens<'a>(file: &str, text: &'a str) -> Result<Vec<Token<'a>>, Pr
             }
             lookahead += run_end - offset;
         }
-        tokens.push(Token {
-            kind,
-            text: token,
-            start: offset,
-            index,
-        });
+        tokens.push(Token { kind, text: token, start: offset, index });
         offset += token.len();
         if lookahead > max_lookahead(text.len()) {
-            return Err(Problem::new(
-                "syntax/too-long",
-                "a run of characters without a space is too long to read",
-            )
-            .at(file, offset..offset)
-            .label("in this run")
-            .help("break the run with spaces or line ends"));
+            return Err(Problem::new("syntax/too-long", "a run of characters without a space is too long to read")
+                .at(file, offset..offset)
+                .label("in this run")
+                .help("break the run with spaces or line ends"));
         }
     }
     Ok(tokens)
@@ -233,10 +214,7 @@ mod tests {
         let text = format!("{}1{}", "(".repeat(20_000), ")".repeat(20_000));
         let problem = refuses(&text).expect("too deep");
         assert_eq!(problem.code, "syntax/too-deep");
-        assert_eq!(
-            problem.place.expect("place").span,
-            MAX_NESTING..MAX_NESTING + 1
-        );
+        assert_eq!(problem.place.expect("place").span, MAX_NESTING..MAX_NESTING + 1);
     }
 
     fn word() -> impl Strategy<Value = &'static str> {

@@ -58,11 +58,8 @@ pub const DIRECTORY_FILES: [&str; 2] = ["default.nix", "package.nix"];
 /// A [`Problem`] if nothing is there under that name, or a directory holds no package.
 pub fn classify(argument: &str, files: &impl Files) -> Result<Pkg, Problem> {
     if argument.is_empty() {
-        return Err(
-            Problem::new("input/empty", "the name of the package is empty").help(
-                "name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`",
-            ),
-        );
+        return Err(Problem::new("input/empty", "the name of the package is empty")
+            .help("name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`"));
     }
     let path = Path::new(argument);
     match files.kind(path) {
@@ -74,10 +71,7 @@ pub fn classify(argument: &str, files: &impl Files) -> Result<Pkg, Problem> {
 }
 
 fn directory(path: &Path, files: &impl Files) -> Result<Pkg, Problem> {
-    let found = DIRECTORY_FILES
-        .iter()
-        .map(|name| path.join(name))
-        .find(|file| files.kind(file) == Kind::File);
+    let found = DIRECTORY_FILES.iter().map(|name| path.join(name)).find(|file| files.kind(file) == Kind::File);
     if let Some(file) = found {
         return Ok(Pkg::File(file));
     }
@@ -92,9 +86,7 @@ fn directory(path: &Path, files: &impl Files) -> Result<Pkg, Problem> {
         } else {
             format!("./{shown}")
         };
-        problem.help(format!(
-            "it is a flake: write `{reference}#` for its default package, or `{reference}#NAME`"
-        ))
+        problem.help(format!("it is a flake: write `{reference}#` for its default package, or `{reference}#NAME`"))
     } else {
         problem.help("name the package's file")
     })
@@ -104,10 +96,7 @@ fn missing(argument: &str) -> Result<Pkg, Problem> {
     if let Some((reference, attribute)) = argument.split_once('#') {
         return Ok(flake(reference, attribute));
     }
-    if FLAKE_SCHEMES
-        .iter()
-        .any(|scheme| argument.starts_with(scheme))
-    {
+    if FLAKE_SCHEMES.iter().any(|scheme| argument.starts_with(scheme)) {
         return Ok(flake(argument, ""));
     }
     let problem = Problem::new("input/missing", format!("there is no file `{argument}`"));
@@ -120,8 +109,7 @@ fn missing(argument: &str) -> Result<Pkg, Problem> {
             "for a package of nixpkgs write `nixpkgs#{argument}`, or `-E '(import <nixpkgs> {{ }}).{argument}'`"
         ))
     } else {
-        problem
-            .help("name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`")
+        problem.help("name a `.nix` file, a directory, a flake reference like `.#hello` or a `.drv`")
     })
 }
 
@@ -143,16 +131,11 @@ const FLAKE_SCHEMES: [&str; 13] = [
 ];
 
 fn flake(reference: &str, attribute: &str) -> Pkg {
-    Pkg::Flake {
-        reference: reference.to_owned(),
-        attribute: attribute.to_owned(),
-    }
+    Pkg::Flake { reference: reference.to_owned(), attribute: attribute.to_owned() }
 }
 
 fn has_extension(argument: &str, wanted: &str) -> bool {
-    Path::new(argument)
-        .extension()
-        .is_some_and(|extension| extension == wanted)
+    Path::new(argument).extension().is_some_and(|extension| extension == wanted)
 }
 
 fn looks_like_expression(argument: &str) -> bool {
@@ -160,9 +143,7 @@ fn looks_like_expression(argument: &str) -> bool {
 }
 
 fn is_bare_name(argument: &str) -> bool {
-    argument
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
+    argument.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte))
         && !has_extension(argument, "nix")
         && !argument.starts_with('.')
 }
@@ -174,10 +155,9 @@ mod tests {
 
     fn files(path: &Path) -> Kind {
         match path.to_str() {
-            Some(
-                "a.nix" | "dir/default.nix" | "dir2/package.nix" | "f/flake.nix" | "x.drv"
-                | "odd#name.nix",
-            ) => Kind::File,
+            Some("a.nix" | "dir/default.nix" | "dir2/package.nix" | "f/flake.nix" | "x.drv" | "odd#name.nix") => {
+                Kind::File
+            }
             Some("dir" | "dir2" | "f" | "empty") => Kind::Directory,
             _ => Kind::Missing,
         }
@@ -188,10 +168,7 @@ mod tests {
     }
 
     fn help(argument: &str) -> Box<str> {
-        classify(argument, &files)
-            .expect_err(argument)
-            .help
-            .expect("help")
+        classify(argument, &files).expect_err(argument).help.expect("help")
     }
 
     #[test]
@@ -202,10 +179,7 @@ mod tests {
         assert_eq!(ok("dir2"), Pkg::File("dir2/package.nix".into()));
         assert_eq!(ok("x.drv"), Pkg::Drv("x.drv".into()));
         assert_eq!(ok(".#hello"), flake(".", "hello"));
-        assert_eq!(
-            ok("nixpkgs#python3Packages.foo"),
-            flake("nixpkgs", "python3Packages.foo")
-        );
+        assert_eq!(ok("nixpkgs#python3Packages.foo"), flake("nixpkgs", "python3Packages.foo"));
         assert_eq!(ok("#hello"), flake("", "hello"));
         assert_eq!(ok("github:owner/repo"), flake("github:owner/repo", ""));
         assert_eq!(ok("flake:nixpkgs#a"), flake("flake:nixpkgs", "a"));

@@ -2,10 +2,7 @@
 //!
 //! Owns what Nix accepts nowhere: a byte order mark, NUL, odd spaces, characters without meaning.
 
-#[allow(
-    clippy::enum_glob_use,
-    reason = "the names carry a prefix of their own, and dozens are used"
-)]
+#[allow(clippy::enum_glob_use, reason = "the names carry a prefix of their own, and dozens are used")]
 use rnix::SyntaxKind::*;
 
 use super::tokens::{Token, describe};
@@ -43,15 +40,10 @@ pub(super) fn tokens(file: &str, tokens: &[Token<'_>]) -> Vec<Problem> {
                         problems.push(
                             Problem::new(
                                 "syntax/space",
-                                format!(
-                                    "the character U+{:04X} is not a space to Nix",
-                                    u32::from(character)
-                                ),
+                                format!("the character U+{:04X} is not a space to Nix", u32::from(character)),
                             )
                             .at(file, start..start + character.len_utf8())
-                            .help(
-                                "replace it by an ordinary space; it often comes from copied text",
-                            ),
+                            .help("replace it by an ordinary space; it often comes from copied text"),
                         );
                     }
                 }
@@ -72,17 +64,12 @@ pub(super) fn tokens(file: &str, tokens: &[Token<'_>]) -> Vec<Problem> {
 
 fn lexical_error(file: &str, token: &Token<'_>) -> Problem {
     let problem = if token.text.contains('/') {
-        Problem::new(
-            "syntax",
-            format!("{} is not a path", describe(token.kind, token.text)),
-        )
-        .help("a path may not end in `/` nor contain `//`")
+        Problem::new("syntax", format!("{} is not a path", describe(token.kind, token.text)))
+            .help("a path may not end in `/` nor contain `//`")
     } else {
-        Problem::new(
-            "syntax",
-            format!("{} has no meaning in Nix", describe(token.kind, token.text)),
-        )
-        .help(match token.text {
+        Problem::new("syntax", format!("{} has no meaning in Nix", describe(token.kind, token.text))).help(match token
+            .text
+        {
             "'" => "strings are written with `\"` or with two single quotes `''`",
             "&" => "`and` is written `&&`",
             "|" => "`or` is written `||`",
@@ -95,14 +82,8 @@ fn lexical_error(file: &str, token: &Token<'_>) -> Problem {
 }
 
 fn inside_string(tokens: &[Token<'_>], token: &Token<'_>) -> bool {
-    token
-        .index
-        .checked_sub(1)
-        .and_then(|before| tokens.get(before))
-        .is_some_and(|before| {
-            matches!(
-                before.kind,
-                TOKEN_STRING_START | TOKEN_STRING_CONTENT | TOKEN_ERROR
-            ) || before.kind == TOKEN_INTERPOL_END && token.index + 1 == tokens.len()
-        })
+    token.index.checked_sub(1).and_then(|before| tokens.get(before)).is_some_and(|before| {
+        matches!(before.kind, TOKEN_STRING_START | TOKEN_STRING_CONTENT | TOKEN_ERROR)
+            || before.kind == TOKEN_INTERPOL_END && token.index + 1 == tokens.len()
+    })
 }

@@ -26,8 +26,8 @@ mod tokens;
 use crate::diagnostic::Problem;
 
 pub use package::{
-    Arguments, Attribute, Attributes, Builder, Call, Form, Formal, Formals, NotStdenv, Origin,
-    Package, Reason, Returns, SetAttribute, Value,
+    Arguments, Attribute, Attributes, Builder, Call, Form, Formal, Formals, NotStdenv, Origin, Package, Reason,
+    Returns, SetAttribute, Value,
 };
 pub use select::{Selected, select};
 pub use text::{Part, Text};
@@ -46,32 +46,21 @@ pub fn read(text: &str, file: &str) -> Result<Package, Vec<Problem>> {
         return Err(vec![
             Problem::new(
                 "source/too-large",
-                format!(
-                    "`{file}` has {} bytes; files up to {} MiB are read",
-                    text.len(),
-                    guard::MAX_BYTES >> 20
-                ),
+                format!("`{file}` has {} bytes; files up to {} MiB are read", text.len(), guard::MAX_BYTES >> 20),
             )
             .help("name the package's own file, or a small file that imports this one"),
         ]);
     }
     std::thread::scope(|scope| {
-        let worker = std::thread::Builder::new()
-            .name("source".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, || {
+        let worker =
+            std::thread::Builder::new().name("source".to_owned()).stack_size(STACK).spawn_scoped(scope, || {
                 let root = syntax::parse(file, text)?;
                 Ok(reader::read(file, &root))
             });
-        let no_result = |what: String| {
-            Err(vec![
-                Problem::new("source/internal", what).help("please report this with the file"),
-            ])
-        };
+        let no_result =
+            |what: String| Err(vec![Problem::new("source/internal", what).help("please report this with the file")]);
         match worker {
-            Ok(worker) => worker
-                .join()
-                .unwrap_or_else(|_| no_result(format!("reading `{file}` failed unexpectedly"))),
+            Ok(worker) => worker.join().unwrap_or_else(|_| no_result(format!("reading `{file}` failed unexpectedly"))),
             Err(error) => no_result(format!("cannot start a thread to read `{file}`: {error}")),
         }
     })

@@ -80,10 +80,7 @@ pub struct Formals {
 impl Formals {
     /// The names that have no default.
     pub fn required(&self) -> impl Iterator<Item = &str> {
-        self.names
-            .iter()
-            .filter(|formal| !formal.has_default)
-            .map(|formal| formal.name.as_str())
+        self.names.iter().filter(|formal| !formal.has_default).map(|formal| formal.name.as_str())
     }
 }
 
@@ -171,10 +168,7 @@ impl Call {
     /// The attribute `name` (a dotted path such as `env.FOO` is one name) that takes effect if no
     /// condition interferes: the last one.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes
-            .iter()
-            .rev()
-            .find(|attribute| attribute.name == name)
+        self.attributes.iter().rev().find(|attribute| attribute.name == name)
     }
 
     /// The string `name` has for certain: no condition, no unknown hole.
@@ -298,15 +292,12 @@ impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::TrivialBuilder(name) => {
-                write!(
-                    f,
-                    "`{name}` makes its result with one script, not with phases"
-                )
+                write!(f, "`{name}` makes its result with one script, not with phases")
             }
             Self::BuildCommand => f.write_str("`buildCommand` replaces all phases"),
-            Self::FixedOutput => f.write_str(
-                "a fixed-output derivation (`outputHash`) is not rebuilt when its phases change",
-            ),
+            Self::FixedOutput => {
+                f.write_str("a fixed-output derivation (`outputHash`) is not rebuilt when its phases change")
+            }
             Self::Fetcher(name) => {
                 write!(f, "`{name}` fetches a source, it does not build a package")
             }

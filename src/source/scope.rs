@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use rnix::SyntaxNode;
-use rnix::ast::{
-    Attr, AttrSet, Attrpath, Entry, Expr, HasEntry, Ident, Lambda, LegacyLet, LetIn, Param,
-};
+use rnix::ast::{Attr, AttrSet, Attrpath, Entry, Expr, HasEntry, Ident, Lambda, LegacyLet, LetIn, Param};
 use rowan::ast::AstNode;
 
 /// What binds a name.
@@ -132,32 +130,20 @@ fn has_parameter(lambda: &Lambda, name: &str) -> bool {
     match lambda.param() {
         Some(Param::IdentParam(param)) => param.ident().is_some_and(|ident| is(&ident, name)),
         Some(Param::Pattern(pattern)) => {
-            pattern
-                .pat_entries()
-                .any(|entry| entry.ident().is_some_and(|ident| is(&ident, name)))
-                || pattern
-                    .pat_bind()
-                    .and_then(|bind| bind.ident())
-                    .is_some_and(|ident| is(&ident, name))
+            pattern.pat_entries().any(|entry| entry.ident().is_some_and(|ident| is(&ident, name)))
+                || pattern.pat_bind().and_then(|bind| bind.ident()).is_some_and(|ident| is(&ident, name))
         }
         None => false,
     }
 }
 
 fn is(ident: &Ident, name: &str) -> bool {
-    ident
-        .syntax()
-        .first_token()
-        .is_some_and(|token| token.text() == name)
+    ident.syntax().first_token().is_some_and(|token| token.text() == name)
 }
 
 /// The text of a name.
 pub(super) fn ident_text(ident: &Ident) -> String {
-    ident
-        .syntax()
-        .first_token()
-        .map(|token| token.text().to_owned())
-        .unwrap_or_default()
+    ident.syntax().first_token().map(|token| token.text().to_owned()).unwrap_or_default()
 }
 
 /// The name an attribute has for certain: `a`, `"a"`, `${"a"}`.

@@ -26,10 +26,7 @@ pub fn select<'a>(package: &'a Package, path: &[String]) -> Result<Selected<'a>,
                 let names = names(package);
                 Err(Problem::new(
                     "source/choose",
-                    format!(
-                        "`{}` holds a set of packages, not one package",
-                        package.file
-                    ),
+                    format!("`{}` holds a set of packages, not one package", package.file),
                 )
                 .help(match names.as_slice() {
                     [] => "choose one with `-A NAME`".to_owned(),
@@ -43,29 +40,16 @@ pub fn select<'a>(package: &'a Package, path: &[String]) -> Result<Selected<'a>,
         return Ok(Selected::Unknown);
     };
     if let Some(attribute) = attributes.list.iter().rev().find(|a| a.path == path) {
-        return Ok(attribute
-            .call
-            .and_then(|index| package.calls.get(index))
-            .map_or(Selected::Unknown, Selected::Call));
+        return Ok(attribute.call.and_then(|index| package.calls.get(index)).map_or(Selected::Unknown, Selected::Call));
     }
     // Below an attribute that is not a visible set, anything may be.
-    let leads_on = attributes
-        .list
-        .iter()
-        .any(|a| !a.is_set && path.starts_with(&a.path));
+    let leads_on = attributes.list.iter().any(|a| !a.is_set && path.starts_with(&a.path));
     if leads_on || !attributes.complete {
         return Ok(Selected::Unknown);
     }
     let names = names(package);
-    Err(Problem::new(
-        "source/no-attribute",
-        format!("`{}` has no attribute `{}`", package.file, path.join(".")),
-    )
-    .help(if names.is_empty() {
-        "the set is empty".to_owned()
-    } else {
-        format!("it has: {}", names.join(", "))
-    }))
+    Err(Problem::new("source/no-attribute", format!("`{}` has no attribute `{}`", package.file, path.join(".")))
+        .help(if names.is_empty() { "the set is empty".to_owned() } else { format!("it has: {}", names.join(", ")) }))
 }
 
 /// The names that look like packages, or all if none does; at most 20.
@@ -75,12 +59,8 @@ fn names(package: &Package) -> Vec<String> {
         return Vec::new();
     };
     let any = attributes.list.iter().any(|a| a.looks_like_package);
-    let mut names: Vec<String> = attributes
-        .list
-        .iter()
-        .filter(|a| a.looks_like_package || !any)
-        .map(|a| a.path.join("."))
-        .collect();
+    let mut names: Vec<String> =
+        attributes.list.iter().filter(|a| a.looks_like_package || !any).map(|a| a.path.join(".")).collect();
     if names.len() > MOST {
         let more = names.len() - MOST;
         names.truncate(MOST);

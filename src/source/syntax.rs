@@ -47,10 +47,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Root, Vec<Problem>> {
     if problems.len() > MAX_ERRORS {
         let more = problems.len() - MAX_ERRORS;
         problems.truncate(MAX_ERRORS);
-        problems.push(Problem::new(
-            "syntax",
-            format!("{more} more errors in this file are not shown"),
-        ));
+        problems.push(Problem::new("syntax", format!("{more} more errors in this file are not shown")));
     }
     Err(problems)
 }
@@ -89,9 +86,7 @@ fn all_errors(file: &str, text: &str, tokens: &[Token<'_>], problems: &mut Vec<P
             .into_iter()
             .take(keep)
             .enumerate()
-            .filter(|(index, error)| {
-                *index == 0 || position(mended.text(), start_of(&error.problem)).line > line
-            })
+            .filter(|(index, error)| *index == 0 || position(mended.text(), start_of(&error.problem)).line > line)
             .map(|(_, error)| mended.carry_back(error.problem))
             .collect();
         for problem in found {
@@ -129,10 +124,7 @@ struct Mended {
 
 impl Mended {
     fn new(text: &str, repairs: Vec<Repair>) -> Self {
-        let mut mended = Self {
-            text: text.to_owned(),
-            rounds: Vec::new(),
-        };
+        let mut mended = Self { text: text.to_owned(), rounds: Vec::new() };
         mended.apply(repairs);
         mended
     }

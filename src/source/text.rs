@@ -95,11 +95,7 @@ pub(super) fn of_string(string: &Str) -> Text {
             NodeOrToken::Node(node) => pieces.push(Piece::Hole(node)),
         }
     }
-    if indented {
-        strip_indentation(pieces)
-    } else {
-        join(pieces)
-    }
+    if indented { strip_indentation(pieces) } else { join(pieces) }
 }
 
 /// Bytes of a node.
@@ -113,10 +109,7 @@ fn join(pieces: Vec<Piece>) -> Text {
     for piece in pieces {
         match piece {
             Piece::Plain(text) | Piece::Escaped(text) => out.push(&text),
-            Piece::Hole(node) => out.0.push(Part::Hole {
-                span: span(&node),
-                value: None,
-            }),
+            Piece::Hole(node) => out.0.push(Part::Hole { span: span(&node), value: None }),
         }
     }
     out
@@ -124,9 +117,7 @@ fn join(pieces: Vec<Piece>) -> Text {
 
 /// Spaces and the line end right after `''` are not part of the string.
 fn without_first_line(text: &str) -> &str {
-    text.trim_start_matches(' ')
-        .strip_prefix('\n')
-        .unwrap_or(text)
+    text.trim_start_matches(' ').strip_prefix('\n').unwrap_or(text)
 }
 
 /// A backslash escape's character, and a carriage return as Nix reads it in a `"…"` string.
@@ -167,10 +158,7 @@ fn indented_pieces(text: &str, pieces: &mut Vec<Piece>) {
             (3, Some("''".to_owned()))
         } else if let Some(after) = tail.strip_prefix("''\\") {
             match after.chars().next() {
-                Some(character) => (
-                    3 + character.len_utf8(),
-                    Some(escaped(character).to_string()),
-                ),
+                Some(character) => (3 + character.len_utf8(), Some(escaped(character).to_string())),
                 None => (tail.len(), None),
             }
         } else if tail.starts_with("$$") {
@@ -237,10 +225,7 @@ fn strip_indentation(pieces: Vec<Piece>) -> Text {
             Piece::Hole(node) => {
                 at_line_start = false;
                 dropped = 0;
-                out.0.push(Part::Hole {
-                    span: span(&node),
-                    value: None,
-                });
+                out.0.push(Part::Hole { span: span(&node), value: None });
             }
         }
     }

@@ -1,9 +1,6 @@
 //! Tokens of a Nix text with their places, and the words for them in messages.
 
-#[allow(
-    clippy::enum_glob_use,
-    reason = "the names carry a prefix of their own, and dozens are used"
-)]
+#[allow(clippy::enum_glob_use, reason = "the names carry a prefix of their own, and dozens are used")]
 use rnix::SyntaxKind::{self, *};
 
 use crate::diagnostic::Span;
@@ -44,8 +41,8 @@ pub(super) fn describe(kind: SyntaxKind, text: &str) -> String {
         TOKEN_INTEGER | TOKEN_FLOAT => short("the number "),
         TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH => short("the path "),
         TOKEN_URI => short("the URL "),
-        TOKEN_ASSERT | TOKEN_ELSE | TOKEN_IF | TOKEN_IN | TOKEN_INHERIT | TOKEN_LET | TOKEN_OR
-        | TOKEN_REC | TOKEN_THEN | TOKEN_WITH => short("the keyword "),
+        TOKEN_ASSERT | TOKEN_ELSE | TOKEN_IF | TOKEN_IN | TOKEN_INHERIT | TOKEN_LET | TOKEN_OR | TOKEN_REC
+        | TOKEN_THEN | TOKEN_WITH => short("the keyword "),
         TOKEN_ERROR => match text.chars().next() {
             Some('`') => "a backquote".to_owned(),
             Some(first) if text.chars().count() == 1 => format!("the character `{first}`"),

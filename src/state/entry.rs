@@ -62,15 +62,9 @@ impl Entry {
 /// directory at a time.
 pub fn order(left: &[u8], right: &[u8]) -> Ordering {
     let separator_first = |byte: &u8| {
-        if *byte == b'/' {
-            0
-        } else {
-            u16::from(*byte) + 1
-        }
+        if *byte == b'/' { 0 } else { u16::from(*byte) + 1 }
     };
-    left.iter()
-        .map(separator_first)
-        .cmp(right.iter().map(separator_first))
+    left.iter().map(separator_first).cmp(right.iter().map(separator_first))
 }
 
 /// Splits `a/b/c` into `a/b` and `c`; the parent of a single component is empty.
@@ -98,11 +92,9 @@ mod tests {
 
     #[test]
     fn a_directory_comes_right_before_what_it_holds() {
-        let mut paths: Vec<&[u8]> =
-            vec![b"a-b", b"a/b", b"a", b"a/b/c", b"a\x01", b"a/-", b"b", b""];
+        let mut paths: Vec<&[u8]> = vec![b"a-b", b"a/b", b"a", b"a/b/c", b"a\x01", b"a/-", b"b", b""];
         paths.sort_by(|l, r| order(l, r));
-        let expected: Vec<&[u8]> =
-            vec![b"", b"a", b"a/-", b"a/b", b"a/b/c", b"a\x01", b"a-b", b"b"];
+        let expected: Vec<&[u8]> = vec![b"", b"a", b"a/-", b"a/b", b"a/b/c", b"a\x01", b"a-b", b"b"];
         assert_eq!(paths, expected);
     }
 

@@ -77,29 +77,13 @@ pub enum Error {
 
 impl Error {
     /// An [`Error::Io`].
-    pub fn io(
-        operation: &'static str,
-        path: impl Into<PathBuf>,
-        source: impl Into<io::Error>,
-    ) -> Self {
-        Self::Io {
-            operation,
-            path: path.into(),
-            source: source.into(),
-        }
+    pub fn io(operation: &'static str, path: impl Into<PathBuf>, source: impl Into<io::Error>) -> Self {
+        Self::Io { operation, path: path.into(), source: source.into() }
     }
 
     /// An [`Error::Damaged`].
-    pub fn damaged(
-        operation: &'static str,
-        path: impl Into<PathBuf>,
-        what: impl Into<String>,
-    ) -> Self {
-        Self::Damaged {
-            operation,
-            path: path.into(),
-            what: what.into(),
-        }
+    pub fn damaged(operation: &'static str, path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self::Damaged { operation, path: path.into(), what: what.into() }
     }
 
     /// Reading a state: bytes that do not decode are damage, anything else is the system's word.
@@ -120,9 +104,7 @@ impl Error {
 /// What a user can do about an error of the system.
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space on that file system"
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on that file system",
         io::ErrorKind::PermissionDenied => "make it readable and writable for the build's user",
         io::ErrorKind::NotFound => "check that it exists",
         io::ErrorKind::AlreadyExists => "restore into an empty place",
@@ -165,16 +147,9 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_whatever_the_path() {
-        let error = Error::io(
-            "save",
-            as_path(b"a\nb\xff\\"),
-            io::Error::from_raw_os_error(2),
-        );
+        let error = Error::io("save", as_path(b"a\nb\xff\\"), io::Error::from_raw_os_error(2));
         let text = error.to_string();
-        assert!(
-            text.starts_with("save a\\x0ab\\xff\\x5c: No such file"),
-            "{text}"
-        );
+        assert!(text.starts_with("save a\\x0ab\\xff\\x5c: No such file"), "{text}");
         assert!(!text.contains('\n'));
         assert!(text.ends_with("; check that it exists"), "{text}");
     }

@@ -38,11 +38,7 @@ pub const SHELL: &[u8] = b"shell";
 /// `.attr-*` are the files of `passAsFile`, `.attrs.*` those of structured attributes (Nix,
 /// `derivation-builder`), `env-vars` is stdenv's dump of its environment, `.phasesplit` is our runtime's.
 pub fn is_nix_file(name: &[u8]) -> bool {
-    name.starts_with(b".attr-")
-        || matches!(
-            name,
-            b".attrs.json" | b".attrs.sh" | b"env-vars" | b".phasesplit"
-        )
+    name.starts_with(b".attr-") || matches!(name, b".attrs.json" | b".attrs.sh" | b"env-vars" | b".phasesplit")
 }
 
 #[cfg(test)]
@@ -51,22 +47,10 @@ mod tests {
 
     #[test]
     fn only_what_nix_writes_is_left_out() {
-        for name in [
-            &b".attr-0abc"[..],
-            b".attrs.json",
-            b".attrs.sh",
-            b"env-vars",
-            b".phasesplit",
-        ] {
+        for name in [&b".attr-0abc"[..], b".attrs.json", b".attrs.sh", b"env-vars", b".phasesplit"] {
             assert!(is_nix_file(name));
         }
-        for name in [
-            &b".attrs"[..],
-            b".attr",
-            b"env-vars2",
-            b".ninja_log",
-            b"src",
-        ] {
+        for name in [&b".attrs"[..], b".attr", b"env-vars2", b".ninja_log", b"src"] {
             assert!(!is_nix_file(name));
         }
     }

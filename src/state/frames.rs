@@ -33,16 +33,8 @@ pub struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     /// Compresses to `out` with as many threads as there are processors, at most 8.
     pub fn new(out: W) -> Self {
-        let workers = thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(8);
-        Self {
-            out,
-            written: 0,
-            pending: Vec::with_capacity(FRAME),
-            running: VecDeque::new(),
-            workers,
-        }
+        let workers = thread::available_parallelism().map_or(1, usize::from).min(8);
+        Self { out, written: 0, pending: Vec::with_capacity(FRAME), running: VecDeque::new(), workers }
     }
 
     /// Writes what is left and gives `out` back, with the number of compressed bytes.
@@ -66,18 +58,14 @@ impl<W: Write> Writer<W> {
             self.collect()?;
         }
         let chunk = std::mem::replace(&mut self.pending, Vec::with_capacity(FRAME));
-        let worker = thread::Builder::new()
-            .name("zstd".into())
-            .spawn(move || frame(&chunk))?;
+        let worker = thread::Builder::new().name("zstd".into()).spawn(move || frame(&chunk))?;
         self.running.push_back(worker);
         Ok(())
     }
 
     fn collect(&mut self) -> io::Result<()> {
         if let Some(worker) = self.running.pop_front() {
-            let frame = worker
-                .join()
-                .map_err(|_| io::Error::other("a compression thread died"))??;
+            let frame = worker.join().map_err(|_| io::Error::other("a compression thread died"))??;
             self.out.write_all(&frame)?;
             self.written += frame.len() as u64;
         }
@@ -111,11 +99,7 @@ fn frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
         let shown: HashSet<[u8; HASH]> = windows(&frame).map(|(_, window)| window).collect();
         let known = cuts.len();
         if !shown.is_empty() {
-            cuts.extend(
-                windows(chunk)
-                    .filter(|(_, w)| shown.contains(w))
-                    .map(|(at, _)| at + HASH / 2),
-            );
+            cuts.extend(windows(chunk).filter(|(_, w)| shown.contains(w)).map(|(at, _)| at + HASH / 2));
         }
         if cuts.len() == known {
             // What looks like a hash is no part of the content: chance, or literals from different places.
@@ -123,9 +107,7 @@ fn frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
         }
         frame = compress(chunk, &cuts)?;
     }
-    let everywhere = windows(chunk)
-        .map(|(at, _)| at + HASH / 2)
-        .filter(|at| at % (HASH / 2) == 0);
+    let everywhere = windows(chunk).map(|(at, _)| at + HASH / 2).filter(|at| at % (HASH / 2) == 0);
     cuts.extend(everywhere);
     compress(chunk, &cuts)
 }
@@ -186,20 +168,14 @@ mod tests {
 
     fn unpacked(bytes: &[u8]) -> Vec<u8> {
         let mut content = Vec::new();
-        zstd::Decoder::new(bytes)
-            .unwrap()
-            .read_to_end(&mut content)
-            .unwrap();
+        zstd::Decoder::new(bytes).unwrap().read_to_end(&mut content).unwrap();
         content
     }
 
     /// Bytes that do not compress, the same in every run.
     fn noise(len: usize, seed: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; len];
-        blake3::Hasher::new()
-            .update(seed)
-            .finalize_xof()
-            .fill(&mut bytes);
+        blake3::Hasher::new().update(seed).finalize_xof().fill(&mut bytes);
         bytes
     }
 
@@ -226,16 +202,7 @@ mod tests {
     #[test]
     fn windows_are_found_where_they_are() {
         let hash = b"0123456789abcdfghijklmnpqrsvwxyz";
-        let bytes = [
-            b"/nix/store/",
-            &hash[..],
-            b"-E",
-            &hash[..31],
-            b"e",
-            hash,
-            b"ab",
-        ]
-        .concat();
+        let bytes = [b"/nix/store/", &hash[..], b"-E", &hash[..31], b"e", hash, b"ab"].concat();
         let found: Vec<usize> = windows(&bytes).map(|(at, _)| at).collect();
         assert_eq!(found, [11, 77, 78, 79]);
         assert_eq!(windows(hash).count(), 1);
@@ -247,9 +214,7 @@ mod tests {
         let alphabet = b"0123456789abcdfghijklmnpqrsvwxyz";
         let hash = |seed: usize| -> Vec<u8> {
             let bits = noise(HASH, format!("hash {seed}").as_bytes());
-            bits.iter()
-                .map(|byte| alphabet[usize::from(byte % 32)])
-                .collect()
+            bits.iter().map(|byte| alphabet[usize::from(byte % 32)]).collect()
         };
         let mut plain_zstd_shows = false;
         for count in [1, 2, 5, 100, 3000] {
@@ -267,9 +232,6 @@ mod tests {
             assert!(!shows(&packed), "{count}");
             plain_zstd_shows |= shows(&compress(&content, &BTreeSet::new()).unwrap());
         }
-        assert!(
-            plain_zstd_shows,
-            "zstd hides hashes by itself: is this module still needed?"
-        );
+        assert!(plain_zstd_shows, "zstd hides hashes by itself: is this module still needed?");
     }
 }

@@ -98,19 +98,13 @@ pub struct Time {
 
 impl From<Mtime> for Time {
     fn from(time: Mtime) -> Self {
-        Self {
-            seconds: time.secs,
-            nanoseconds: time.nanos,
-        }
+        Self { seconds: time.secs, nanoseconds: time.nanos }
     }
 }
 
 impl From<Time> for Mtime {
     fn from(time: Time) -> Self {
-        Self {
-            secs: time.seconds,
-            nanos: time.nanoseconds,
-        }
+        Self { secs: time.seconds, nanos: time.nanoseconds }
     }
 }
 
@@ -139,11 +133,7 @@ pub fn read(operation: &'static str, state: &Path) -> Result<Info> {
     // Only the version first: another version may have other fields.
     let versioned: Versioned = serde_json::from_slice(&text).map_err(damaged)?;
     if versioned.format.as_u64() != Some(format::VERSION) {
-        return Err(Error::UnknownFormat {
-            operation,
-            path,
-            found: versioned.format.to_string(),
-        });
+        return Err(Error::UnknownFormat { operation, path, found: versioned.format.to_string() });
     }
     serde_json::from_slice(&text).map_err(damaged)
 }

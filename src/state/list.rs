@@ -15,14 +15,8 @@ use super::{info, manifest};
 pub fn list(state: &Path, out: &mut impl Write) -> Result<io::Result<()>> {
     info::read("list", state)?;
     let entries = manifest::read("list", state)?;
-    let width = entries
-        .iter()
-        .map(|entry| entry.size.to_string().len())
-        .max()
-        .unwrap_or(0);
-    Ok(entries
-        .iter()
-        .try_for_each(|entry| writeln!(out, "{}", line(entry, width))))
+    let width = entries.iter().map(|entry| entry.size.to_string().len()).max().unwrap_or(0);
+    Ok(entries.iter().try_for_each(|entry| writeln!(out, "{}", line(entry, width))))
 }
 
 fn line(entry: &Entry, width: usize) -> String {
@@ -33,12 +27,7 @@ fn line(entry: &Entry, width: usize) -> String {
         Kind::HardLink => format!(" link to {link}"),
         _ => String::new(),
     };
-    format!(
-        "{} {:width$} {} {path}{target}",
-        mode(entry),
-        entry.size,
-        utc(entry.mtime)
-    )
+    format!("{} {:width$} {} {path}{target}", mode(entry), entry.size, utc(entry.mtime))
 }
 
 fn mode(entry: &Entry) -> String {
@@ -70,10 +59,7 @@ fn utc(time: Mtime) -> String {
     let days = time.secs.div_euclid(86_400);
     let second = time.secs.rem_euclid(86_400);
     // The calendar repeats every 400 years, 146,097 days; counted from 1 March of year 0, a leap day ends its year.
-    let Some(day) = days
-        .checked_add(719_468)
-        .filter(|day| (60..3_652_485).contains(day))
-    else {
+    let Some(day) = days.checked_add(719_468).filter(|day| (60..3_652_485).contains(day)) else {
         return format!("{}.{:09}", time.secs, time.nanos);
     };
     let (era, day) = (day / 146_097, day % 146_097);
@@ -81,15 +67,9 @@ fn utc(time: Mtime) -> String {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = (
-        era * 400 + year + i64::from(month >= 10),
-        (month + 2) % 12 + 1,
-    );
+    let (year, month) = (era * 400 + year + i64::from(month >= 10), (month + 2) % 12 + 1);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!(
-        "{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}.{:09}Z",
-        time.nanos
-    )
+    format!("{year:04}-{month:02}-{day_of_month:02}T{hour:02}:{minute:02}:{second:02}.{:09}Z", time.nanos)
 }
 
 #[cfg(test)]

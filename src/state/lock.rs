@@ -34,9 +34,7 @@ pub fn lock(fd: RawFd, name: &Path, notice: &mut dyn FnMut(&str)) -> Result<()> 
     match retried(FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => {
             let name = super::error::Shown(name);
-            notice(&format!(
-                "{name}: another build holds this lock; waiting for it to end"
-            ));
+            notice(&format!("{name}: another build holds this lock; waiting for it to end"));
             retried(FlockOperation::LockExclusive).map_err(io)
         }
         other => other.map_err(io),

@@ -54,15 +54,9 @@ impl<W: Write> Writer<W> {
     pub fn add(&mut self, entry: &Entry) -> io::Result<()> {
         let kind = letter(entry.kind);
         let Mtime { secs, nanos } = entry.mtime;
-        write!(
-            self.out,
-            "{kind} {:o} {} {secs}.{nanos:09} ",
-            entry.mode, entry.size
-        )?;
+        write!(self.out, "{kind} {:o} {} {secs}.{nanos:09} ", entry.mode, entry.size)?;
         match &entry.hash {
-            Some(hash) => self
-                .out
-                .write_all(blake3::Hash::from_bytes(*hash).to_hex().as_bytes())?,
+            Some(hash) => self.out.write_all(blake3::Hash::from_bytes(*hash).to_hex().as_bytes())?,
             None => self.out.write_all(b"-")?,
         }
         for part in [&b""[..], &entry.path, &entry.link] {
@@ -90,8 +84,7 @@ impl<W: Write> Writer<W> {
 pub fn read(operation: &'static str, state: &Path) -> Result<Vec<Entry>> {
     let path = state.join(format::MANIFEST);
     let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
-    let decoder =
-        zstd::Decoder::new(file).map_err(|source| Error::reading(operation, &path, source))?;
+    let decoder = zstd::Decoder::new(file).map_err(|source| Error::reading(operation, &path, source))?;
     parse(BufReader::with_capacity(1 << 17, decoder)).map_err(|problem| match problem {
         Problem::Read(source) => Error::reading(operation, &path, source),
         Problem::Content(what) => Error::damaged(operation, &path, what),
@@ -118,9 +111,7 @@ fn parse(input: impl BufRead) -> Result<Vec<Entry>, Problem> {
         input.read_until(0, &mut bytes)?;
         match bytes.pop() {
             Some(0) => Ok(bytes),
-            _ => Err(Problem::Content(
-                "the manifest ends in the middle, or is too large".into(),
-            )),
+            _ => Err(Problem::Content("the manifest ends in the middle, or is too large".into())),
         }
     };
     if field()? != HEADER || !field()?.is_empty() || !field()?.is_empty() {
@@ -161,51 +152,29 @@ fn record(head: &[u8], path: Vec<u8>, link: Vec<u8>) -> Option<Entry> {
     let size = number(fields.next()?)?;
     let time = fields.next()?;
     let dot = time.iter().position(|byte| *byte == b'.')?;
-    let mtime = Mtime {
-        secs: number(&time[..dot])?,
-        nanos: number(&time[dot + 1..])?,
-    };
+    let mtime = Mtime { secs: number(&time[..dot])?, nanos: number(&time[dot + 1..])? };
     let hash = match fields.next()? {
         b"-" => None,
         hex => Some(*blake3::Hash::from_hex(hex).ok()?.as_bytes()),
     };
     let whole = fields.next().is_none() && mode <= 0o7777 && mtime.nanos < 1_000_000_000;
-    whole.then_some(Entry {
-        path,
-        kind,
-        mode,
-        size,
-        mtime,
-        link,
-        hash,
-    })
+    whole.then_some(Entry { path, kind, mode, size, mtime, link, hash })
 }
 
 /// `parents` holds the indices of the directories above the entry before this one.
 fn check(entry: &Entry, before: &[Entry], parents: &mut Vec<usize>) -> Result<(), &'static str> {
     let path = &entry.path[..];
-    if path
-        .split(|byte| *byte == b'/')
-        .any(|name| matches!(name, b"" | b"." | b".."))
-    {
+    if path.split(|byte| *byte == b'/').any(|name| matches!(name, b"" | b"." | b"..")) {
         return Err("the path leaves its directory");
     }
-    if before
-        .last()
-        .is_some_and(|last| entry::order(&last.path, path).is_ge())
-    {
+    if before.last().is_some_and(|last| entry::order(&last.path, path).is_ge()) {
         return Err("it is there twice, or out of order");
     }
-    while parents
-        .last()
-        .is_some_and(|&parent| !is_below(path, &before[parent].path))
-    {
+    while parents.last().is_some_and(|&parent| !is_below(path, &before[parent].path)) {
         parents.pop();
     }
     let (parent, name) = entry::split_parent(path);
-    let nearest = parents
-        .last()
-        .map_or(&b""[..], |&parent| &before[parent].path);
+    let nearest = parents.last().map_or(&b""[..], |&parent| &before[parent].path);
     if path == format::SHELL {
         if entry.kind != Kind::File {
             return Err("the shell state is not a file");
@@ -243,15 +212,12 @@ fn check(entry: &Entry, before: &[Entry], parents: &mut Vec<usize>) -> Result<()
 }
 
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory)
-        .is_some_and(|rest| rest.starts_with(b"/"))
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// The entry at an archive path.
 pub fn find<'a>(entries: &'a [Entry], path: &[u8]) -> Option<&'a Entry> {
-    let at = entries
-        .binary_search_by(|entry| entry::order(&entry.path, path))
-        .ok()?;
+    let at = entries.binary_search_by(|entry| entry::order(&entry.path, path)).ok()?;
     entries.get(at)
 }
 
@@ -266,18 +232,12 @@ const KINDS: [(Kind, char); 7] = [
 ];
 
 fn letter(kind: Kind) -> char {
-    KINDS
-        .iter()
-        .find(|(k, _)| *k == kind)
-        .map_or('?', |(_, letter)| *letter)
+    KINDS.iter().find(|(k, _)| *k == kind).map_or('?', |(_, letter)| *letter)
 }
 
 fn kind(field: &[u8]) -> Option<Kind> {
     let [letter] = field else { return None };
-    KINDS
-        .iter()
-        .find(|(_, l)| *l == char::from(*letter))
-        .map(|(kind, _)| *kind)
+    KINDS.iter().find(|(_, l)| *l == char::from(*letter)).map(|(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -287,27 +247,12 @@ mod tests {
     fn entry(path: &[u8], kind: Kind) -> Entry {
         let mtime = Mtime { secs: -3, nanos: 7 };
         let hash = matches!(kind, Kind::File | Kind::Sparse).then_some([9; 32]);
-        let link = if kind == Kind::Symlink {
-            b"\xff\n t".to_vec()
-        } else {
-            Vec::new()
-        };
-        Entry {
-            path: path.into(),
-            kind,
-            mode: 0o1755,
-            size: 0,
-            mtime,
-            link,
-            hash,
-        }
+        let link = if kind == Kind::Symlink { b"\xff\n t".to_vec() } else { Vec::new() };
+        Entry { path: path.into(), kind, mode: 0o1755, size: 0, mtime, link, hash }
     }
 
     fn link(path: &[u8], to: &[u8]) -> Entry {
-        Entry {
-            link: to.into(),
-            ..entry(path, Kind::HardLink)
-        }
+        Entry { link: to.into(), ..entry(path, Kind::HardLink) }
     }
 
     fn write(entries: &[Entry]) -> Vec<u8> {
@@ -330,24 +275,15 @@ mod tests {
         let entries = [
             entry(b"build", Kind::Directory),
             entry(b"build/\xff\nodd name", Kind::File),
-            Entry {
-                size: 1 << 40,
-                ..entry(b"build/a", Kind::Directory)
-            },
+            Entry { size: 1 << 40, ..entry(b"build/a", Kind::Directory) },
         ];
         let entries = [
             entries[0].clone(),
-            Entry {
-                size: 0,
-                ..entries[2].clone()
-            },
+            Entry { size: 0, ..entries[2].clone() },
             entry(b"build/a/link", Kind::Symlink),
             entry(b"build/p", Kind::Fifo),
             entry(b"build/s", Kind::Socket),
-            Entry {
-                size: 1 << 40,
-                ..entry(b"build/z", Kind::Sparse)
-            },
+            Entry { size: 1 << 40, ..entry(b"build/z", Kind::Sparse) },
             entries[1].clone(),
             link(b"outputs/dev", b"build/z"),
             entry(b"outputs/out", Kind::Symlink),
@@ -358,10 +294,7 @@ mod tests {
 
     #[test]
     fn every_cut_is_noticed() {
-        let bytes = write(&[
-            entry(b"build", Kind::Directory),
-            entry(b"shell", Kind::File),
-        ]);
+        let bytes = write(&[entry(b"build", Kind::Directory), entry(b"shell", Kind::File)]);
         for end in 0..bytes.len() {
             assert!(parse(&bytes[..end]).is_err(), "{end}");
         }
@@ -371,23 +304,11 @@ mod tests {
     #[test]
     fn what_could_leave_the_tree_is_refused() {
         let build = entry(b"build", Kind::Directory);
-        for path in [
-            &b"/etc/x"[..],
-            b"build/../x",
-            b"build/./x",
-            b"build//x",
-            b"",
-            b"build/x/..",
-        ] {
+        for path in [&b"/etc/x"[..], b"build/../x", b"build/./x", b"build//x", b"", b"build/x/.."] {
             let what = refusal(&[build.clone(), entry(path, Kind::File)]);
             assert!(what.contains("leaves its directory"), "{what}");
         }
-        for path in [
-            &b"elsewhere"[..],
-            b"elsewhere/x",
-            b"outputs",
-            b"build/missing/x",
-        ] {
+        for path in [&b"elsewhere"[..], b"elsewhere/x", b"outputs", b"build/missing/x"] {
             let what = refusal(&[build.clone(), entry(path, Kind::File)]);
             assert!(what.contains("not lie in a directory"), "{what}");
         }
@@ -397,17 +318,10 @@ mod tests {
     fn nothing_lies_below_a_link_or_a_file() {
         let build = entry(b"build", Kind::Directory);
         for kind in [Kind::Symlink, Kind::File, Kind::Fifo] {
-            let what = refusal(&[
-                build.clone(),
-                entry(b"build/l", kind),
-                entry(b"build/l/x", Kind::File),
-            ]);
+            let what = refusal(&[build.clone(), entry(b"build/l", kind), entry(b"build/l/x", Kind::File)]);
             assert!(what.contains("not lie in a directory"), "{what}");
         }
-        let what = refusal(&[
-            entry(b"outputs/out", Kind::Symlink),
-            entry(b"outputs/out/x", Kind::File),
-        ]);
+        let what = refusal(&[entry(b"outputs/out", Kind::Symlink), entry(b"outputs/out/x", Kind::File)]);
         assert!(what.contains("not lie in a directory"), "{what}");
     }
 
@@ -416,9 +330,7 @@ mod tests {
         let build = entry(b"build", Kind::Directory);
         let file = entry(b"build/x", Kind::File);
         assert!(refusal(&[build.clone(), file.clone(), file.clone()]).contains("twice"));
-        assert!(
-            refusal(&[build.clone(), file, entry(b"build/a", Kind::File)]).contains("out of order")
-        );
+        assert!(refusal(&[build.clone(), file, entry(b"build/a", Kind::File)]).contains("out of order"));
         assert!(refusal(&[entry(b"build", Kind::Symlink)]).contains("not a directory"));
         assert!(refusal(&[entry(b"shell", Kind::Symlink)]).contains("not a file"));
         assert!(refusal(&[build, entry(b"build/env-vars", Kind::File)]).contains("file of Nix"));
@@ -429,14 +341,9 @@ mod tests {
         let build = entry(b"build", Kind::Directory);
         assert!(refusal(&[build.clone(), link(b"build/b", b"build/a")]).contains("to nothing"));
         assert!(refusal(&[build.clone(), link(b"build/b", b"build")]).contains("to a directory"));
-        assert!(
-            refusal(&[build.clone(), link(b"build/b", b"../etc/passwd")]).contains("to nothing")
-        );
+        assert!(refusal(&[build.clone(), link(b"build/b", b"../etc/passwd")]).contains("to nothing"));
         let file = entry(b"build/a", Kind::File);
-        let other = Entry {
-            mode: 0o644,
-            ..link(b"build/b", b"build/a")
-        };
+        let other = Entry { mode: 0o644, ..link(b"build/b", b"build/a") };
         assert!(refusal(&[build, file, other]).contains("of its own"));
     }
 }

@@ -33,11 +33,7 @@ pub struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     /// An archive that begins at `out`'s position.
     pub fn new(out: W) -> Self {
-        Self {
-            out,
-            left: 0,
-            padding: 0,
-        }
+        Self { out, left: 0, padding: 0 }
     }
 
     /// Begins a member whose data, `data` bytes, must follow through [`Write`] before the next one.
@@ -61,10 +57,7 @@ impl<W: Write> Writer<W> {
         let mut records = Records::default();
         let is_sparse = entry.kind == Kind::Sparse;
         let long = |value: &[u8]| value.len() > NAME;
-        if [&path, &entry.link]
-            .iter()
-            .any(|v| (long(v) || is_sparse) && std::str::from_utf8(v).is_err())
-        {
+        if [&path, &entry.link].iter().any(|v| (long(v) || is_sparse) && std::str::from_utf8(v).is_err()) {
             records.add("hdrcharset", b"BINARY");
         }
         if is_sparse {
@@ -80,9 +73,7 @@ impl<W: Write> Writer<W> {
         if long(&entry.link) {
             records.add("linkpath", &entry.link);
         }
-        let seconds = u64::try_from(entry.mtime.secs)
-            .ok()
-            .filter(|secs| *secs <= MAX_OCTAL_11);
+        let seconds = u64::try_from(entry.mtime.secs).ok().filter(|secs| *secs <= MAX_OCTAL_11);
         if seconds.is_none() || entry.mtime.nanos != 0 {
             records.add("mtime", decimal(entry.mtime).as_bytes());
         }
@@ -96,20 +87,12 @@ impl<W: Write> Writer<W> {
         if !records.0.is_empty() {
             let name = [b"PaxHeaders/", split_parent(&entry.path).1].concat();
             let len = records.0.len() as u64;
-            self.out
-                .write_all(&header(&name, b'x', 0o644, len, 0, b""))?;
+            self.out.write_all(&header(&name, b'x', 0o644, len, 0, b""))?;
             self.out.write_all(&records.0)?;
             self.out.write_all(&[0; BLOCK][..padding(len)])?;
         }
         let (size, seconds) = (size.unwrap_or(0), seconds.unwrap_or(0));
-        self.out.write_all(&header(
-            &path,
-            type_flag,
-            entry.mode,
-            size,
-            seconds,
-            &entry.link,
-        ))?;
+        self.out.write_all(&header(&path, type_flag, entry.mode, size, seconds, &entry.link))?;
         (self.left, self.padding) = (data, padding(data));
         Ok(())
     }
@@ -126,13 +109,9 @@ impl<W: Write> Writer<W> {
 
     fn end_member(&mut self) -> io::Result<()> {
         if self.left != 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a member got too little data",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a member got too little data"));
         }
-        self.out
-            .write_all(&[0; BLOCK][..std::mem::take(&mut self.padding)])
+        self.out.write_all(&[0; BLOCK][..std::mem::take(&mut self.padding)])
     }
 }
 
@@ -140,10 +119,7 @@ impl<W: Write> Writer<W> {
 impl<W: Write> Write for Writer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if bytes.len() as u64 > self.left {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a member got too much data",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a member got too much data"));
         }
         let written = self.out.write(bytes)?;
         self.left -= written as u64;
@@ -171,21 +147,13 @@ impl Records {
         while rest + length.to_string().len() != length {
             length = rest + length.to_string().len();
         }
-        self.0
-            .extend_from_slice(format!("{length} {key}=").as_bytes());
+        self.0.extend_from_slice(format!("{length} {key}=").as_bytes());
         self.0.extend_from_slice(value);
         self.0.push(b'\n');
     }
 }
 
-fn header(
-    name: &[u8],
-    type_flag: u8,
-    mode: u32,
-    size: u64,
-    mtime: u64,
-    link: &[u8],
-) -> [u8; BLOCK] {
+fn header(name: &[u8], type_flag: u8, mode: u32, size: u64, mtime: u64, link: &[u8]) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &name[..name.len().min(NAME)]);
@@ -216,38 +184,22 @@ fn checksum(block: &[u8; BLOCK]) -> u32 {
 fn decimal(time: Mtime) -> String {
     let Mtime { secs, nanos } = time;
     if secs < 0 && nanos > 0 {
-        format!(
-            "-{}.{:09}",
-            (secs + 1).unsigned_abs(),
-            1_000_000_000 - nanos
-        )
+        format!("-{}.{:09}", (secs + 1).unsigned_abs(), 1_000_000_000 - nanos)
     } else {
         format!("{secs}.{nanos:09}")
     }
 }
 
 fn from_decimal(text: &str) -> Option<Mtime> {
-    let (negative, digits) = text
-        .strip_prefix('-')
-        .map_or((false, text), |rest| (true, rest));
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if fraction.len() > 9
-        || !whole
-            .bytes()
-            .chain(fraction.bytes())
-            .all(|byte| byte.is_ascii_digit())
-    {
+    if fraction.len() > 9 || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let nanos: u32 = format!("{fraction:0<9}").parse().ok()?;
-    let secs: i64 = format!("{}{whole}", if negative { "-" } else { "" })
-        .parse()
-        .ok()?;
+    let secs: i64 = format!("{}{whole}", if negative { "-" } else { "" }).parse().ok()?;
     Some(if negative && nanos > 0 {
-        Mtime {
-            secs: secs.checked_sub(1)?,
-            nanos: 1_000_000_000 - nanos,
-        }
+        Mtime { secs: secs.checked_sub(1)?, nanos: 1_000_000_000 - nanos }
     } else {
         Mtime { secs, nanos }
     })
@@ -264,11 +216,7 @@ pub struct Reader<R: Read> {
 impl<R: Read> Reader<R> {
     /// An archive that begins at `input`'s position.
     pub fn new(input: R) -> Self {
-        Self {
-            input,
-            left: 0,
-            padding: 0,
-        }
+        Self { input, left: 0, padding: 0 }
     }
 
     /// The next member, without a hash, and the length of its data, which [`Read`] then gives; what is not
@@ -278,8 +226,7 @@ impl<R: Read> Reader<R> {
     /// Those of the input; `InvalidData` for anything that [`Writer`] would not have written.
     pub fn next_member(&mut self) -> io::Result<Option<(Entry, u64)>> {
         io::copy(&mut self.by_ref(), &mut io::sink())?;
-        self.input
-            .read_exact(&mut [0; BLOCK][..std::mem::take(&mut self.padding)])?;
+        self.input.read_exact(&mut [0; BLOCK][..std::mem::take(&mut self.padding)])?;
         let mut block = self.block()?;
         if block == [0; BLOCK] {
             return self.end();
@@ -328,9 +275,7 @@ impl<R: Read> Reader<R> {
 /// The data of the current member.
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.input.read(&mut buffer[..wanted])?;
         if read == 0 && wanted != 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -355,8 +300,7 @@ impl Pax {
     fn parse(mut rest: &[u8]) -> io::Result<Self> {
         let mut pax = Self::default();
         while !rest.is_empty() {
-            let (record, after) =
-                record(rest).ok_or_else(|| invalid("a pax header is malformed"))?;
+            let (record, after) = record(rest).ok_or_else(|| invalid("a pax header is malformed"))?;
             rest = after;
             let (key, value) = record;
             let text = || std::str::from_utf8(value).ok();
@@ -365,12 +309,8 @@ impl Pax {
                 b"path" | b"GNU.sparse.name" => pax.path.replace(value.to_vec()).is_none(),
                 b"linkpath" => pax.link.replace(value.to_vec()).is_none(),
                 b"size" => number().is_some_and(|size| pax.size.replace(size).is_none()),
-                b"GNU.sparse.realsize" => {
-                    number().is_some_and(|size| pax.real_size.replace(size).is_none())
-                }
-                b"mtime" => text()
-                    .and_then(from_decimal)
-                    .is_some_and(|time| pax.mtime.replace(time).is_none()),
+                b"GNU.sparse.realsize" => number().is_some_and(|size| pax.real_size.replace(size).is_none()),
+                b"mtime" => text().and_then(from_decimal).is_some_and(|time| pax.mtime.replace(time).is_none()),
                 b"GNU.sparse.major" => value == b"1",
                 b"GNU.sparse.minor" => value == b"0",
                 b"hdrcharset" => value == b"BINARY",
@@ -382,9 +322,7 @@ impl Pax {
             };
             if !known {
                 let key = String::from_utf8_lossy(key);
-                return Err(invalid(&format!(
-                    "the pax record {key:?} is unknown, doubled or malformed"
-                )));
+                return Err(invalid(&format!("the pax record {key:?} is unknown, doubled or malformed")));
             }
         }
         Ok(pax)
@@ -412,9 +350,7 @@ fn entry(block: &[u8; BLOCK], pax: Pax, data: u64) -> io::Result<Entry> {
         b'6' => Kind::Fifo,
         b'3' | b'4' => return Err(invalid("it holds a device")),
         other => {
-            return Err(invalid(&format!(
-                "it holds a member of the unknown type {other:#04x}"
-            )));
+            return Err(invalid(&format!("it holds a member of the unknown type {other:#04x}")));
         }
     };
     let mut path = pax.path.unwrap_or_else(|| text(&block[..NAME]).to_vec());
@@ -423,27 +359,15 @@ fn entry(block: &[u8; BLOCK], pax: Pax, data: u64) -> io::Result<Entry> {
     }
     let mtime = match pax.mtime {
         Some(mtime) => mtime,
-        None => Mtime {
-            secs: octal(&block[136..148])?.cast_signed(),
-            nanos: 0,
-        },
+        None => Mtime { secs: octal(&block[136..148])?.cast_signed(), nanos: 0 },
     };
-    let mode =
-        u32::try_from(octal(&block[100..108])?).map_err(|_| invalid("a mode is too large"))?;
+    let mode = u32::try_from(octal(&block[100..108])?).map_err(|_| invalid("a mode is too large"))?;
     let size = match kind {
         Kind::File => data,
         _ => pax.real_size.unwrap_or(0),
     };
     let link = pax.link.unwrap_or_else(|| text(&block[157..257]).to_vec());
-    Ok(Entry {
-        path,
-        kind,
-        mode,
-        size,
-        mtime,
-        link,
-        hash: None,
-    })
+    Ok(Entry { path, kind, mode, size, mtime, link, hash: None })
 }
 
 fn check_header(block: &[u8; BLOCK]) -> io::Result<()> {
@@ -477,15 +401,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn entry(path: &[u8], kind: Kind) -> Entry {
-        Entry {
-            path: path.into(),
-            kind,
-            mode: 0o644,
-            size: 0,
-            mtime: Mtime::default(),
-            link: Vec::new(),
-            hash: None,
-        }
+        Entry { path: path.into(), kind, mode: 0o644, size: 0, mtime: Mtime::default(), link: Vec::new(), hash: None }
     }
 
     #[test]
@@ -503,16 +419,7 @@ mod tests {
             assert_eq!(decimal(Mtime { secs, nanos }), text);
             assert_eq!(from_decimal(text), Some(Mtime { secs, nanos }));
         }
-        for bad in [
-            "",
-            "-",
-            ".5",
-            "1.0000000001",
-            "+1",
-            "1e3",
-            "--1",
-            "99999999999999999999",
-        ] {
+        for bad in ["", "-", ".5", "1.0000000001", "+1", "1e3", "--1", "99999999999999999999"] {
             assert_eq!(from_decimal(bad), None, "{bad}");
         }
     }
@@ -529,10 +436,7 @@ mod tests {
 
     #[test]
     fn sizes_from_8_gib_on_go_into_a_record() {
-        let big = Entry {
-            size: 9 << 30,
-            ..entry(b"build/big", Kind::File)
-        };
+        let big = Entry { size: 9 << 30, ..entry(b"build/big", Kind::File) };
         let mut writer = Writer::new(Vec::new());
         writer.member(&big, big.size).unwrap();
         let mut reader = Reader::new(&writer.out[..]);
@@ -541,12 +445,7 @@ mod tests {
 
     #[test]
     fn devices_and_unknown_members_are_refused() {
-        for (flag, what) in [
-            (b'3', "a device"),
-            (b'4', "a device"),
-            (b'g', "unknown"),
-            (b'L', "unknown"),
-        ] {
+        for (flag, what) in [(b'3', "a device"), (b'4', "a device"), (b'g', "unknown"), (b'L', "unknown")] {
             let bytes = header(b"build/x", flag, 0o644, 0, 0, b"");
             let error = Reader::new(&bytes[..]).next_member().unwrap_err();
             assert!(error.to_string().contains(what), "{error}");
@@ -564,9 +463,7 @@ mod tests {
 
     fn any_entry() -> impl Strategy<Value = (Entry, Vec<u8>)> {
         let name = prop::collection::vec(1..=255u8, 1..300)
-            .prop_filter("a trailing slash is a directory's", |name| {
-                name.last() != Some(&b'/')
-            });
+            .prop_filter("a trailing slash is a directory's", |name| name.last() != Some(&b'/'));
         let kinds = prop::sample::select(vec![
             Kind::File,
             Kind::Sparse,
@@ -577,17 +474,8 @@ mod tests {
             Kind::Socket,
         ]);
         let data = prop::collection::vec(any::<u8>(), 0..1200);
-        (
-            name.clone(),
-            kinds,
-            0..=0o7777u32,
-            any::<u64>(),
-            any::<i64>(),
-            0..1_000_000_000u32,
-            name,
-            data,
-        )
-            .prop_map(|(path, kind, mode, size, secs, nanos, link, data)| {
+        (name.clone(), kinds, 0..=0o7777u32, any::<u64>(), any::<i64>(), 0..1_000_000_000u32, name, data).prop_map(
+            |(path, kind, mode, size, secs, nanos, link, data)| {
                 let has_link = matches!(kind, Kind::Symlink | Kind::HardLink);
                 let link = if has_link { link } else { Vec::new() };
                 let has_data = matches!(kind, Kind::File | Kind::Sparse);
@@ -598,19 +486,9 @@ mod tests {
                     _ => 0,
                 };
                 let mtime = Mtime { secs, nanos };
-                (
-                    Entry {
-                        path,
-                        kind,
-                        mode,
-                        size,
-                        mtime,
-                        link,
-                        hash: None,
-                    },
-                    data,
-                )
-            })
+                (Entry { path, kind, mode, size, mtime, link, hash: None }, data)
+            },
+        )
     }
 
     proptest! {

@@ -12,10 +12,7 @@ use super::{Error, Result};
 /// # Errors
 /// Where it exists already, or the system refuses.
 pub fn make_directory(path: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| Error::io("mkdir", path, error))
+    fs::DirBuilder::new().mode(0o700).create(path).map_err(|error| Error::io("mkdir", path, error))
 }
 
 /// Makes `path` a symbolic link to `target`.

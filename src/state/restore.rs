@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, chmodat, fchmod, ftruncate, futimens, linkat, mkdirat,
-    mknodat, openat, statat, symlinkat, utimensat,
+    AtFlags, CWD, FileType, Mode, OFlags, chmodat, fchmod, ftruncate, futimens, linkat, mkdirat, mknodat, openat,
+    statat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -64,11 +64,7 @@ pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     }
     let entries = manifest::read(RESTORE, &request.from)?;
     wait_for_clock(&request.from, info.newest.into(), notice)?;
-    let mut restorer = Restorer {
-        places: places(request, &entries)?,
-        notice,
-        buffer: vec![0; BUFFER],
-    };
+    let mut restorer = Restorer { places: places(request, &entries)?, notice, buffer: vec![0; BUFFER] };
     restorer.layer(&request.from.join(format::LAYER), &entries)?;
     restorer.directories(&entries)
 }
@@ -79,26 +75,19 @@ fn wait_for_clock(state: &Path, newest: Mtime, notice: &mut dyn FnMut(&str)) -> 
     };
     let newest = Duration::new(secs, newest.nanos.min(999_999_999));
     let ahead = |newest: Duration| {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         newest.saturating_sub(now)
     };
     if ahead(newest) > WAIT {
         let ahead = ahead(newest);
         let seconds = ahead.as_secs() + u64::from(ahead.subsec_nanos() > 0);
-        return Err(Error::Clock {
-            path: state.into(),
-            seconds,
-        });
+        return Err(Error::Clock { path: state.into(), seconds });
     }
     // Past it, not at it: make takes equal times as up to date, and the next file must be newer.
     let past = newest + Duration::from_millis(1);
     if !ahead(past).is_zero() {
         let seconds = ahead(past).as_secs_f64();
-        notice(&format!(
-            "the state is {seconds:.1} s ahead of this machine's clock; waiting that long"
-        ));
+        notice(&format!("the state is {seconds:.1} s ahead of this machine's clock; waiting that long"));
     }
     while !ahead(past).is_zero() {
         thread::sleep(ahead(past));
@@ -122,13 +111,7 @@ impl Place {
     fn new(root: Vec<u8>, base: &Path, name: Vec<u8>) -> Result<Self> {
         let open = || tree::open_base(base).map_err(|source| Error::io(RESTORE, base, source));
         let (cursor, source) = (Cursor::new(open()?), Cursor::new(open()?));
-        Ok(Self {
-            root,
-            name,
-            base: base.into(),
-            cursor,
-            source,
-        })
+        Ok(Self { root, name, base: base.into(), cursor, source })
     }
 
     /// At the parent of `path`, which must have one.
@@ -136,11 +119,7 @@ impl Place {
         match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => {
                 // The parent of a bare name is empty, which is no path to open.
-                let parent = if parent.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    parent
-                };
+                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                 Self::new(root, parent, name.as_encoded_bytes().to_vec())
             }
             _ => Err(Error::Refused {
@@ -169,22 +148,14 @@ type Places = BTreeMap<Vec<u8>, Place>;
 fn places(request: &Request, entries: &[Entry]) -> Result<Places> {
     let mut places = Places::new();
     let mut add = |place: Place| places.insert(place.root.clone(), place);
-    add(Place::new(
-        format::BUILD.to_vec(),
-        &request.build_dir,
-        Vec::new(),
-    )?);
+    add(Place::new(format::BUILD.to_vec(), &request.build_dir, Vec::new())?);
     add(Place::file(format::SHELL.to_vec(), &request.shell)?);
     for entry in entries {
         let (parent, name) = split_parent(&entry.path);
         if parent != format::OUTPUTS {
             continue;
         }
-        let Some((_, path)) = request
-            .outputs
-            .iter()
-            .find(|(output, _)| output.as_bytes() == name)
-        else {
+        let Some((_, path)) = request.outputs.iter().find(|(output, _)| output.as_bytes() == name) else {
             return Err(Error::Refused {
                 operation: RESTORE,
                 path: request.from.clone(),
@@ -202,11 +173,7 @@ fn places(request: &Request, entries: &[Entry]) -> Result<Places> {
 
 /// The archive path of the root that an entry belongs to: `build`, `shell` or `outputs/NAME`.
 fn root_of(path: &[u8]) -> &[u8] {
-    let mut slashes = path
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'/')
-        .map(|(at, _)| at);
+    let mut slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     let first = slashes.next();
     let end = match first {
         Some(first) if &path[..first] == format::OUTPUTS => slashes.next(),
@@ -230,19 +197,10 @@ impl Restorer<'_> {
         let mut archive = pax::Reader::new(BufReader::with_capacity(BUFFER, decoder));
         for expected in entries {
             let differs = |what: &str| Error::damaged(RESTORE, as_path(&expected.path), what);
-            let (member, data) = archive
-                .next_member()
-                .map_err(reading)?
-                .ok_or_else(|| differs("the archive ends before this entry"))?;
-            if member
-                != (Entry {
-                    hash: None,
-                    ..expected.clone()
-                })
-            {
-                return Err(differs(
-                    "archive and manifest do not agree about this entry",
-                ));
+            let (member, data) =
+                archive.next_member().map_err(reading)?.ok_or_else(|| differs("the archive ends before this entry"))?;
+            if member != (Entry { hash: None, ..expected.clone() }) {
+                return Err(differs("archive and manifest do not agree about this entry"));
             }
             let hash = self.member(expected, data, &mut archive, path)?;
             if hash != expected.hash {
@@ -251,29 +209,19 @@ impl Restorer<'_> {
         }
         match archive.next_member().map_err(reading)? {
             None => Ok(()),
-            Some((extra, _)) => Err(Error::damaged(
-                RESTORE,
-                as_path(&extra.path),
-                "the manifest does not know this entry",
-            )),
+            Some((extra, _)) => {
+                Err(Error::damaged(RESTORE, as_path(&extra.path), "the manifest does not know this entry"))
+            }
         }
     }
 
     fn place(&mut self, path: &[u8]) -> Result<&mut Place> {
         // `manifest::read` lets no other root pass, and `places` has made one for each.
-        self.places
-            .get_mut(root_of(path))
-            .ok_or_else(|| Error::damaged(RESTORE, as_path(path), "it belongs nowhere"))
+        self.places.get_mut(root_of(path)).ok_or_else(|| Error::damaged(RESTORE, as_path(path), "it belongs nowhere"))
     }
 
     /// Makes one entry, and returns the hash of its content if it has any.
-    fn member(
-        &mut self,
-        entry: &Entry,
-        data: u64,
-        archive: &mut impl Read,
-        layer: &Path,
-    ) -> Result<Option<[u8; 32]>> {
+    fn member(&mut self, entry: &Entry, data: u64, archive: &mut impl Read, layer: &Path) -> Result<Option<[u8; 32]>> {
         if entry.path == format::BUILD {
             return Ok(None);
         }
@@ -291,12 +239,7 @@ impl Restorer<'_> {
         let mut dropped = false;
         let hash = if entry.is_file() {
             let file = create(parent, name).map_err(io)?;
-            let mut content = Content {
-                file: &file,
-                archive,
-                hasher: blake3::Hasher::new(),
-                buffer: &mut buffer,
-            };
+            let mut content = Content { file: &file, archive, hasher: blake3::Hasher::new(), buffer: &mut buffer };
             content.copy(entry, data).map_err(|failure| match failure {
                 Failure::Read(source) => Error::reading(RESTORE, layer, source),
                 Failure::Write(source) => io(source),
@@ -320,9 +263,7 @@ impl Restorer<'_> {
 
     fn dropped(&mut self, path: &Path) {
         let path = super::error::Shown(path);
-        (self.notice)(&format!(
-            "{path}: its setuid or setgid bit cannot be set here; restored without it"
-        ));
+        (self.notice)(&format!("{path}: its setuid or setgid bit cannot be set here; restored without it"));
     }
 
     fn hard_link(&mut self, entry: &Entry) -> Result<()> {
@@ -339,18 +280,10 @@ impl Restorer<'_> {
         let from_io = |source: io::Error| Error::io(RESTORE, tree::shown(&old_base, &old), source);
         let (old_parent, old_name) = split_parent(&old);
         let (new_parent, new_name) = split_parent(&new);
-        let source = self
-            .place(&entry.link)?
-            .source
-            .enter(old_parent)
-            .map_err(from_io)?;
+        let source = self.place(&entry.link)?.source.enter(old_parent).map_err(from_io)?;
         // A descriptor of its own ends the borrow.
         let source = source.try_clone_to_owned().map_err(from_io)?;
-        let target = self
-            .place(&entry.path)?
-            .cursor
-            .enter(new_parent)
-            .map_err(io)?;
+        let target = self.place(&entry.path)?.cursor.enter(new_parent).map_err(io)?;
         match linkat(&source, old_name, target, new_name, AtFlags::empty()) {
             Ok(()) => Ok(()),
             // An output and the build directory can lie on different file systems (or mounts) here, though
@@ -359,9 +292,7 @@ impl Restorer<'_> {
                 copy(&source, old_name, target, new_name, entry).map_err(io)?;
                 let (old, new) = (tree::shown(&old_base, &old), tree::shown(&base, &new));
                 let (old, new) = (super::error::Shown(&old), super::error::Shown(&new));
-                (self.notice)(&format!(
-                    "{new}: cannot be a hard link to {old} across file systems; copied"
-                ));
+                (self.notice)(&format!("{new}: cannot be a hard link to {old} across file systems; copied"));
                 Ok(())
             }
             Err(errno) => Err(io(errno.into())),
@@ -371,11 +302,7 @@ impl Restorer<'_> {
     /// Modes and mtimes of directories, deepest first: nothing changes them any more then, and none is closed
     /// before what is in it is done.
     fn directories(&mut self, entries: &[Entry]) -> Result<()> {
-        for entry in entries
-            .iter()
-            .rev()
-            .filter(|entry| entry.kind == Kind::Directory)
-        {
+        for entry in entries.iter().rev().filter(|entry| entry.kind == Kind::Directory) {
             let place = self.place(&entry.path)?;
             let below = place.below(&entry.path);
             let shown = tree::shown(&place.base, &below);
@@ -387,21 +314,16 @@ impl Restorer<'_> {
                     .and_then(|()| utimensat(CWD, &shown, &times, AtFlags::empty()));
                 if let Err(errno) = done {
                     let shown = super::error::Shown(&shown);
-                    (self.notice)(&format!(
-                        "{shown}: cannot set its mode and mtime ({errno}); left as it is"
-                    ));
+                    (self.notice)(&format!("{shown}: cannot set its mode and mtime ({errno}); left as it is"));
                 }
                 continue;
             }
             let (parent, name) = split_parent(&below);
             let io = |source: io::Error| Error::io(RESTORE, &shown, source);
             let parent = place.cursor.enter(parent).map_err(io)?;
-            let dropped = set_mode(entry.mode, |mode| {
-                chmodat(parent, name, mode, AtFlags::empty())
-            });
+            let dropped = set_mode(entry.mode, |mode| chmodat(parent, name, mode, AtFlags::empty()));
             let dropped = dropped.map_err(io)?;
-            utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|errno| io(errno.into()))?;
+            utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| io(errno.into()))?;
             if dropped {
                 self.dropped(&shown);
             }
@@ -434,24 +356,17 @@ impl<R: Read> Content<'_, R> {
         let map = map.map_err(Failure::Read)?;
         if map.encode().len() as u64 + map.data() != data {
             let what = "the map of a sparse file does not fit its data";
-            return Err(Failure::Read(io::Error::new(
-                io::ErrorKind::InvalidData,
-                what,
-            )));
+            return Err(Failure::Read(io::Error::new(io::ErrorKind::InvalidData, what)));
         }
         ftruncate(self.file, entry.size).map_err(|errno| Failure::Write(errno.into()))?;
-        map.pieces
-            .iter()
-            .try_for_each(|(start, len)| self.piece(*start, *len))
+        map.pieces.iter().try_for_each(|(start, len)| self.piece(*start, *len))
     }
 
     fn piece(&mut self, start: u64, len: u64) -> Result<(), Failure> {
         let mut at = start;
         let end = start + len;
         while at < end {
-            let wanted = usize::try_from(end - at)
-                .unwrap_or(BUFFER)
-                .min(self.buffer.len());
+            let wanted = usize::try_from(end - at).unwrap_or(BUFFER).min(self.buffer.len());
             let bytes = &mut self.buffer[..wanted];
             self.archive.read_exact(bytes).map_err(Failure::Read)?;
             self.hasher.update(bytes);
@@ -506,22 +421,11 @@ fn special(parent: impl AsFd, name: &[u8], entry: &Entry) -> io::Result<bool> {
     if entry.kind == Kind::Symlink {
         symlinkat(&entry.link[..], &parent, name)?;
     } else {
-        let file_type = if entry.kind == Kind::Fifo {
-            FileType::Fifo
-        } else {
-            FileType::Socket
-        };
+        let file_type = if entry.kind == Kind::Fifo { FileType::Fifo } else { FileType::Socket };
         mknodat(&parent, name, file_type, Mode::RUSR | Mode::WUSR, 0)?;
-        dropped = set_mode(entry.mode, |mode| {
-            chmodat(&parent, name, mode, AtFlags::empty())
-        })?;
+        dropped = set_mode(entry.mode, |mode| chmodat(&parent, name, mode, AtFlags::empty()))?;
     }
-    utimensat(
-        &parent,
-        name,
-        &timestamps(entry.mtime),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
+    utimensat(&parent, name, &timestamps(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(dropped)
 }
 
@@ -539,15 +443,7 @@ fn copy(from: impl AsFd, old: &[u8], to: impl AsFd, new: &[u8], entry: &Entry) -
             Kind::Symlink => rustix::fs::readlinkat(&from, old, Vec::new())?.into_bytes(),
             _ => Vec::new(),
         };
-        special(
-            to,
-            new,
-            &Entry {
-                kind,
-                link,
-                ..entry.clone()
-            },
-        )?;
+        special(to, new, &Entry { kind, link, ..entry.clone() })?;
         return Ok(());
     }
     let chmod = |mode: u32| chmodat(&from, old, Mode::from_raw_mode(mode), AtFlags::empty());
@@ -556,12 +452,7 @@ fn copy(from: impl AsFd, old: &[u8], to: impl AsFd, new: &[u8], entry: &Entry) -
     if is_closed {
         chmod(mode | 0o400)?;
     }
-    let source = openat(
-        &from,
-        old,
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
+    let source = openat(&from, old, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
     if is_closed {
         chmod(mode)?;
     }
@@ -574,9 +465,7 @@ fn copy(from: impl AsFd, old: &[u8], to: impl AsFd, new: &[u8], entry: &Entry) -
     for (start, len) in map.map_or_else(|| vec![(0, size)], |map| map.pieces) {
         let mut at = start;
         while at < start + len {
-            let wanted = usize::try_from(start + len - at)
-                .unwrap_or(BUFFER)
-                .min(BUFFER);
+            let wanted = usize::try_from(start + len - at).unwrap_or(BUFFER).min(BUFFER);
             source.read_exact_at(&mut buffer[..wanted], at)?;
             target.write_all_at(&buffer[..wanted], at)?;
             at += wanted as u64;

@@ -41,8 +41,7 @@ impl Scene {
     }
 
     fn save_to(&self, name: &str) -> super::Result<Info> {
-        let outputs =
-            ["out", "dev", "missing"].map(|name| (name.to_owned(), self.at("store").join(name)));
+        let outputs = ["out", "dev", "missing"].map(|name| (name.to_owned(), self.at("store").join(name)));
         save::save(&save::Request {
             to: self.at(name),
             build_dir: self.at("build"),
@@ -82,21 +81,11 @@ impl Scene {
     fn round_trip(&self) {
         let before = [describe(&self.at("build")), describe(&self.at("store"))];
         self.save_to("state").unwrap();
-        assert_eq!(
-            [describe(&self.at("build")), describe(&self.at("store"))],
-            before,
-            "saving changed the tree"
-        );
+        assert_eq!([describe(&self.at("build")), describe(&self.at("store"))], before, "saving changed the tree");
         let notices = self.restore_from("state").unwrap();
         assert!(notices.is_empty(), "{notices:?}");
-        assert_eq!(
-            [describe(&self.at("build")), describe(&self.at("store"))],
-            before
-        );
-        assert_eq!(
-            fs::read(self.at("shell")).unwrap(),
-            b"declare -- a=$'\\1'\n"
-        );
+        assert_eq!([describe(&self.at("build")), describe(&self.at("store"))], before);
+        assert_eq!(fs::read(self.at("shell")).unwrap(), b"declare -- a=$'\\1'\n");
     }
 
     fn refusal(&self) -> String {
@@ -138,11 +127,7 @@ fn describe_below(root: &Path, below: &Path, tree: &mut Tree, inodes: &mut HashM
     let content = metadata.is_file().then(|| {
         let file = File::open(&path).unwrap();
         let size = metadata.len();
-        let map = if metadata.blocks() * 512 < size {
-            Map::of(&file, size).unwrap()
-        } else {
-            None
-        };
+        let map = if metadata.blocks() * 512 < size { Map::of(&file, size).unwrap() } else { None };
         let pieces = map.map_or_else(|| vec![(0, size)], |map| map.pieces);
         let read = |(start, len): (u64, u64)| {
             let mut bytes = vec![0; usize::try_from(len).unwrap()];
@@ -156,17 +141,11 @@ fn describe_below(root: &Path, below: &Path, tree: &mut Tree, inodes: &mut HashM
         mtime: (metadata.mtime(), metadata.mtime_nsec()),
         content,
         target: metadata.is_symlink().then(|| fs::read_link(&path).unwrap()),
-        first: inodes
-            .entry(metadata.ino())
-            .or_insert_with(|| below.into())
-            .clone(),
+        first: inodes.entry(metadata.ino()).or_insert_with(|| below.into()).clone(),
     };
     tree.insert(below.into(), described);
     if metadata.is_dir() {
-        let mut names: Vec<_> = fs::read_dir(&path)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        let mut names: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         for name in names {
             describe_below(root, &below.join(name), tree, inodes);
@@ -175,13 +154,7 @@ fn describe_below(root: &Path, below: &Path, tree: &mut Tree, inodes: &mut HashM
 }
 
 fn stamp(path: &Path, secs: i64, nanos: u32) {
-    utimensat(
-        CWD,
-        path,
-        &timestamps(Mtime { secs, nanos }),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .unwrap();
+    utimensat(CWD, path, &timestamps(Mtime { secs, nanos }), AtFlags::SYMLINK_NOFOLLOW).unwrap();
 }
 
 fn chmod(path: &Path, mode: u32) {
@@ -201,23 +174,11 @@ fn every_kind_of_entry_survives() {
     fs::create_dir(&out).unwrap();
     // Odd names, long names.
     let long = "x".repeat(255);
-    for odd in [
-        &b".ninja_log"[..],
-        b"-rf",
-        b"new\nline",
-        b"\xff\xfe",
-        b"tab\t \\ \" '",
-        b"\xf0\x9f\xa6\x80",
-        long.as_bytes(),
-    ] {
+    for odd in
+        [&b".ninja_log"[..], b"-rf", b"new\nline", b"\xff\xfe", b"tab\t \\ \" '", b"\xf0\x9f\xa6\x80", long.as_bytes()]
+    {
         fs::write(src.join(name(odd)), odd).unwrap();
-        symlink(
-            name(odd),
-            src.join(name(
-                &[odd[..odd.len().min(200)].to_vec(), b".link".to_vec()].concat(),
-            )),
-        )
-        .unwrap();
+        symlink(name(odd), src.join(name(&[odd[..odd.len().min(200)].to_vec(), b".link".to_vec()].concat()))).unwrap();
     }
     // Lengths around the 100 bytes of a tar header, some not UTF-8.
     for len in 80..110 {
@@ -234,23 +195,11 @@ fn every_kind_of_entry_survives() {
     fs::hard_link(src.join("original"), build.join("Above")).unwrap();
     fs::hard_link(src.join("dangling"), src.join("also-dangling")).unwrap();
     // Special files.
-    mknodat(
-        CWD,
-        src.join("pipe"),
-        FileType::Fifo,
-        Mode::from_raw_mode(0o640),
-        0,
-    )
-    .unwrap();
+    mknodat(CWD, src.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
     fs::hard_link(src.join("pipe"), src.join("also-pipe")).unwrap();
     drop(UnixListener::bind(src.join("socket")).unwrap());
     // Modes; setuid works for root without a sandbox.
-    for (index, mode) in [
-        0o000, 0o111, 0o444, 0o555, 0o600, 0o777, 0o1644, 0o2755, 0o4755,
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for (index, mode) in [0o000, 0o111, 0o444, 0o555, 0o600, 0o777, 0o1644, 0o2755, 0o4755].into_iter().enumerate() {
         let file = src.join(format!("mode-{index}"));
         fs::write(&file, b"mode").unwrap();
         chmod(&file, mode);
@@ -278,12 +227,7 @@ fn every_kind_of_entry_survives() {
             stamp(&path, secs, nanos);
         }
     }
-    for (directory, mode) in [
-        ("read-only", 0o555),
-        ("closed", 0o000),
-        ("sticky", 0o1777),
-        ("unlisted", 0o311),
-    ] {
+    for (directory, mode) in [("read-only", 0o555), ("closed", 0o000), ("sticky", 0o1777), ("unlisted", 0o311)] {
         let directory = src.join(directory);
         fs::create_dir_all(directory.join("inner")).unwrap();
         fs::write(directory.join("inner/file"), b"x").unwrap();
@@ -319,38 +263,15 @@ fn holes_stay_holes() {
     file("all hole", 1 << 20, &[]);
     file("at the end", 1 << 20, &[(0, 5000)]);
     file("at the start", 1 << 20, &[((1 << 20) - 3, 3)]);
-    file(
-        "in the middle",
-        (1 << 20) + 1,
-        &[(0, 4096), (1 << 19, 1), (1 << 20, 1)],
-    );
-    file(
-        "beyond the size field",
-        20 << 30,
-        &[(0, 1), (9 << 30, 10), ((20 << 30) - 1, 1)],
-    );
+    file("in the middle", (1 << 20) + 1, &[(0, 4096), (1 << 19, 1), (1 << 20, 1)]);
+    file("beyond the size field", 20 << 30, &[(0, 1), (9 << 30, 10), ((20 << 30) - 1, 1)]);
     file("none", 100_000, &[(0, 100_000)]);
     let many: Vec<(u64, usize)> = (0..200).map(|index| (index * 16_384, 4096)).collect();
     file(&"many, and a long name ".repeat(8), 200 * 16_384, &many);
     fs::hard_link(scene.at("build/all hole"), scene.at("build/linked")).unwrap();
     scene.round_trip();
-    assert!(
-        scene
-            .at("build/beyond the size field")
-            .metadata()
-            .unwrap()
-            .blocks()
-            < 100
-    );
-    assert!(
-        scene
-            .at("state")
-            .join(format::LAYER)
-            .metadata()
-            .unwrap()
-            .len()
-            < 20_000
-    );
+    assert!(scene.at("build/beyond the size field").metadata().unwrap().blocks() < 100);
+    assert!(scene.at("state").join(format::LAYER).metadata().unwrap().len() < 20_000);
 }
 
 #[test]
@@ -367,23 +288,12 @@ fn trees_deeper_than_any_path_survive() {
     }
     let fd = cursor.enter(&path).unwrap();
     rustix::fs::symlinkat("t", fd, "deep").unwrap();
-    utimensat(
-        fd,
-        "deep",
-        &timestamps(Mtime { secs: 77, nanos: 7 }),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .unwrap();
+    utimensat(fd, "deep", &timestamps(Mtime { secs: 77, nanos: 7 }), AtFlags::SYMLINK_NOFOLLOW).unwrap();
     assert!(path.len() > 2 * 4096);
     scene.save_to("state").unwrap();
     scene.restore_from("state").unwrap();
     let mut cursor = base("build");
-    let stat = rustix::fs::statat(
-        cursor.enter(&path).unwrap(),
-        "deep",
-        AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .unwrap();
+    let stat = rustix::fs::statat(cursor.enter(&path).unwrap(), "deep", AtFlags::SYMLINK_NOFOLLOW).unwrap();
     assert_eq!((stat.st_mtime, stat.st_mtime_nsec), (77, 7));
 }
 
@@ -392,15 +302,7 @@ fn what_nix_writes_is_neither_saved_nor_touched() {
     let scene = Scene::new();
     let build = scene.at("build");
     fs::create_dir(build.join("src")).unwrap();
-    for name in [
-        ".attrs.json",
-        ".attrs.sh",
-        ".attr-0abc",
-        "env-vars",
-        ".phasesplit",
-        "left-out",
-        "src/env-vars",
-    ] {
+    for name in [".attrs.json", ".attrs.sh", ".attr-0abc", "env-vars", ".phasesplit", "left-out", "src/env-vars"] {
         fs::write(build.join(name), b"old").unwrap();
     }
     scene.save_to("state").unwrap();
@@ -414,10 +316,7 @@ fn what_nix_writes_is_neither_saved_nor_touched() {
     scene.restore("state").unwrap();
     let tree = describe(&build);
     let names: Vec<_> = tree.keys().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(
-        names,
-        ["", ".attrs.json", "env-vars", "src", "src/env-vars"]
-    );
+    assert_eq!(names, ["", ".attrs.json", "env-vars", "src", "src/env-vars"]);
     assert_eq!(fs::read(build.join("env-vars")).unwrap(), b"new");
     assert_eq!(fs::read(build.join("src/env-vars")).unwrap(), b"old");
 }
@@ -472,20 +371,10 @@ fn gnu_tar_lists_and_extracts_a_layer() {
     let sparse = File::create(build.join("src/sparse")).unwrap();
     sparse.write_all_at(b"data", 1 << 20).unwrap();
     sparse.set_len(1 << 21).unwrap();
-    mknodat(
-        CWD,
-        build.join("src/pipe"),
-        FileType::Fifo,
-        Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
-    for (name, secs, nanos) in [
-        ("src/plain", -5, 250_000_000),
-        ("src/-dash", 1 << 33, 1),
-        ("src/far", 9, 9),
-        ("src", 5, 5),
-    ] {
+    mknodat(CWD, build.join("src/pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+    for (name, secs, nanos) in
+        [("src/plain", -5, 250_000_000), ("src/-dash", 1 << 33, 1), ("src/far", 9, 9), ("src", 5, 5)]
+    {
         stamp(&build.join(name), secs, nanos);
     }
     fs::create_dir(scene.at("store/out")).unwrap();
@@ -493,18 +382,11 @@ fn gnu_tar_lists_and_extracts_a_layer() {
 
     let mut tar = Vec::new();
     let layer = File::open(scene.at("state").join(format::LAYER)).unwrap();
-    zstd::Decoder::new(layer)
-        .unwrap()
-        .read_to_end(&mut tar)
-        .unwrap();
+    zstd::Decoder::new(layer).unwrap().read_to_end(&mut tar).unwrap();
     fs::write(scene.at("layer.tar"), tar).unwrap();
     fs::create_dir(scene.at("extracted")).unwrap();
     let run = |arguments: &[&str]| {
-        let output = Command::new("tar")
-            .current_dir(scene.root.path())
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = Command::new("tar").current_dir(scene.root.path()).args(arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && errors.is_empty(), "{errors}");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -513,26 +395,14 @@ fn gnu_tar_lists_and_extracts_a_layer() {
     assert!(listed.starts_with("build/\nbuild/long"), "{listed}");
     assert!(listed.ends_with("outputs/out/\nshell\n"), "{listed}");
     // Times far away are what the test is about.
-    run(&[
-        "-xpf",
-        "layer.tar",
-        "-C",
-        "extracted",
-        "--warning=no-timestamp",
-    ]);
+    run(&["-xpf", "layer.tar", "-C", "extracted", "--warning=no-timestamp"]);
     assert_eq!(describe(&scene.at("extracted/build")), describe(&build));
 }
 
 #[test]
 fn a_device_stops_a_save_and_leaves_no_state() {
     let scene = Scene::new();
-    let node = mknodat(
-        CWD,
-        scene.at("build/null"),
-        FileType::CharacterDevice,
-        Mode::RWXU,
-        rustix::fs::makedev(1, 3),
-    );
+    let node = mknodat(CWD, scene.at("build/null"), FileType::CharacterDevice, Mode::RWXU, rustix::fs::makedev(1, 3));
     if node.is_err() {
         eprintln!("skipped: this user may not make devices");
         return;
@@ -549,10 +419,7 @@ fn a_save_needs_an_empty_place_outside_the_tree() {
     assert!(message.contains("would contain itself"), "{message}");
     scene.save_to("state").unwrap();
     let message = scene.save_to("state").unwrap_err().to_string();
-    assert!(
-        message.contains("state: it is not empty; name"),
-        "{message}"
-    );
+    assert!(message.contains("state: it is not empty; name"), "{message}");
 }
 
 #[test]
@@ -561,10 +428,7 @@ fn another_build_directory_is_refused() {
     scene.save_to("state").unwrap();
     edit(&scene, |info| info.build_dir = "/elsewhere".into());
     let message = scene.refusal();
-    assert!(
-        message.contains("the state was made at /elsewhere, this build runs at "),
-        "{message}"
-    );
+    assert!(message.contains("the state was made at /elsewhere, this build runs at "), "{message}");
 }
 
 #[test]
@@ -574,10 +438,7 @@ fn an_unknown_format_is_named() {
     let path = scene.at("state").join(format::INFO);
     fs::write(&path, br#"{ "format": 99, "new": true }"#).unwrap();
     let message = scene.refusal();
-    assert!(
-        message.contains("format version 99 is unknown, this engine reads version 1"),
-        "{message}"
-    );
+    assert!(message.contains("format version 99 is unknown, this engine reads version 1"), "{message}");
     fs::remove_file(path).unwrap();
     let message = scene.restore("state").unwrap_err().to_string();
     assert!(message.contains("it is not a state"), "{message}");
@@ -607,12 +468,7 @@ fn an_output_that_nobody_named_is_refused() {
 
 #[test]
 fn no_existing_file_is_replaced() {
-    for (name, is_link) in [
-        ("build/a/file", false),
-        ("build/a", true),
-        ("store/out", true),
-        ("shell", false),
-    ] {
+    for (name, is_link) in [("build/a/file", false), ("build/a", true), ("store/out", true), ("shell", false)] {
         let scene = Scene::new();
         fs::create_dir(scene.at("build/a")).unwrap();
         fs::write(scene.at("build/a/file"), b"saved").unwrap();
@@ -632,10 +488,7 @@ fn no_existing_file_is_replaced() {
             fs::write(scene.at(name), b"mine").unwrap();
         }
         let message = scene.restore("state").unwrap_err().to_string();
-        assert!(
-            message.contains(&format!("{name}: File exists")),
-            "{message}"
-        );
+        assert!(message.contains(&format!("{name}: File exists")), "{message}");
         assert!(is_link || fs::read(scene.at(name)).unwrap() == b"mine");
         assert!(!is_link || fs::read_dir(scene.at("victim")).unwrap().count() == 0);
     }
@@ -645,11 +498,7 @@ fn no_existing_file_is_replaced() {
 fn every_damage_is_noticed() {
     let scene = Scene::new();
     for index in 0..20 {
-        fs::write(
-            scene.at(&format!("build/{index}")),
-            format!("content {index}").repeat(50),
-        )
-        .unwrap();
+        fs::write(scene.at(&format!("build/{index}")), format!("content {index}").repeat(50)).unwrap();
     }
     scene.save_to("state").unwrap();
     let before = describe(&scene.at("build"));
@@ -679,10 +528,7 @@ fn every_damage_is_noticed() {
                 match result {
                     Err(Error::Damaged { .. }) => {}
                     // A bit of a frame header that means nothing may flip; then nothing else may differ.
-                    Ok(()) => assert!(
-                        what == "flipped" && restored == before,
-                        "{file} {what} at {at}"
-                    ),
+                    Ok(()) => assert!(what == "flipped" && restored == before, "{file} {what} at {at}"),
                     Err(other) => panic!("{file} {what} at {at}: {other}"),
                 }
             }
@@ -701,46 +547,26 @@ fn layer_and_manifest_must_be_of_one_state() {
     fs::write(scene.at("build/file"), b"two").unwrap();
     stamp(&scene.at("build/file"), 5, 5);
     scene.save_to("other").unwrap();
-    fs::copy(
-        scene.at("other").join(format::LAYER),
-        scene.at("state").join(format::LAYER),
-    )
-    .unwrap();
+    fs::copy(scene.at("other").join(format::LAYER), scene.at("state").join(format::LAYER)).unwrap();
     let message = scene.refusal();
-    assert!(
-        message.contains("build/file: the state is damaged: its content is not what"),
-        "{message}"
-    );
+    assert!(message.contains("build/file: the state is damaged: its content is not what"), "{message}");
 }
 
 #[test]
 fn a_clock_behind_is_waited_for_or_reported() {
     let scene = Scene::new();
     let info = scene.save_to("state").unwrap();
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     assert!(info.newest.seconds <= now.as_secs().cast_signed());
-    let in_seconds = |seconds: u64| Time {
-        seconds: (now.as_secs() + seconds).cast_signed(),
-        nanoseconds: 0,
-    };
+    let in_seconds = |seconds: u64| Time { seconds: (now.as_secs() + seconds).cast_signed(), nanoseconds: 0 };
     edit(&scene, |info| info.newest = in_seconds(3600));
     let message = scene.refusal();
-    assert!(
-        message.contains("seconds ahead of this machine's clock"),
-        "{message}"
-    );
+    assert!(message.contains("seconds ahead of this machine's clock"), "{message}");
     edit(&scene, |info| info.newest = in_seconds(2));
     let notices = scene.restore("state").unwrap();
+    assert!(notices.len() == 1 && notices[0].contains("waiting"), "{notices:?}");
     assert!(
-        notices.len() == 1 && notices[0].contains("waiting"),
-        "{notices:?}"
-    );
-    assert!(
-        std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
             > now + std::time::Duration::from_secs(1)
     );
 }
@@ -757,15 +583,8 @@ fn hard_links_across_file_systems_become_copies() {
     let shm = Path::new("/dev/shm");
     let scene = Scene::new();
     let there = tempfile::tempdir_in(shm);
-    let other = there
-        .as_ref()
-        .ok()
-        .and_then(|there| there.path().metadata().ok())
-        .map(|m| m.dev());
-    let (Ok(there), true) = (
-        there,
-        other != Some(scene.root.path().metadata().unwrap().dev()),
-    ) else {
+    let other = there.as_ref().ok().and_then(|there| there.path().metadata().ok()).map(|m| m.dev());
+    let (Ok(there), true) = (there, other != Some(scene.root.path().metadata().unwrap().dev())) else {
         eprintln!("skipped: there is no second file system at /dev/shm");
         return;
     };
@@ -790,15 +609,9 @@ fn hard_links_across_file_systems_become_copies() {
     restore::restore(&request, &mut |_| notices += 1).unwrap();
     assert_eq!(notices, 2);
     let copy = there.path().join("out/file").metadata().unwrap();
-    assert_eq!(
-        (copy.mode() & 0o7777, copy.mtime(), copy.mtime_nsec()),
-        (0o200, 55, 5)
-    );
+    assert_eq!((copy.mode() & 0o7777, copy.mtime(), copy.mtime_nsec()), (0o200, 55, 5));
     assert_eq!(fs::read(there.path().join("out/file")).unwrap(), b"content");
-    assert_eq!(
-        fs::read_link(there.path().join("out/link")).unwrap(),
-        Path::new("target")
-    );
+    assert_eq!(fs::read_link(there.path().join("out/link")).unwrap(), Path::new("target"));
 }
 
 /// What a generated tree does next; whatever the tree of that moment does not allow is skipped.
@@ -821,14 +634,8 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
     .prop_filter("no name", |name| name != b"." && name != b"..");
     let path = prop::collection::vec(component, 1..5).prop_map(|components| {
-        let root = if components[0].len() % 2 == 0 {
-            &b"build"[..]
-        } else {
-            b"store/out"
-        };
-        components
-            .iter()
-            .fold(root.to_vec(), |path, component| join(&path, component))
+        let root = if components[0].len() % 2 == 0 { &b"build"[..] } else { b"store/out" };
+        components.iter().fold(root.to_vec(), |path, component| join(&path, component))
     });
     let mode = 0..=0o1777u32;
     prop_oneof![
@@ -848,18 +655,10 @@ fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
     fs::create_dir(root.join("store/out")).unwrap();
     for step in steps {
         let (path, mode, done) = match step {
-            Step::Directory(path, mode) => (
-                path,
-                Some(*mode),
-                fs::create_dir(root.join(name(path))).is_ok(),
-            ),
+            Step::Directory(path, mode) => (path, Some(*mode), fs::create_dir(root.join(name(path))).is_ok()),
             Step::File(path, content, mode) => {
                 let created = File::create_new(root.join(name(path)));
-                (
-                    path,
-                    Some(*mode),
-                    created.is_ok_and(|file| file.write_all_at(content, 0).is_ok()),
-                )
+                (path, Some(*mode), created.is_ok_and(|file| file.write_all_at(content, 0).is_ok()))
             }
             Step::Sparse(path, size, mode) => {
                 let created = File::create_new(root.join(name(path)));
@@ -870,18 +669,11 @@ fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
                 });
                 (path, Some(*mode), wrote)
             }
-            Step::Symlink(path, target) => (
-                path,
-                None,
-                symlink(name(target), root.join(name(path))).is_ok(),
-            ),
+            Step::Symlink(path, target) => (path, None, symlink(name(target), root.join(name(path))).is_ok()),
             Step::HardLink(index, path) => {
-                let files: Vec<_> = entries
-                    .iter()
-                    .filter(|(path, _)| !path.symlink_metadata().unwrap().is_dir())
-                    .collect();
-                let done = !files.is_empty()
-                    && fs::hard_link(&index.get(&files).0, root.join(name(path))).is_ok();
+                let files: Vec<_> =
+                    entries.iter().filter(|(path, _)| !path.symlink_metadata().unwrap().is_dir()).collect();
+                let done = !files.is_empty() && fs::hard_link(&index.get(&files).0, root.join(name(path))).is_ok();
                 (path, None, done)
             }
             Step::Fifo(path, mode) => {

@@ -8,9 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, readlinkat, statat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, readlinkat, statat};
 
 use super::entry::{Entry, Kind, Mtime, join, split_parent};
 use super::error::{Error, Result};
@@ -100,8 +98,7 @@ fn temporary(state: &Path, name: &str) -> PathBuf {
 }
 
 fn write(request: &Request, build_dir: String) -> Result<Info> {
-    let target =
-        fs::metadata(&request.to).map_err(|source| Error::io(SAVE, &request.to, source))?;
+    let target = fs::metadata(&request.to).map_err(|source| Error::io(SAVE, &request.to, source))?;
     let create = |name| {
         let path = temporary(&request.to, name);
         File::create_new(&path).map_err(|source| Error::io(SAVE, &path, source))
@@ -118,10 +115,7 @@ fn write(request: &Request, build_dir: String) -> Result<Info> {
         links: HashMap::new(),
         counts: Counts::default(),
         content: 0,
-        newest: Mtime {
-            secs: i64::MIN,
-            nanos: 0,
-        },
+        newest: Mtime { secs: i64::MIN, nanos: 0 },
         now: now(),
         buffer: vec![0; BUFFER],
     };
@@ -131,16 +125,8 @@ fn write(request: &Request, build_dir: String) -> Result<Info> {
 
     let to_layer = |source| Error::io(SAVE, &layer, source);
     let to_manifest = |source| Error::io(SAVE, &manifest_path, source);
-    let (_, layer_bytes) = saver
-        .archive
-        .finish()
-        .and_then(frames::Writer::finish)
-        .map_err(to_layer)?;
-    let (_, manifest_bytes) = saver
-        .manifest
-        .finish()
-        .and_then(frames::Writer::finish)
-        .map_err(to_manifest)?;
+    let (_, layer_bytes) = saver.archive.finish().and_then(frames::Writer::finish).map_err(to_layer)?;
+    let (_, manifest_bytes) = saver.manifest.finish().and_then(frames::Writer::finish).map_err(to_manifest)?;
     fs::rename(temporary(&request.to, format::LAYER), &layer).map_err(to_layer)?;
     fs::rename(temporary(&request.to, format::MANIFEST), &manifest_path).map_err(to_manifest)?;
     let info = Info {
@@ -152,11 +138,7 @@ fn write(request: &Request, build_dir: String) -> Result<Info> {
         phases: request.phases.clone(),
         outputs,
         entries: saver.counts,
-        bytes: Bytes {
-            content: saver.content,
-            layer: layer_bytes,
-            manifest: manifest_bytes,
-        },
+        bytes: Bytes { content: saver.content, layer: layer_bytes, manifest: manifest_bytes },
         newest: saver.newest.into(),
     };
     info::write(&request.to, &info)?;
@@ -165,13 +147,8 @@ fn write(request: &Request, build_dir: String) -> Result<Info> {
 
 /// The clock that files are stamped with. A clock before 1970 counts as 1970.
 fn now() -> Mtime {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Mtime {
-        secs: since.as_secs().cast_signed(),
-        nanos: since.subsec_nanos(),
-    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Mtime { secs: since.as_secs().cast_signed(), nanos: since.subsec_nanos() }
 }
 
 struct Saver<'a> {
@@ -222,15 +199,7 @@ impl Saver<'_> {
         let mut names = tree::names(&base, b".").map_err(io)?;
         names.retain(|name| !format::is_nix_file(name) && !exclude.contains(name));
         self.add(&self.entry(format::BUILD.to_vec(), Kind::Directory, &stat))?;
-        self.tree(
-            &Root {
-                base: path,
-                prefix: join(format::BUILD, b""),
-                cut: 0,
-            },
-            base,
-            names,
-        )
+        self.tree(&Root { base: path, prefix: join(format::BUILD, b""), cut: 0 }, base, names)
     }
 
     /// Saves the outputs that exist, in the archive's order, and names them.
@@ -255,11 +224,7 @@ impl Saver<'_> {
             }
             let base = tree::open_base(parent).map_err(io)?;
             let last = last.as_encoded_bytes().to_vec();
-            let root = Root {
-                base: parent,
-                prefix: join(format::OUTPUTS, name.as_bytes()),
-                cut: last.len(),
-            };
+            let root = Root { base: parent, prefix: join(format::OUTPUTS, name.as_bytes()), cut: last.len() };
             self.tree(&root, base, vec![last])?;
             saved.push(name.clone());
         }
@@ -270,9 +235,7 @@ impl Saver<'_> {
     fn shell(&mut self, path: &Path) -> Result<()> {
         let io = |source| Error::io(SAVE, path, source);
         let mut content = Vec::new();
-        File::open(path)
-            .and_then(|mut file| file.read_to_end(&mut content))
-            .map_err(io)?;
+        File::open(path).and_then(|mut file| file.read_to_end(&mut content)).map_err(io)?;
         let mut entry = Entry {
             path: format::SHELL.to_vec(),
             kind: Kind::File,
@@ -300,31 +263,15 @@ impl Saver<'_> {
             let (parent, name) = split_parent(path);
             let result = cursor
                 .enter(parent)
-                .and_then(|fd| {
-                    Ok(chmodat(
-                        fd,
-                        name,
-                        Mode::from_raw_mode(*mode),
-                        AtFlags::empty(),
-                    )?)
-                })
+                .and_then(|fd| Ok(chmodat(fd, name, Mode::from_raw_mode(*mode), AtFlags::empty())?))
                 .map_err(|source| Error::io(SAVE, tree::shown(root.base, path), source));
             undone = undone.and(result);
         }
         walked.and(undone)
     }
 
-    fn walk(
-        &mut self,
-        root: &Root,
-        cursor: &mut Cursor,
-        names: Vec<Vec<u8>>,
-        relaxed: &mut Relaxed,
-    ) -> Result<()> {
-        let mut stack = vec![Open {
-            path: Vec::new(),
-            names: names.into_iter(),
-        }];
+    fn walk(&mut self, root: &Root, cursor: &mut Cursor, names: Vec<Vec<u8>>, relaxed: &mut Relaxed) -> Result<()> {
+        let mut stack = vec![Open { path: Vec::new(), names: names.into_iter() }];
         while let Some(directory) = stack.last_mut() {
             let Some(name) = directory.names.next() else {
                 stack.pop();
@@ -334,18 +281,14 @@ impl Saver<'_> {
             let shown = || tree::shown(root.base, &path);
             let io = |source: io::Error| Error::io(SAVE, shown(), source);
             let fd = cursor.enter(&directory.path).map_err(io)?;
-            let stat = statat(fd, &name[..], AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|errno| io(errno.into()))?;
+            let stat = statat(fd, &name[..], AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| io(errno.into()))?;
             let archived = root.archived(&path);
             let file_type = FileType::from_raw_mode(stat.st_mode);
             let inode = (stat.st_dev, stat.st_ino);
             if stat.st_nlink > 1 && file_type != FileType::Directory {
                 if let Some(first) = self.links.get(&inode) {
                     let link = first.clone();
-                    self.add(&Entry {
-                        link,
-                        ..self.entry(archived, Kind::HardLink, &stat)
-                    })?;
+                    self.add(&Entry { link, ..self.entry(archived, Kind::HardLink, &stat) })?;
                     continue;
                 }
                 self.links.insert(inode, archived.clone());
@@ -362,23 +305,16 @@ impl Saver<'_> {
                     }
                     let names = list(fd, &name, &stat, &path, relaxed).map_err(io)?;
                     self.add(&self.entry(archived, Kind::Directory, &stat))?;
-                    stack.push(Open {
-                        path,
-                        names: names.into_iter(),
-                    });
+                    stack.push(Open { path, names: names.into_iter() });
                 }
                 FileType::RegularFile => {
                     let file = open(fd, &name, &stat).map_err(io)?;
                     self.file(archived, &file, &stat, shown)?;
                 }
                 FileType::Symlink => {
-                    let target =
-                        readlinkat(fd, &name[..], Vec::new()).map_err(|errno| io(errno.into()))?;
+                    let target = readlinkat(fd, &name[..], Vec::new()).map_err(|errno| io(errno.into()))?;
                     let entry = self.entry(archived, Kind::Symlink, &stat);
-                    self.add(&Entry {
-                        link: target.into_bytes(),
-                        ..entry
-                    })?;
+                    self.add(&Entry { link: target.into_bytes(), ..entry })?;
                 }
                 FileType::Fifo => self.add(&self.entry(archived, Kind::Fifo, &stat))?,
                 FileType::Socket => self.add(&self.entry(archived, Kind::Socket, &stat))?,
@@ -399,15 +335,7 @@ impl Saver<'_> {
     #[allow(clippy::unused_self, reason = "reads better beside `add`")]
     fn entry(&self, path: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
         let mode = stat.st_mode & 0o7777;
-        Entry {
-            path,
-            kind,
-            mode,
-            size: 0,
-            mtime: tree::mtime(stat),
-            link: Vec::new(),
-            hash: None,
-        }
+        Entry { path, kind, mode, size: 0, mtime: tree::mtime(stat), link: Vec::new(), hash: None }
     }
 
     fn counted(&mut self, entry: &Entry) {
@@ -427,13 +355,7 @@ impl Saver<'_> {
             .map_err(|source| Error::io(SAVE, self.layer, source))
     }
 
-    fn file(
-        &mut self,
-        path: Vec<u8>,
-        file: &File,
-        stat: &Stat,
-        shown: impl Fn() -> PathBuf,
-    ) -> Result<()> {
+    fn file(&mut self, path: Vec<u8>, file: &File, stat: &Stat, shown: impl Fn() -> PathBuf) -> Result<()> {
         let io = |source: io::Error| Error::io(SAVE, shown(), source);
         let changed = || Error::Refused {
             operation: SAVE,
@@ -451,40 +373,24 @@ impl Saver<'_> {
         }
         let size = u64::try_from(stat.st_size).map_err(|_| changed())?;
         // `st_blocks` counts units of 512 bytes.
-        let may_have_holes =
-            u64::try_from(stat.st_blocks).is_ok_and(|blocks| blocks.saturating_mul(512) < size);
-        let map = if may_have_holes {
-            Map::of(file, size).map_err(io)?
-        } else {
-            None
-        };
-        let kind = if map.is_some() {
-            Kind::Sparse
-        } else {
-            Kind::File
-        };
-        let mut entry = Entry {
-            size,
-            ..self.entry(path, kind, stat)
-        };
+        let may_have_holes = u64::try_from(stat.st_blocks).is_ok_and(|blocks| blocks.saturating_mul(512) < size);
+        let map = if may_have_holes { Map::of(file, size).map_err(io)? } else { None };
+        let kind = if map.is_some() { Kind::Sparse } else { Kind::File };
+        let mut entry = Entry { size, ..self.entry(path, kind, stat) };
         let head = map.as_ref().map(Map::encode).unwrap_or_default();
         let pieces = map.map_or_else(|| vec![(0, size)], |map| map.pieces);
         let data: u64 = pieces.iter().map(|(_, len)| len).sum();
         let path = self.layer;
         let layer = |source| Error::io(SAVE, path, source);
 
-        self.archive
-            .member(&entry, head.len() as u64 + data)
-            .map_err(layer)?;
+        self.archive.member(&entry, head.len() as u64 + data).map_err(layer)?;
         self.archive.write_all(&head).map_err(layer)?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&head);
         for (start, len) in pieces {
             let mut at = start;
             while at < start + len {
-                let wanted = usize::try_from(start + len - at)
-                    .unwrap_or(BUFFER)
-                    .min(BUFFER);
+                let wanted = usize::try_from(start + len - at).unwrap_or(BUFFER).min(BUFFER);
                 let read = file.read_at(&mut self.buffer[..wanted], at).map_err(io)?;
                 if read == 0 {
                     return Err(changed());
@@ -505,22 +411,11 @@ impl Saver<'_> {
 }
 
 /// The names in a directory that its owner may have closed to everyone.
-fn list(
-    parent: impl AsFd,
-    name: &[u8],
-    stat: &Stat,
-    path: &[u8],
-    relaxed: &mut Relaxed,
-) -> io::Result<Vec<Vec<u8>>> {
+fn list(parent: impl AsFd, name: &[u8], stat: &Stat, path: &[u8], relaxed: &mut Relaxed) -> io::Result<Vec<Vec<u8>>> {
     let mode = stat.st_mode & 0o7777;
     // Only root goes where no bit lets it.
     if mode & 0o500 != 0o500 && !rustix::process::geteuid().is_root() {
-        chmodat(
-            &parent,
-            name,
-            Mode::from_raw_mode(mode | 0o500),
-            AtFlags::empty(),
-        )?;
+        chmodat(&parent, name, Mode::from_raw_mode(mode | 0o500), AtFlags::empty())?;
         relaxed.push((path.to_vec(), mode));
     }
     tree::names(parent, name)

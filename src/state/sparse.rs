@@ -72,17 +72,8 @@ impl Map {
     ///
     /// # Errors
     /// Those of `input`; `InvalidData` for a map that [`Map::encode`] would not write.
-    pub fn decode(
-        mut input: impl Read,
-        size: u64,
-        mut seen: impl FnMut(&[u8]),
-    ) -> io::Result<Self> {
-        let invalid = || {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the map of a sparse file is malformed",
-            )
-        };
+    pub fn decode(mut input: impl Read, size: u64, mut seen: impl FnMut(&[u8])) -> io::Result<Self> {
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, "the map of a sparse file is malformed");
         let mut block = [0; BLOCK];
         let mut at = BLOCK;
         let mut number = || -> io::Result<u64> {
@@ -116,17 +107,10 @@ impl Map {
             if start < end {
                 return Err(invalid());
             }
-            end = start
-                .checked_add(len)
-                .filter(|end| *end <= size)
-                .ok_or_else(invalid)?;
+            end = start.checked_add(len).filter(|end| *end <= size).ok_or_else(invalid)?;
             pieces.push((start, len));
         }
-        if end == size {
-            Ok(Self { pieces })
-        } else {
-            Err(invalid())
-        }
+        if end == size { Ok(Self { pieces }) } else { Err(invalid()) }
     }
 }
 
@@ -136,10 +120,7 @@ mod tests {
 
     #[test]
     fn a_map_reads_as_written_and_takes_no_more() {
-        let many = (0..500)
-            .map(|i| (i * 8192, 4096))
-            .chain([(9_999_999_999, 0)])
-            .collect();
+        let many = (0..500).map(|i| (i * 8192, 4096)).chain([(9_999_999_999, 0)]).collect();
         for pieces in [vec![(0, 0)], vec![(4096, 1)], many] {
             let map = Map { pieces };
             let size = map.pieces.last().map_or(0, |(start, len)| start + len);
@@ -148,26 +129,14 @@ mod tests {
             bytes.extend(b"data");
             let mut rest = &bytes[..];
             let mut seen = 0;
-            assert_eq!(
-                Map::decode(&mut rest, size, |block| seen += block.len()).unwrap(),
-                map
-            );
+            assert_eq!(Map::decode(&mut rest, size, |block| seen += block.len()).unwrap(), map);
             assert_eq!((rest, seen), (&b"data"[..], bytes.len() - 4));
         }
     }
 
     #[test]
     fn malformed_maps_are_refused() {
-        for text in [
-            "0\n",
-            "1\n0\n",
-            "1\n0\n5\n",
-            "2\n4\n1\n2\n2\n",
-            "x\n",
-            "1\n\n",
-            "9999999999\n",
-            "1\n-1\n2\n",
-        ] {
+        for text in ["0\n", "1\n0\n", "1\n0\n5\n", "2\n4\n1\n2\n2\n", "x\n", "1\n\n", "9999999999\n", "1\n-1\n2\n"] {
             let mut bytes = text.as_bytes().to_vec();
             bytes.resize(BLOCK, 0);
             assert!(Map::decode(&bytes[..], 4, |_| ()).is_err(), "{text:?}");

@@ -26,12 +26,7 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor at the directory `base`.
     pub fn new(base: OwnedFd) -> Self {
-        Self {
-            base,
-            path: Vec::new(),
-            ends: Vec::new(),
-            open: Vec::new(),
-        }
+        Self { base, path: Vec::new(), ends: Vec::new(), open: Vec::new() }
     }
 
     /// Goes to a directory: components joined by `/`, relative to the base, empty for the base itself.
@@ -40,19 +35,11 @@ impl Cursor {
     /// # Errors
     /// Those of `openat`; `ENOTDIR` or `ELOOP` where a component is no directory or a symlink.
     pub fn enter(&mut self, path: &[u8]) -> io::Result<BorrowedFd<'_>> {
-        let common = self
-            .path
-            .iter()
-            .zip(path)
-            .take_while(|(old, new)| old == new)
-            .count();
+        let common = self.path.iter().zip(path).take_while(|(old, new)| old == new).count();
         let mut depth = self.ends.partition_point(|end| *end <= common);
         // `a/b` is no directory above `a/bc`, though all its bytes are there.
         let last = depth.checked_sub(1).map(|at| self.ends[at]);
-        if last
-            .and_then(|end| path.get(end))
-            .is_some_and(|byte| *byte != b'/')
-        {
+        if last.and_then(|end| path.get(end)).is_some_and(|byte| *byte != b'/') {
             depth -= 1;
         }
         self.ends.truncate(depth);
@@ -62,10 +49,7 @@ impl Cursor {
         let from = if self.open.last().is_none_or(Option::is_some) {
             depth
         } else {
-            self.open
-                .iter()
-                .rposition(Option::is_some)
-                .map_or(0, |at| at + 1)
+            self.open.iter().rposition(Option::is_some).map_or(0, |at| at + 1)
         };
         for at in from..depth {
             let start = if at == 0 { 0 } else { self.ends[at - 1] + 1 };
@@ -74,10 +58,7 @@ impl Cursor {
         }
         let mut start = self.path.len() + usize::from(!self.path.is_empty());
         while start < path.len() {
-            let end = path[start..]
-                .iter()
-                .position(|byte| *byte == b'/')
-                .map_or(path.len(), |at| start + at);
+            let end = path[start..].iter().position(|byte| *byte == b'/').map_or(path.len(), |at| start + at);
             let at = self.open.len();
             let directory = self.child(at, &path[start..end])?;
             self.open.push(None);
@@ -86,19 +67,11 @@ impl Cursor {
             self.keep(at, directory);
             start = end + 1;
         }
-        Ok(self
-            .open
-            .last()
-            .and_then(Option::as_ref)
-            .unwrap_or(&self.base)
-            .as_fd())
+        Ok(self.open.last().and_then(Option::as_ref).unwrap_or(&self.base).as_fd())
     }
 
     fn child(&self, depth: usize, name: &[u8]) -> io::Result<OwnedFd> {
-        let above = depth
-            .checked_sub(1)
-            .and_then(|at| self.open[at].as_ref())
-            .unwrap_or(&self.base);
+        let above = depth.checked_sub(1).and_then(|at| self.open[at].as_ref()).unwrap_or(&self.base);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(openat(above, name, flags, Mode::empty())?)
     }
@@ -116,12 +89,7 @@ impl Cursor {
 /// # Errors
 /// Those of `openat`.
 pub fn open_base(path: &Path) -> io::Result<OwnedFd> {
-    Ok(openat(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
+    Ok(openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The names in the directory `name` below `parent`, sorted bytewise.
@@ -146,23 +114,14 @@ pub fn names(parent: impl AsFd, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
 pub fn mtime(stat: &Stat) -> Mtime {
     // The fields' types differ among architectures, and nanoseconds are below a billion.
     #[allow(clippy::cast_possible_truncation, clippy::unnecessary_cast)]
-    Mtime {
-        secs: stat.st_mtime as i64,
-        nanos: stat.st_mtime_nsec as u32,
-    }
+    Mtime { secs: stat.st_mtime as i64, nanos: stat.st_mtime_nsec as u32 }
 }
 
 /// For `utimensat`: this mtime, the access time left alone.
 pub fn timestamps(mtime: Mtime) -> Timestamps {
     Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: mtime.secs,
-            tv_nsec: mtime.nanos.into(),
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime.secs, tv_nsec: mtime.nanos.into() },
     }
 }
 
@@ -184,14 +143,7 @@ mod tests {
         let mut path = Vec::new();
         for level in 0..depth {
             let above = path.clone();
-            path = super::super::entry::join(
-                &path,
-                if level % 2 == 0 {
-                    b"a"
-                } else {
-                    b"a rather long name"
-                },
-            );
+            path = super::super::entry::join(&path, if level % 2 == 0 { b"a" } else { b"a rather long name" });
             let fd = cursor.enter(&above).unwrap();
             for name in ["a", "a rather long name", "c"] {
                 mkdirat(fd, name, Mode::RWXU).unwrap();
@@ -199,18 +151,14 @@ mod tests {
         }
         assert!(path.len() > 4096);
         assert!(cursor.open.iter().flatten().count() <= OPEN);
-        let ends: Vec<usize> = (0..=path.len())
-            .filter(|&at| at == path.len() || path[at] == b'/')
-            .collect();
+        let ends: Vec<usize> = (0..=path.len()).filter(|&at| at == path.len() || path[at] == b'/').collect();
         for &end in ends.iter().rev().chain(ends.iter().step_by(701)) {
             let fd = cursor.enter(&path[..end]).unwrap();
             let stat = statat(fd, ".", AtFlags::empty()).unwrap();
             let again = statat(&cursor.base, ".", AtFlags::empty()).unwrap();
             assert_ne!(stat.st_ino, again.st_ino);
             if end != path.len() {
-                cursor
-                    .enter(&super::super::entry::join(&path[..end], b"c"))
-                    .unwrap();
+                cursor.enter(&super::super::entry::join(&path[..end], b"c")).unwrap();
             }
             assert!(cursor.open.iter().flatten().count() <= OPEN);
         }

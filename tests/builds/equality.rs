@@ -62,7 +62,7 @@ fn the_comparison_finds_a_planted_difference() {
     fs::write(&listing, text).expect("planted");
     permissions.set_readonly(true);
     fs::set_permissions(&listing, permissions).expect("as it was");
-    let report = phasesplit::compare::compare_packages(&planted, &unsplit);
+    let report = phasesplit::compare::compare_packages(&planted, &unsplit).expect("both can be read");
     assert!(!report.is_equal(), "one changed byte went unnoticed:\n{report}");
     assert!(report.to_string().contains("listing"), "the report names the file:\n{report}");
 }

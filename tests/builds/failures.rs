@@ -23,7 +23,10 @@ stdenv.mkDerivation {{
     ));
     project.generate(&[]);
     let log = project.build_fails("phases.finish");
-    assert!(log.contains("installFlags was held back") && log.contains("readEarly") && log.contains("scope.installFlags"), "{log}");
+    assert!(
+        log.contains("installFlags was held back") && log.contains("readEarly") && log.contains("scope.installFlags"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -9,10 +9,7 @@ fn sources(package: &str) -> Result<(), String> {
     static FETCHED: OnceLock<BTreeMap<String, Result<(), String>>> = OnceLock::new();
     let all = FETCHED.get_or_init(|| {
         let mut command = Command::new("bash");
-        command
-            .arg("tests/nix/real/fetch.sh")
-            .current_dir(root())
-            .env("NIX_CONFIG", crate::support::nix_config());
+        command.arg("tests/nix/real/fetch.sh").current_dir(root()).env("NIX_CONFIG", crate::support::nix_config());
         let output = succeed(&mut command);
         text(&output.stdout)
             .lines()
@@ -113,7 +110,10 @@ fn ninja_cmake_and_ninja() {
 fn ninja_finds_nothing_dirty_at_install() {
     let Some(project) = project("ninja") else { return };
     let explain = "preInstall = \"echo explain starts; ninja -n -d explain install 2>&1; echo explain ends\";";
-    project.write(&text_of("ninja", &format!("{explain} postInstall = (old.postInstall or \"\") + \"\\n: {}\\n\";", salt())));
+    project.write(&text_of(
+        "ninja",
+        &format!("{explain} postInstall = (old.postInstall or \"\") + \"\\n: {}\\n\";", salt()),
+    ));
     let (built, log) = project.build("phases.install");
     assert_eq!(built, ["install"]);
     let explained = log
@@ -122,9 +122,13 @@ fn ninja_finds_nothing_dirty_at_install() {
         .expect("ninja ran in preInstall")
         .0;
     // The install target itself has no output file and always runs: it is the one step that may be wanted.
-    let dirty: Vec<&str> = explained.lines().filter(|line| line.contains("dirty") || line.contains("older than")).collect();
-    let compiling: Vec<&str> = explained.lines().filter(|line| line.contains("Building") || line.contains("Linking")).collect();
-    let allowed = |line: &&&str| !line.contains("install.util") && !line.contains("CMakeFiles/install") && !line.contains(" all ");
+    let dirty: Vec<&str> =
+        explained.lines().filter(|line| line.contains("dirty") || line.contains("older than")).collect();
+    let compiling: Vec<&str> =
+        explained.lines().filter(|line| line.contains("Building") || line.contains("Linking")).collect();
+    let allowed = |line: &&&str| {
+        !line.contains("install.util") && !line.contains("CMakeFiles/install") && !line.contains(" all ")
+    };
     assert!(dirty.iter().filter(allowed).next().is_none(), "dirty: {dirty:?}");
     assert!(compiling.is_empty(), "{compiling:?}");
 }

@@ -42,7 +42,12 @@ pub fn salt() -> String {
 /// A command with the tests' Nix settings.
 pub fn command(program: impl AsRef<std::ffi::OsStr>, directory: &Path) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(directory).env("NIX_CONFIG", nix_config()).stdin(Stdio::null()).env_remove("NIX_PATH").env("NO_COLOR", "1");
+    command
+        .current_dir(directory)
+        .env("NIX_CONFIG", nix_config())
+        .stdin(Stdio::null())
+        .env_remove("NIX_PATH")
+        .env("NO_COLOR", "1");
     command
 }
 
@@ -58,7 +63,12 @@ pub fn phasesplit(directory: &Path) -> Command {
 /// Runs a command that must succeed.
 pub fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} did not start: {error}"));
-    assert!(output.status.success(), "{command:?} failed\n--- stdout\n{}\n--- stderr\n{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?} failed\n--- stdout\n{}\n--- stderr\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
     output
 }
 
@@ -111,29 +121,44 @@ impl Project {
         let drv = text(&drv.stdout).trim().to_owned();
         let output = succeed(self.nix("nix-store").args(["--realise", &drv]));
         let log = text(&output.stderr);
-        let built: Vec<&str> = log
-            .lines()
-            .filter_map(|line| line.strip_prefix("building '")?.strip_suffix("'..."))
-            .collect();
-        let stages = chain.iter().filter(|(_, path)| built.contains(&path.as_str())).map(|(stage, _)| stage.clone()).collect();
+        let built: Vec<&str> =
+            log.lines().filter_map(|line| line.strip_prefix("building '")?.strip_suffix("'...")).collect();
+        let stages =
+            chain.iter().filter(|(_, path)| built.contains(&path.as_str())).map(|(stage, _)| stage.clone()).collect();
         (stages, log)
     }
 
     /// A build that must fail: its log.
     pub fn build_fails(&self, attribute: &str) -> String {
-        let output = self.nix("nix-build").args(["split.nix", "-A", attribute, "--no-out-link"]).output().expect("nix-build starts");
+        let output = self
+            .nix("nix-build")
+            .args(["split.nix", "-A", attribute, "--no-out-link"])
+            .output()
+            .expect("nix-build starts");
         assert!(!output.status.success(), "the build of {attribute} should fail");
         text(&output.stderr)
     }
 
     /// The outputs of an attribute of split.nix, built if they are not: name and path.
     pub fn outputs(&self, attribute: &str) -> Vec<(String, PathBuf)> {
-        let names = succeed(self.nix("nix-instantiate").args(["--eval", "--strict", "--json", "split.nix", "-A", &format!("{attribute}.outputs")]));
+        let names = succeed(self.nix("nix-instantiate").args([
+            "--eval",
+            "--strict",
+            "--json",
+            "split.nix",
+            "-A",
+            &format!("{attribute}.outputs"),
+        ]));
         let names: Vec<String> = serde_json::from_slice(&names.stdout).expect("a list of outputs");
         names
             .into_iter()
             .map(|name| {
-                let path = succeed(self.nix("nix-build").args(["split.nix", "-A", &format!("{attribute}.{name}"), "--no-out-link"]));
+                let path = succeed(self.nix("nix-build").args([
+                    "split.nix",
+                    "-A",
+                    &format!("{attribute}.{name}"),
+                    "--no-out-link",
+                ]));
                 let path = PathBuf::from(text(&path.stdout).trim());
                 (name, path)
             })
@@ -142,7 +167,8 @@ impl Project {
 
     /// Builds split and unsplit and compares them; prints what was excused.
     pub fn assert_equal(&self) {
-        let report = phasesplit::compare::compare_packages(&self.outputs("phases.finish"), &self.outputs("unsplit"));
+        let report = phasesplit::compare::compare_packages(&self.outputs("phases.finish"), &self.outputs("unsplit"))
+            .expect("both can be read");
         eprintln!("{report}");
         assert!(report.is_equal(), "split and unsplit differ:\n{report}");
     }

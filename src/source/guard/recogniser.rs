@@ -3,10 +3,7 @@
 //! The grammar is rnix's, a little stricter where rnix accepts what Nix refuses (a function without
 //! parentheses as an argument or in a list). One step a token, no recursion.
 
-#[allow(
-    clippy::enum_glob_use,
-    reason = "the names carry a prefix of their own, and dozens are used"
-)]
+#[allow(clippy::enum_glob_use, reason = "the names carry a prefix of their own, and dozens are used")]
 use rnix::SyntaxKind::{self, *};
 
 use super::{MAX_DEPTH, MAX_NESTING};
@@ -96,20 +93,10 @@ enum Or {
 }
 
 /// After a bracketed or simple operand.
-const SIMPLE: After = After {
-    operator: true,
-    apply: true,
-    select: true,
-    or: Or::Name,
-};
+const SIMPLE: After = After { operator: true, apply: true, select: true, or: Or::Name };
 
 /// After something that only an operator or the end of the expression may follow.
-const CLOSED: After = After {
-    operator: true,
-    apply: false,
-    select: false,
-    or: Or::No,
-};
+const CLOSED: After = After { operator: true, apply: false, select: false, or: Or::No };
 
 /// What a path of attributes belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,22 +154,14 @@ pub(super) struct Recogniser {
 
 impl Recogniser {
     pub(super) fn new() -> Self {
-        let mut recogniser = Self {
-            state: State::Expression,
-            stack: Vec::new(),
-            depth: 0,
-            nested: 0,
-        };
+        let mut recogniser = Self { state: State::Expression, stack: Vec::new(), depth: 0, nested: 0 };
         recogniser.stack.push(Frame::new(Open::Paren));
         recogniser
     }
 
     /// Whether what was seen is a whole expression.
     pub(super) fn complete(&self) -> bool {
-        let at_end = matches!(
-            self.state,
-            State::After(_) | State::AfterAttribute(Path::Select | Path::HasAttr)
-        );
+        let at_end = matches!(self.state, State::After(_) | State::AfterAttribute(Path::Select | Path::HasAttr));
         match self.stack.len() {
             1 => at_end,
             2 => self.state == State::PathText,
@@ -243,12 +222,7 @@ impl Recogniser {
         self.stack.last().map_or(Open::Paren, |frame| frame.open)
     }
 
-    pub(super) fn step(
-        &mut self,
-        kind: SyntaxKind,
-        ahead: &[SyntaxKind],
-        beside: Beside,
-    ) -> Result<(), Refusal> {
+    pub(super) fn step(&mut self, kind: SyntaxKind, ahead: &[SyntaxKind], beside: Beside) -> Result<(), Refusal> {
         self.state = self.next(kind, ahead, beside)?;
         if self.depth > MAX_DEPTH {
             return Err(Refusal::TooDeep { limit: MAX_DEPTH });
@@ -259,12 +233,7 @@ impl Recogniser {
         Ok(())
     }
 
-    fn next(
-        &mut self,
-        kind: SyntaxKind,
-        ahead: &[SyntaxKind],
-        beside: Beside,
-    ) -> Result<State, Refusal> {
+    fn next(&mut self, kind: SyntaxKind, ahead: &[SyntaxKind], beside: Beside) -> Result<State, Refusal> {
         match self.state {
             State::Expression => self.expression(kind, ahead, beside),
             State::Operand { not, minus } => match kind {
@@ -330,9 +299,7 @@ impl Recogniser {
             State::At => expect(kind, TOKEN_AT).map(|()| State::PatternOpen),
             State::Text => self.text(kind),
             State::PathText => match kind {
-                TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME if !beside.space_before => {
-                    Ok(State::PathText)
-                }
+                TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME if !beside.space_before => Ok(State::PathText),
                 TOKEN_INTERPOL_START if !beside.space_before => {
                     self.push(Open::PathInterpolation);
                     Ok(State::Expression)
@@ -381,12 +348,7 @@ impl Recogniser {
         State::AfterFormals { bound }
     }
 
-    fn expression(
-        &mut self,
-        kind: SyntaxKind,
-        ahead: &[SyntaxKind],
-        beside: Beside,
-    ) -> Result<State, Refusal> {
+    fn expression(&mut self, kind: SyntaxKind, ahead: &[SyntaxKind], beside: Beside) -> Result<State, Refusal> {
         if let Some(frame) = self.stack.last_mut() {
             frame.compared = false;
             frame.equated = false;
@@ -432,17 +394,11 @@ impl Recogniser {
             }
             TOKEN_INVERT => {
                 self.deepen(0);
-                Ok(State::Operand {
-                    not: true,
-                    minus: true,
-                })
+                Ok(State::Operand { not: true, minus: true })
             }
             TOKEN_SUB => {
                 self.deepen(0);
-                Ok(State::Operand {
-                    not: false,
-                    minus: true,
-                })
+                Ok(State::Operand { not: false, minus: true })
             }
             _ => self.operand(kind, beside),
         }
@@ -471,8 +427,8 @@ impl Recogniser {
                 self.push(Open::PathOperand);
                 Ok(State::PathText)
             }
-            TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH | TOKEN_IDENT
-            | TOKEN_INTEGER | TOKEN_FLOAT | TOKEN_URI => Ok(State::After(SIMPLE)),
+            TOKEN_PATH_ABS | TOKEN_PATH_REL | TOKEN_PATH_HOME | TOKEN_PATH_SEARCH | TOKEN_IDENT | TOKEN_INTEGER
+            | TOKEN_FLOAT | TOKEN_URI => Ok(State::After(SIMPLE)),
             _ => Err(Refusal::Unexpected),
         }
     }
@@ -485,17 +441,11 @@ impl Recogniser {
             }
             (TOKEN_OR, Or::Name) => {
                 self.deepen(0);
-                return Ok(State::After(After {
-                    apply: true,
-                    ..CLOSED
-                }));
+                return Ok(State::After(After { apply: true, ..CLOSED }));
             }
             (TOKEN_OR, Or::Default) => {
                 self.deepen(0);
-                return Ok(State::Operand {
-                    not: false,
-                    minus: false,
-                });
+                return Ok(State::Operand { not: false, minus: false });
             }
             _ => {}
         }
@@ -540,8 +490,7 @@ impl Recogniser {
                 }
                 true
             }
-            TOKEN_AND_AND | TOKEN_OR_OR | TOKEN_IMPLICATION | TOKEN_PIPE_LEFT
-            | TOKEN_PIPE_RIGHT => {
+            TOKEN_AND_AND | TOKEN_OR_OR | TOKEN_IMPLICATION | TOKEN_PIPE_LEFT | TOKEN_PIPE_RIGHT => {
                 frame.compared = false;
                 frame.equated = false;
                 true
@@ -594,10 +543,7 @@ impl Recogniser {
                 if self.top() == Open::LegacyLet {
                     self.pop();
                     // rnix lets nothing follow: `let { … }` is a whole expression.
-                    return Ok(State::After(After {
-                        operator: false,
-                        ..CLOSED
-                    }));
+                    return Ok(State::After(After { operator: false, ..CLOSED }));
                 }
                 Ok(State::After(SIMPLE))
             }
@@ -625,12 +571,7 @@ impl Recogniser {
         }
     }
 
-    fn after_attribute(
-        &mut self,
-        path: Path,
-        kind: SyntaxKind,
-        beside: Beside,
-    ) -> Result<State, Refusal> {
+    fn after_attribute(&mut self, path: Path, kind: SyntaxKind, beside: Beside) -> Result<State, Refusal> {
         if kind == TOKEN_DOT && path != Path::Inherit {
             return Ok(State::Attribute(path));
         }
@@ -643,11 +584,7 @@ impl Recogniser {
                 Ok(State::Expression)
             }
             Path::Select => {
-                let selected = After {
-                    apply: true,
-                    or: Or::Default,
-                    ..CLOSED
-                };
+                let selected = After { apply: true, or: Or::Default, ..CLOSED };
                 self.after(selected, kind, beside)
             }
             Path::HasAttr => self.after(CLOSED, kind, beside),
@@ -657,22 +594,12 @@ impl Recogniser {
 
 impl Frame {
     fn new(open: Open) -> Self {
-        Self {
-            open,
-            depth: 0,
-            nested: 0,
-            compared: false,
-            equated: false,
-        }
+        Self { open, depth: 0, nested: 0, compared: false, equated: false }
     }
 }
 
 fn expect(kind: SyntaxKind, wanted: SyntaxKind) -> Result<(), Refusal> {
-    if kind == wanted {
-        Ok(())
-    } else {
-        Err(Refusal::Unexpected)
-    }
+    if kind == wanted { Ok(()) } else { Err(Refusal::Unexpected) }
 }
 
 /// Whether `{` begins the formals of a function: the rule rnix uses, on the next two tokens.

@@ -17,33 +17,24 @@ impl Reader {
         }
         match &expr {
             Expr::AttrSet(set) => self.gather_set(set, mode, out),
-            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => {
-                match (op.lhs(), op.rhs()) {
-                    (Some(left), Some(right)) => {
-                        self.gather(&left, mode, hops, out);
-                        self.gather(&right, mode, hops, out);
-                    }
-                    _ => out.hidden = true,
+            Expr::BinOp(op) if op.operator() == Some(BinOpKind::Update) => match (op.lhs(), op.rhs()) {
+                (Some(left), Some(right)) => {
+                    self.gather(&left, mode, hops, out);
+                    self.gather(&right, mode, hops, out);
                 }
-            }
+                _ => out.hidden = true,
+            },
             Expr::Apply(apply) => match Application::of(apply) {
                 Some(application)
-                    if application.name().as_deref() == Some("optionalAttrs")
-                        && application.arguments.len() == 2 =>
+                    if application.name().as_deref() == Some("optionalAttrs") && application.arguments.len() == 2 =>
                 {
-                    let mode = Mode {
-                        conditional: true,
-                        ..mode
-                    };
+                    let mode = Mode { conditional: true, ..mode };
                     self.gather(&application.arguments[1], mode, hops, out);
                 }
                 _ => out.hidden = true,
             },
             Expr::IfElse(branches) => {
-                let mode = Mode {
-                    conditional: true,
-                    ..mode
-                };
+                let mode = Mode { conditional: true, ..mode };
                 for branch in [branches.body(), branches.else_body()] {
                     match branch {
                         Some(branch) => self.gather(&branch, mode, hops, out),
@@ -51,12 +42,10 @@ impl Reader {
                     }
                 }
             }
-            Expr::Ident(ident) if hops > 0 => {
-                match self.scopes.resolve(&ident_text(ident), ident.syntax()) {
-                    Some(Binding::Value(value)) => self.gather(&value, mode, hops - 1, out),
-                    _ => out.hidden = true,
-                }
-            }
+            Expr::Ident(ident) if hops > 0 => match self.scopes.resolve(&ident_text(ident), ident.syntax()) {
+                Some(Binding::Value(value)) => self.gather(&value, mode, hops - 1, out),
+                _ => out.hidden = true,
+            },
             _ => out.hidden = true,
         }
     }
@@ -90,10 +79,7 @@ impl Reader {
                     });
                     // stdenv exports what is in `env`, as it does other attributes.
                     if environment {
-                        let mode = Mode {
-                            prefix: "env.",
-                            ..mode
-                        };
+                        let mode = Mode { prefix: "env.", ..mode };
                         let mut inner = Gathered::default();
                         self.gather(&value, mode, HOPS, &mut inner);
                         out.attributes.append(&mut inner.attributes);
@@ -149,11 +135,7 @@ pub(super) struct Mode<'a> {
 
 impl Default for Mode<'_> {
     fn default() -> Self {
-        Self {
-            conditional: false,
-            origin: Origin::Written,
-            prefix: "",
-        }
+        Self { conditional: false, origin: Origin::Written, prefix: "" }
     }
 }
 

@@ -22,11 +22,10 @@ impl Reader {
                 continue;
             };
             // The inner applications of `f a b` belong to the outermost one.
-            let inner = node.parent().and_then(Apply::cast).is_some_and(|parent| {
-                parent
-                    .lambda()
-                    .is_some_and(|function| *function.syntax() == node)
-            });
+            let inner = node
+                .parent()
+                .and_then(Apply::cast)
+                .is_some_and(|parent| parent.lambda().is_some_and(|function| *function.syntax() == node));
             if inner {
                 continue;
             }
@@ -86,10 +85,9 @@ impl Reader {
         };
         // The set of attributes is the last argument, except where a script follows it.
         let set = match kind {
-            Builder::Other => application
-                .arguments
-                .iter()
-                .find(|argument| matches!(strip((*argument).clone()), Expr::AttrSet(_))),
+            Builder::Other => {
+                application.arguments.iter().find(|argument| matches!(strip((*argument).clone()), Expr::AttrSet(_)))
+            }
             _ => application.arguments.last(),
         };
         if let Some(set) = set {
@@ -104,10 +102,7 @@ impl Reader {
             }
         }
         call.not_stdenv = match reason {
-            Some(reason) => Some(NotStdenv {
-                reason,
-                span: builder_span,
-            }),
+            Some(reason) => Some(NotStdenv { reason, span: builder_span }),
             None => not_stdenv(&call),
         };
         let index = self.calls.len();
@@ -130,10 +125,7 @@ impl Reader {
             other => other,
         };
         let mut gathered = Gathered::default();
-        let mode = Mode {
-            origin: Origin::Override,
-            ..Mode::default()
-        };
+        let mode = Mode { origin: Origin::Override, ..Mode::default() };
         self.gather(&body, mode, HOPS, &mut gathered);
         let visible = match self.resolve(base.clone(), HOPS) {
             Resolved::Call(index) => self.calls.get(index).cloned(),
@@ -183,22 +175,17 @@ fn arguments_of(expr: Expr) -> (Arguments, Expr) {
 }
 
 fn not_stdenv(call: &Call) -> Option<NotStdenv> {
-    let certain = |name: &str| {
-        call.attribute(name)
-            .filter(|attribute| !attribute.conditional && attribute.value != Value::Null)
-    };
+    let certain =
+        |name: &str| call.attribute(name).filter(|attribute| !attribute.conditional && attribute.value != Value::Null);
     let found = [
         ("buildCommand", Reason::BuildCommand),
         ("buildCommandPath", Reason::BuildCommand),
         ("outputHash", Reason::FixedOutput),
         ("builder", Reason::OwnBuilder),
     ];
-    found.into_iter().find_map(|(name, reason)| {
-        certain(name).map(|attribute| NotStdenv {
-            reason,
-            span: attribute.key.clone(),
-        })
-    })
+    found
+        .into_iter()
+        .find_map(|(name, reason)| certain(name).map(|attribute| NotStdenv { reason, span: attribute.key.clone() }))
 }
 
 /// The text of a node for messages: one line, not too long.
@@ -206,11 +193,7 @@ fn short_text(node: &SyntaxNode) -> String {
     const MOST: usize = 80;
     let mut out = String::new();
     let range = node.text_range();
-    for token in node
-        .descendants_with_tokens()
-        .filter_map(rnix::NodeOrToken::into_token)
-        .take(MOST)
-    {
+    for token in node.descendants_with_tokens().filter_map(rnix::NodeOrToken::into_token).take(MOST) {
         if token.text_range().start() >= range.end() || out.len() > MOST {
             break;
         }

@@ -37,23 +37,13 @@ const SET_LEVELS: usize = 6;
 
 /// Reads the tree of the text named `file`.
 pub(super) fn read(file: &str, root: &Root) -> Package {
-    let mut reader = Reader {
-        scopes: Scopes::default(),
-        calls: Vec::new(),
-        by_node: HashMap::new(),
-        budget: BUDGET,
-    };
+    let mut reader = Reader { scopes: Scopes::default(), calls: Vec::new(), by_node: HashMap::new(), budget: BUDGET };
     reader.find_calls(root.syntax());
     let (form, main) = match root.expr() {
         Some(expr) => reader.form(expr),
         None => (Form::Derivation, None),
     };
-    Package {
-        file: file.to_owned(),
-        form,
-        calls: reader.calls,
-        main,
-    }
+    Package { file: file.to_owned(), form, calls: reader.calls, main }
 }
 
 struct Reader {
@@ -107,10 +97,7 @@ impl Application {
             }
         }
         arguments.reverse();
-        Some(Self {
-            function,
-            arguments,
-        })
+        Some(Self { function, arguments })
     }
 
     /// The last part of the function's name: `mkDerivation` of `stdenv.mkDerivation`.
@@ -124,11 +111,7 @@ impl Application {
 }
 
 fn last_name(select: &Select) -> Option<String> {
-    select
-        .attrpath()?
-        .attrs()
-        .last()
-        .and_then(|attr| static_name(&attr))
+    select.attrpath()?.attrs().last().and_then(|attr| static_name(&attr))
 }
 
 /// Parentheses, `let … in`, `with …;` and `assert …;` do not change what a value is.
@@ -181,23 +164,15 @@ impl Reader {
                     .collect();
                 let formals = Formals {
                     ellipsis: pattern.ellipsis_token().is_some(),
-                    bound: pattern
-                        .pat_bind()
-                        .and_then(|bind| bind.ident())
-                        .map(|ident| ident_text(&ident)),
+                    bound: pattern.pat_bind().and_then(|bind| bind.ident()).map(|ident| ident_text(&ident)),
                     names,
                     returns,
                 };
-                if formals.required().next().is_some() {
-                    Form::CallPackage(formals)
-                } else {
-                    Form::Function(formals)
-                }
+                if formals.required().next().is_some() { Form::CallPackage(formals) } else { Form::Function(formals) }
             }
-            Some(Param::IdentParam(param)) => Form::PlainFunction {
-                parameter: param.ident().map(|i| ident_text(&i)).unwrap_or_default(),
-                returns,
-            },
+            Some(Param::IdentParam(param)) => {
+                Form::PlainFunction { parameter: param.ident().map(|i| ident_text(&i)).unwrap_or_default(), returns }
+            }
             None => Form::Derivation,
         };
         (form, main)
@@ -223,11 +198,7 @@ impl Reader {
                 _ => break,
             }
         }
-        let returns = if curried {
-            Returns::Function
-        } else {
-            Returns::Value
-        };
+        let returns = if curried { Returns::Function } else { Returns::Value };
         (returns, None)
     }
 }

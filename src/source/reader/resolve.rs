@@ -76,16 +76,9 @@ impl Reader {
 
     /// What an application that is not a known call of a builder gives: an expression to go on with,
     /// or the end.
-    fn applied(
-        &mut self,
-        apply: &Apply,
-        application: &Application,
-        hops: usize,
-    ) -> Result<Expr, Resolved> {
+    fn applied(&mut self, apply: &Apply, application: &Application, hops: usize) -> Result<Expr, Resolved> {
         let name = application.name().unwrap_or_default();
-        let end = Resolved::Unknown {
-            package: builders::gives_package(&name),
-        };
+        let end = Resolved::Unknown { package: builders::gives_package(&name) };
         if let Some(known @ Known::Other(Reason::Fetcher(_))) = builders::known(&name) {
             let index = self.add_call(apply.syntax(), application, known, false);
             return Err(Resolved::Call(index));
@@ -101,10 +94,7 @@ impl Reader {
         let (function, count) = if matches!(name.as_str(), "callPackage" | "callPackages") {
             (application.arguments.first().cloned(), 1)
         } else {
-            (
-                Some(application.function.clone()),
-                application.arguments.len(),
-            )
+            (Some(application.function.clone()), application.arguments.len())
         };
         let Some(mut function) = function else {
             return Err(end);
@@ -148,19 +138,15 @@ impl Reader {
             Expr::AttrSet(set) => {
                 let binding = match self.scopes.names_of(set.syntax()).get(name).cloned() {
                     None => return Member::Absent,
-                    Some(Binding::Outside(scope)) => scope
-                        .parent()
-                        .and_then(|outside| self.scopes.resolve(name, &outside)),
+                    Some(Binding::Outside(scope)) => {
+                        scope.parent().and_then(|outside| self.scopes.resolve(name, &outside))
+                    }
                     binding => binding,
                 };
-                binding
-                    .and_then(|binding| self.bound(binding, name, hops))
-                    .map_or(Member::Hidden, Member::Is)
+                binding.and_then(|binding| self.bound(binding, name, hops)).map_or(Member::Hidden, Member::Is)
             }
             Expr::BinOp(op) => {
-                let (Some(hops), Some(left), Some(right)) =
-                    (hops.checked_sub(1), op.lhs(), op.rhs())
-                else {
+                let (Some(hops), Some(left), Some(right)) = (hops.checked_sub(1), op.lhs(), op.rhs()) else {
                     return Member::Hidden;
                 };
                 match self.right_member(strip(right), name, hops) {
@@ -197,12 +183,7 @@ impl Reader {
     }
 
     /// The value of `name` in `inherit name;` or `inherit (from) name;` written in `set`.
-    pub(super) fn inherited(
-        &mut self,
-        set: &AttrSet,
-        from: Option<&Expr>,
-        name: &str,
-    ) -> Option<Expr> {
+    pub(super) fn inherited(&mut self, set: &AttrSet, from: Option<&Expr>, name: &str) -> Option<Expr> {
         if let Some(from) = from {
             return self.member(from, name, HOPS);
         }

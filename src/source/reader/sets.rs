@@ -11,10 +11,7 @@ use crate::source::text::span;
 
 impl Reader {
     pub(super) fn attributes(&mut self, set: &Expr) -> Attributes {
-        let mut attributes = Attributes {
-            list: Vec::new(),
-            complete: true,
-        };
+        let mut attributes = Attributes { list: Vec::new(), complete: true };
         self.list(set, &[], &mut attributes);
         attributes
     }
@@ -43,9 +40,7 @@ impl Reader {
             match entry {
                 Entry::AttrpathValue(entry) => {
                     let names = entry.attrpath().and_then(|path| static_path(&path));
-                    let (Some(names), Some(path), Some(value)) =
-                        (names, entry.attrpath(), entry.value())
-                    else {
+                    let (Some(names), Some(path), Some(value)) = (names, entry.attrpath(), entry.value()) else {
                         out.complete = false;
                         continue;
                     };
@@ -68,23 +63,9 @@ impl Reader {
         }
     }
 
-    fn list_one(
-        &mut self,
-        path: Vec<String>,
-        place: Span,
-        value: Option<Expr>,
-        out: &mut Attributes,
-    ) {
-        let resolved = value.map_or(Resolved::Unknown { package: false }, |value| {
-            self.resolve(value, HOPS)
-        });
-        let mut attribute = SetAttribute {
-            path,
-            span: place,
-            looks_like_package: false,
-            is_set: false,
-            call: None,
-        };
+    fn list_one(&mut self, path: Vec<String>, place: Span, value: Option<Expr>, out: &mut Attributes) {
+        let resolved = value.map_or(Resolved::Unknown { package: false }, |value| self.resolve(value, HOPS));
+        let mut attribute = SetAttribute { path, span: place, looks_like_package: false, is_set: false, call: None };
         let mut below = None;
         match resolved {
             Resolved::Call(index) => {

@@ -26,9 +26,7 @@ impl Reader {
                 match text.parse() {
                     Ok(number) => Value::Int(number),
                     // A bare URL is a string.
-                    Err(_) if text.contains(':') => {
-                        Value::String(text::Text(vec![text::Part::Text(text)]))
-                    }
+                    Err(_) if text.contains(':') => Value::String(text::Text(vec![text::Part::Text(text)])),
                     Err(_) => Value::Other,
                 }
             }
@@ -44,9 +42,7 @@ impl Reader {
             Expr::Ident(ident) => {
                 let name = ident_text(ident);
                 return match self.scopes.resolve(&name, ident.syntax()) {
-                    Some(Binding::Value(value)) if hops > 0 => {
-                        (self.value(&value, hops - 1).0, Some(name))
-                    }
+                    Some(Binding::Value(value)) if hops > 0 => (self.value(&value, hops - 1).0, Some(name)),
                     Some(Binding::From(from)) if hops > 0 => {
                         let value = self.member(&from, &name, hops - 1);
                         let value = value.map_or(Value::Other, |v| self.value(&v, hops - 1).0);
@@ -64,10 +60,7 @@ impl Reader {
     /// A string, the holes filled in where they are names of strings.
     fn text(&mut self, string: &rnix::ast::Str, hops: usize) -> text::Text {
         let mut text = text::of_string(string);
-        let mut holes = string
-            .syntax()
-            .children()
-            .filter_map(rnix::ast::Interpol::cast);
+        let mut holes = string.syntax().children().filter_map(rnix::ast::Interpol::cast);
         for part in &mut text.0 {
             if let text::Part::Hole { value, .. } = part
                 && let Some(expr) = holes.next().and_then(|hole| hole.expr())
@@ -96,9 +89,7 @@ impl Reader {
                     return None;
                 };
                 match self.scopes.resolve(&ident_text(&ident), ident.syntax())? {
-                    Binding::Parameter(lambda) if is_final(&lambda) => {
-                        self.member(&lambda.body()?, name, hops)?
-                    }
+                    Binding::Parameter(lambda) if is_final(&lambda) => self.member(&lambda.body()?, name, hops)?,
                     Binding::Value(value) => self.member(&value, name, hops)?,
                     _ => return None,
                 }

@@ -41,8 +41,7 @@ pub fn ar(bytes: &[u8]) -> Option<Vec<Member>> {
 /// GNU keeps names of more than 15 characters in the member `//` and refers to them by offset.
 fn long_name(bytes: &[u8], members: &[Member], short: &str) -> String {
     let table = members.iter().find(|m| m.name == "//");
-    if let (Some(table), Some(Ok(offset))) =
-        (table, short.strip_prefix('/').map(str::parse::<usize>))
+    if let (Some(table), Some(Ok(offset))) = (table, short.strip_prefix('/').map(str::parse::<usize>))
         && let Some(rest) = bytes[table.range.clone()].get(offset..)
     {
         let end = rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
@@ -75,10 +74,7 @@ pub fn tar(bytes: &[u8]) -> Option<Vec<Member>> {
         let range = at + BLOCK..(at + BLOCK).checked_add(size)?;
         bytes.get(range.clone())?;
         at = range.end.next_multiple_of(BLOCK);
-        members.push(Member {
-            name: field(header[..100].split(|&b| b == 0).next().unwrap_or_default()),
-            range,
-        });
+        members.push(Member { name: field(header[..100].split(|&b| b == 0).next().unwrap_or_default()), range });
     }
     Some(members)
 }

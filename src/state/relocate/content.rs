@@ -123,11 +123,7 @@ impl Examiner {
     #[must_use]
     pub fn new(mappings: Vec<Mapping>) -> Self {
         let staged: Vec<StorePath> = mappings.iter().map(|m| m.staged.clone()).collect();
-        Self {
-            constants: Constants::new(&staged),
-            finder: Finder::new(staged),
-            mappings,
-        }
+        Self { constants: Constants::new(&staged), finder: Finder::new(staged), mappings }
     }
 
     /// The mappings.
@@ -140,9 +136,7 @@ impl Examiner {
     #[must_use]
     pub fn is_flat(head: &[u8]) -> bool {
         packed::detect(head).is_none()
-            && ![&b"\x7fELF"[..], b"!<arch>\n", b"PK\x03\x04"]
-                .iter()
-                .any(|magic| head.starts_with(magic))
+            && ![&b"\x7fELF"[..], b"!<arch>\n", b"PK\x03\x04"].iter().any(|magic| head.starts_with(magic))
             && head.get(257..262) != Some(b"ustar")
     }
 
@@ -171,17 +165,10 @@ impl Examiner {
     }
 
     fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {
-        let known = if depth < DEPTH {
-            self.look_inside(bytes, depth)
-        } else {
-            None
-        };
+        let known = if depth < DEPTH { self.look_inside(bytes, depth) } else { None };
         known.unwrap_or_else(|| {
             let layout = Layout::of(bytes);
-            let runs: Vec<Run> = data
-                .iter()
-                .flat_map(|range| self.finder.find_in(bytes, range.clone()))
-                .collect();
+            let runs: Vec<Run> = data.iter().flat_map(|range| self.finder.find_in(bytes, range.clone())).collect();
             let mut examined = self.leaf(bytes, &runs, &layout);
             self.sections(bytes, &layout, &mut examined);
             // A tar that could not be walked to its end still has headers.
@@ -227,10 +214,7 @@ impl Examiner {
         let finding = |at, path, reason| Finding {
             at,
             members: Vec::new(),
-            section: layout
-                .region(at)
-                .map(|region| region.section.clone())
-                .filter(|name| !name.is_empty()),
+            section: layout.region(at).map(|region| region.section.clone()).filter(|name| !name.is_empty()),
             symbol: layout.symbol(at).map(str::to_owned),
             path,
             reason,
@@ -240,23 +224,12 @@ impl Examiner {
             let mapping = &self.mappings[run.path];
             let part = run.hash_part(&mapping.staged);
             let at = run.hash_offset(&mapping.staged, part.start);
-            examined.edits.push(Edit {
-                at,
-                bytes: mapping.real.hash()[part.clone()].to_vec(),
-            });
-            let reason = if run.is_full(&mapping.staged) {
-                Reason::Full
-            } else {
-                Reason::Piece(part)
-            };
+            examined.edits.push(Edit { at, bytes: mapping.real.hash()[part.clone()].to_vec() });
+            let reason = if run.is_full(&mapping.staged) { Reason::Full } else { Reason::Piece(part) };
             examined.mentions.push(finding(at, run.path, reason));
         }
         for doubt in &verdict.doubts {
-            examined.refusals.push(finding(
-                doubt.at,
-                doubt.path,
-                Reason::Doubt(doubt.what.clone()),
-            ));
+            examined.refusals.push(finding(doubt.at, doubt.path, Reason::Doubt(doubt.what.clone())));
         }
         examined
     }
@@ -284,10 +257,7 @@ impl Examiner {
     }
 
     fn unpack(&self, reader: impl std::io::Read) -> Option<Unpacked> {
-        packed::unpack(reader, packed::LIMIT, self.overlap(), &|window| {
-            self.is_suspect(window)
-        })
-        .ok()
+        packed::unpack(reader, packed::LIMIT, self.overlap(), &|window| self.is_suspect(window)).ok()
     }
 
     /// Unpacked bytes as plain ones.
@@ -354,10 +324,8 @@ impl Examiner {
     /// An archive whose members lie in it as they are: their edits are its edits.
     fn archive(&self, bytes: &[u8], members: &[Member], is_tar: bool, depth: usize) -> Examined {
         let ranges: Vec<Range<usize>> = members.iter().map(|m| m.range.clone()).collect();
-        let between: Vec<Run> = gaps(&ranges, 0..bytes.len())
-            .into_iter()
-            .flat_map(|range| self.finder.find_in(bytes, range))
-            .collect();
+        let between: Vec<Run> =
+            gaps(&ranges, 0..bytes.len()).into_iter().flat_map(|range| self.finder.find_in(bytes, range)).collect();
         let mut examined = self.leaf(bytes, &between, &Layout::default());
         if is_tar {
             tar_checksums(bytes, &mut examined.edits);
@@ -367,10 +335,7 @@ impl Examiner {
             let all = 0..content.len();
             let mut inside = self.look(content, std::slice::from_ref(&all), depth + 1);
             let edits = std::mem::take(&mut inside.edits);
-            examined.edits.extend(edits.into_iter().map(|edit| Edit {
-                at: edit.at + member.range.start,
-                ..edit
-            }));
+            examined.edits.extend(edits.into_iter().map(|edit| Edit { at: edit.at + member.range.start, ..edit }));
             let name = format!("member {}", member.name);
             if inside.replacement.is_some() {
                 examined.refuse(inside, &name, &Reason::InArchive);
@@ -464,18 +429,13 @@ fn gaps(ranges: &[Range<usize>], whole: Range<usize>) -> Vec<Range<usize>> {
 /// Adds what keeps the checksums of the changed header blocks right.
 fn tar_checksums(bytes: &[u8], edits: &mut Vec<Edit>) {
     const BLOCK: usize = 512;
-    let mut blocks: Vec<usize> = edits
-        .iter()
-        .flat_map(|edit| [edit.at / BLOCK, (edit.at + edit.bytes.len() - 1) / BLOCK])
-        .collect();
+    let mut blocks: Vec<usize> =
+        edits.iter().flat_map(|edit| [edit.at / BLOCK, (edit.at + edit.bytes.len() - 1) / BLOCK]).collect();
     blocks.sort_unstable();
     blocks.dedup();
     for block in blocks {
         let start = block * BLOCK;
-        let Some(header) = bytes
-            .get(start..start + BLOCK)
-            .filter(|block| archive::is_tar_header(block))
-        else {
+        let Some(header) = bytes.get(start..start + BLOCK).filter(|block| archive::is_tar_header(block)) else {
             continue;
         };
         let mut header = header.to_vec();
@@ -488,9 +448,6 @@ fn tar_checksums(bytes: &[u8], edits: &mut Vec<Edit>) {
                 }
             }
         }
-        edits.push(Edit {
-            at: start + archive::TAR_CHECKSUM.start,
-            bytes: archive::tar_checksum(&header),
-        });
+        edits.push(Edit { at: start + archive::TAR_CHECKSUM.start, bytes: archive::tar_checksum(&header) });
     }
 }

@@ -50,11 +50,7 @@ pub enum Error {
 impl Error {
     pub(super) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
-            operation,
-            path,
-            source,
-        }
+        move |source| Self::Io { operation, path, source }
     }
 }
 
@@ -112,10 +108,7 @@ impl Refusal {
     }
 
     fn reason(&self, finding: &Finding) -> String {
-        let path = self
-            .mappings
-            .get(finding.path)
-            .map_or_else(String::new, |m| m.staged.to_string());
+        let path = self.mappings.get(finding.path).map_or_else(String::new, |m| m.staged.to_string());
         match &finding.reason {
             Reason::Full => format!("the hash of {path}"),
             Reason::Piece(part) => format!("{} of the hash of {path}", characters(part)),
@@ -146,9 +139,9 @@ impl Refusal {
             Reason::Gzip => format!(
                 "{path} is mentioned in a gzip member that is over 1 GiB or describes its own compressed blocks"
             ),
-            Reason::InArchive => format!(
-                "{path} is mentioned in a compressed file inside an archive, whose size would change"
-            ),
+            Reason::InArchive => {
+                format!("{path} is mentioned in a compressed file inside an archive, whose size would change")
+            }
             Reason::Checksum => format!("{path} is mentioned in a cpio archive with checksums"),
         }
     }
@@ -176,8 +169,6 @@ fn help(reason: &Reason) -> &'static str {
         Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Checksum => {
             "make that file in a phase of the finish stage (preFixup), where $out is the real path, or use the unsplit build"
         }
-        Reason::PackedSection => {
-            "build without compressed debug sections (-gz=none), or use the unsplit build"
-        }
+        Reason::PackedSection => "build without compressed debug sections (-gz=none), or use the unsplit build",
     }
 }

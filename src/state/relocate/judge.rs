@@ -106,11 +106,7 @@ impl<'a> Judge<'a> {
     /// A judge of `bytes`, laid out as `layout`, for runs of `paths`.
     #[must_use]
     pub fn new(bytes: &'a [u8], layout: &'a Layout, paths: &'a [StorePath]) -> Self {
-        Self {
-            bytes,
-            layout,
-            paths,
-        }
+        Self { bytes, layout, paths }
     }
 
     /// Judges `runs`, all that were found in the bytes; `constants` searches the code.
@@ -126,11 +122,7 @@ impl<'a> Judge<'a> {
             }
             let (piece, lost) = self.cut(run);
             if lost {
-                verdict.doubts.push(Doubt {
-                    at: run.at,
-                    path: run.path,
-                    what: What::OutOfLine,
-                });
+                verdict.doubts.push(Doubt { at: run.at, path: run.path, what: What::OutOfLine });
             }
             match piece.map(|piece| (piece, piece.hash_part(path).len())) {
                 Some((piece, STRONG..)) => verdict.pieces.push(piece),
@@ -138,12 +130,7 @@ impl<'a> Judge<'a> {
                 _ => {}
             }
         }
-        let strong: Vec<Run> = verdict
-            .full
-            .iter()
-            .chain(&verdict.pieces)
-            .copied()
-            .collect();
+        let strong: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
         weak.retain(|piece| self.weak_is_ours(piece, &strong));
         verdict.pieces.extend(weak);
         verdict.pieces.sort_unstable();
@@ -197,10 +184,7 @@ impl<'a> Judge<'a> {
         };
         let before = start.checked_sub(1).map_or(b'/', |i| self.bytes[i]);
         !is_base32(before)
-            && self
-                .bytes
-                .get(start..start + HASH_LEN)
-                .is_some_and(|other| other.iter().all(|&b| is_base32(b)))
+            && self.bytes.get(start..start + HASH_LEN).is_some_and(|other| other.iter().all(|&b| is_base32(b)))
             && self.bytes.get(start + HASH_LEN) == Some(&b'-')
     }
 
@@ -211,10 +195,7 @@ impl<'a> Judge<'a> {
     fn weak_is_ours(&self, piece: &Run, strong: &[Run]) -> bool {
         let path = &self.paths[piece.path];
         let inside = |other: &Run| other.at < piece.end() && piece.at < other.end();
-        if strong
-            .iter()
-            .any(|o| inside(o) && o.is_full(&self.paths[o.path]))
-        {
+        if strong.iter().any(|o| inside(o) && o.is_full(&self.paths[o.path])) {
             return false;
         }
         let part = piece.hash_part(path);
@@ -233,10 +214,7 @@ impl<'a> Judge<'a> {
             other.start == next
                 || other.start < next
                     && next < other.start + other.len
-                    && self
-                        .layout
-                        .alignment(other.at + next - other.start)
-                        .is_multiple_of(MIN_RUN)
+                    && self.layout.alignment(other.at + next - other.start).is_multiple_of(MIN_RUN)
         })
     }
 
@@ -244,10 +222,7 @@ impl<'a> Judge<'a> {
     fn settle_shared(&self, verdict: &mut Verdict) {
         let firm = |path: usize, verdict: &Verdict| {
             verdict.full.iter().any(|r| r.path == path)
-                || verdict
-                    .pieces
-                    .iter()
-                    .any(|r| r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG)
+                || verdict.pieces.iter().any(|r| r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG)
         };
         let firm: Vec<bool> = (0..self.paths.len()).map(|p| firm(p, verdict)).collect();
         let mut losers = Vec::new();
@@ -260,11 +235,7 @@ impl<'a> Judge<'a> {
                 match (firm[a.path], firm[b.path]) {
                     (true, false) => losers.push(*b),
                     (false, true) => losers.push(*a),
-                    _ => verdict.doubts.push(Doubt {
-                        at: b.at,
-                        path: b.path,
-                        what: What::Shared,
-                    }),
+                    _ => verdict.doubts.push(Doubt { at: b.at, path: b.path, what: What::Shared }),
                 }
             }
         }
@@ -289,8 +260,7 @@ impl<'a> Judge<'a> {
         let held = |run: &Run| mask(&run.hash_part(path));
         let of_kind = |kinds: &[Kind]| -> Vec<&Run> {
             let all = pieces.iter().copied();
-            all.filter(|r| kinds.contains(&self.layout.kind(r.at)))
-                .collect()
+            all.filter(|r| kinds.contains(&self.layout.kind(r.at))).collect()
         };
         let pool = of_kind(&[Kind::Data, Kind::Code]);
         let code = of_kind(&[Kind::CodeX86]);
@@ -323,11 +293,7 @@ impl<'a> Judge<'a> {
         groups
             .into_iter()
             .filter(|(_, mask)| *mask != Mask::MAX)
-            .map(|(at, mask)| Doubt {
-                at,
-                path: pieces[0].path,
-                what: What::Gap(missing(mask)),
-            })
+            .map(|(at, mask)| Doubt { at, path: pieces[0].path, what: What::Gap(missing(mask)) })
             .collect()
     }
 
@@ -345,10 +311,7 @@ impl<'a> Judge<'a> {
         for run in code {
             match self.layout.symbol(run.at) {
                 // A compiler moves unlikely parts of a function out of it: `f` and `f.cold` share constants.
-                Some(name) => named
-                    .entry(name.split('.').next().unwrap_or(name))
-                    .or_default()
-                    .push(run),
+                Some(name) => named.entry(name.split('.').next().unwrap_or(name)).or_default().push(run),
                 None => nameless.push(*run),
             }
         }
@@ -357,12 +320,7 @@ impl<'a> Judge<'a> {
 
     /// Constants too short or turned around, outside of what is already known.
     fn search_code(&self, constants: &Constants, verdict: &mut Verdict) {
-        let known: Vec<Run> = verdict
-            .full
-            .iter()
-            .chain(&verdict.pieces)
-            .copied()
-            .collect();
+        let known: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
         for region in self.layout.regions() {
             if region.kind != Kind::CodeX86 {
                 continue;
@@ -387,12 +345,7 @@ impl<'a> Judge<'a> {
     ///
     /// The last constant of a copy overlaps the one before it, so it can hide behind a full count.
     fn search_tails(&self, verdict: &mut Verdict) {
-        let known: Vec<Run> = verdict
-            .full
-            .iter()
-            .chain(&verdict.pieces)
-            .copied()
-            .collect();
+        let known: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
         for (path, store_path) in self.paths.iter().enumerate() {
             let hash = store_path.hash_range();
             let longest = MIN_RUN.saturating_sub(1 + store_path.bytes().len() - hash.end);
@@ -410,20 +363,14 @@ impl<'a> Judge<'a> {
                         (at + 1).checked_sub(held).is_some_and(|start| {
                             self.bytes[start..].starts_with(&store_path.bytes()[hash.end - held..])
                                 && match region.kind {
-                                    Kind::Data => {
-                                        self.layout.alignment(start).is_multiple_of(MIN_RUN)
-                                    }
+                                    Kind::Data => self.layout.alignment(start).is_multiple_of(MIN_RUN),
                                     _ => x86::is_movabs(self.bytes, start),
                                 }
                         })
                     };
                     let is_known = known.iter().any(|run| run.at <= at && at < run.end());
                     if !is_known && (1..=longest).any(|held| begins(&held)) {
-                        verdict.doubts.push(Doubt {
-                            at,
-                            path,
-                            what: What::Tail,
-                        });
+                        verdict.doubts.push(Doubt { at, path, what: What::Tail });
                     }
                 }
             }
@@ -432,8 +379,7 @@ impl<'a> Judge<'a> {
 }
 
 fn distance(a: &Run, b: &Run) -> usize {
-    b.at.saturating_sub(a.end())
-        .max(a.at.saturating_sub(b.end()))
+    b.at.saturating_sub(a.end()).max(a.at.saturating_sub(b.end()))
 }
 
 fn near_any(run: &Run, others: &[&Run], limit: usize) -> bool {
@@ -442,9 +388,7 @@ fn near_any(run: &Run, others: &[&Run], limit: usize) -> bool {
 
 /// Splits runs, ordered by offset, where more than [`NEAR`] bytes lie between two.
 fn by_distance<'r>(runs: &[&'r Run]) -> Vec<Vec<&'r Run>> {
-    runs.chunk_by(|a, b| distance(a, b) <= NEAR)
-        .map(<[&Run]>::to_vec)
-        .collect()
+    runs.chunk_by(|a, b| distance(a, b) <= NEAR).map(<[&Run]>::to_vec).collect()
 }
 
 #[cfg(test)]

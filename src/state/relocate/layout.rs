@@ -70,9 +70,7 @@ impl Layout {
         if !bytes.starts_with(b"\x7fELF") {
             return Self::default();
         }
-        object::File::parse(bytes)
-            .map(|file| Self::of_elf(&file, bytes))
-            .unwrap_or_default()
+        object::File::parse(bytes).map(|file| Self::of_elf(&file, bytes)).unwrap_or_default()
     }
 
     fn of_elf(file: &object::File, bytes: &[u8]) -> Self {
@@ -98,9 +96,7 @@ impl Layout {
             starts.insert(section.index(), (range.clone(), section.address()));
             if sh_flags & SHF_COMPRESSED != 0 || name.starts_with(".zdebug") {
                 let gnu = sh_flags & SHF_COMPRESSED == 0;
-                layout
-                    .compressed
-                    .extend(compressed(file, bytes, &range, name, gnu));
+                layout.compressed.extend(compressed(file, bytes, &range, name, gnu));
                 continue;
             }
             let kind = if sh_flags & SHF_EXECINSTR != 0 {
@@ -110,12 +106,7 @@ impl Layout {
             } else {
                 Kind::Plain
             };
-            layout.regions.push(Region {
-                range,
-                kind,
-                address: section.address(),
-                section: name,
-            });
+            layout.regions.push(Region { range, kind, address: section.address(), section: name });
         }
         if layout.regions.is_empty() {
             layout.add_segments(file, bytes.len(), code);
@@ -135,11 +126,7 @@ impl Layout {
             if let Some(range) = range_of(start, len, total) {
                 self.regions.push(Region {
                     range,
-                    kind: if p_flags.0 & PF_X != 0 {
-                        code
-                    } else {
-                        Kind::Data
-                    },
+                    kind: if p_flags.0 & PF_X != 0 { code } else { Kind::Data },
                     address: segment.address(),
                     section: String::new(),
                 });
@@ -159,8 +146,7 @@ impl Layout {
             if !matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data) || symbol.size() == 0 {
                 continue;
             }
-            let (Some(from), Ok(name)) = (symbol.address().checked_sub(*base), symbol.name_bytes())
-            else {
+            let (Some(from), Ok(name)) = (symbol.address().checked_sub(*base), symbol.name_bytes()) else {
                 continue;
             };
             let within = section.end - section.start;
@@ -171,8 +157,7 @@ impl Layout {
                 ));
             }
         }
-        self.functions
-            .sort_by(|a, b| (a.0.start, a.0.end, &a.1).cmp(&(b.0.start, b.0.end, &b.1)));
+        self.functions.sort_by(|a, b| (a.0.start, a.0.end, &a.1).cmp(&(b.0.start, b.0.end, &b.1)));
         self.functions.dedup();
     }
 
@@ -180,9 +165,7 @@ impl Layout {
     #[must_use]
     pub fn region(&self, at: usize) -> Option<&Region> {
         let behind = self.regions.partition_point(|r| r.range.start <= at);
-        self.regions[..behind]
-            .last()
-            .filter(|r| r.range.contains(&at))
+        self.regions[..behind].last().filter(|r| r.range.contains(&at))
     }
 
     /// All sections, by offset.
@@ -200,9 +183,8 @@ impl Layout {
     /// Address modulo 16 of the byte at `at`; its offset where there are no addresses.
     #[must_use]
     pub fn alignment(&self, at: usize) -> usize {
-        let shift = self.region(at).map_or(0, |r| {
-            usize::try_from(r.address % 16).unwrap_or(0) + 16 - r.range.start % 16
-        });
+        let shift =
+            self.region(at).map_or(0, |r| usize::try_from(r.address % 16).unwrap_or(0) + 16 - r.range.start % 16);
         (at + shift) % 16
     }
 
@@ -212,9 +194,7 @@ impl Layout {
         let behind = self.functions.partition_point(|(r, _)| r.start <= at);
         // Symbols may nest or share a start; a handful back is enough for a name in a message.
         let near = self.functions[..behind].iter().rev().take(16);
-        near.into_iter()
-            .find(|(r, _)| r.contains(&at))
-            .map(|(_, name)| name.as_str())
+        near.into_iter().find(|(r, _)| r.contains(&at)).map(|(_, name)| name.as_str())
     }
 
     /// The sections that hold a compressed stream.
@@ -241,9 +221,5 @@ fn compressed(
         } else {
             u32::from_be_bytes(word) == ELFCOMPRESS_ZSTD
         };
-    (start < range.end).then_some(Compressed {
-        section,
-        range: start..range.end,
-        zstd,
-    })
+    (start < range.end).then_some(Compressed { section, range: start..range.end, zstd })
 }

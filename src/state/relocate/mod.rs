@@ -34,8 +34,7 @@ pub use prefix::Mapping;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-const RELOCATE_USAGE: &str =
-    "relocate --map STAGED=REAL [--map STAGED=REAL]... [--text FILE]... [--tree PATH]...";
+const RELOCATE_USAGE: &str = "relocate --map STAGED=REAL [--map STAGED=REAL]... [--text FILE]... [--tree PATH]...";
 const SCAN_USAGE: &str = "scan --map STAGED=REAL [--map STAGED=REAL]... PATH...";
 
 /// Rewrites every mention of the staged paths under `trees`, and every full hash in `texts`.
@@ -96,18 +95,14 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
     let mut args = args.iter();
     let mut options = true;
     while let Some(arg) = args.next() {
-        let option = arg
-            .to_str()
-            .filter(|text| options && text.starts_with("--"));
+        let option = arg.to_str().filter(|text| options && text.starts_with("--"));
         let mut value = || {
             let missing = format!("{} needs a value", arg.to_string_lossy());
             args.next().ok_or_else(|| wrong(missing))
         };
         match option {
             Some("--") => options = false,
-            Some("--map") => all
-                .mappings
-                .push(Mapping::parse(value()?).map_err(|e| wrong(format!("--map: {e}")))?),
+            Some("--map") => all.mappings.push(Mapping::parse(value()?).map_err(|e| wrong(format!("--map: {e}")))?),
             Some("--text") => all.texts.push(value()?.into()),
             Some("--tree") => all.trees.push(value()?.into()),
             Some(other) => return Err(wrong(format!("unknown option {other}"))),
@@ -118,14 +113,10 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
         return Err(wrong("no --map given".to_owned()));
     }
     for (i, mapping) in all.mappings.iter().enumerate() {
-        let twin = all.mappings[..i]
-            .iter()
-            .find(|other| other.staged.hash() == mapping.staged.hash());
+        let twin = all.mappings[..i].iter().find(|other| other.staged.hash() == mapping.staged.hash());
         if twin.is_some_and(|other| other != mapping) {
             let staged = &mapping.staged;
-            return Err(wrong(format!(
-                "--map: the hash of {staged} is mapped twice"
-            )));
+            return Err(wrong(format!("--map: the hash of {staged} is mapped twice")));
         }
     }
     all.mappings.dedup();

@@ -293,9 +293,7 @@ mod tests {
             };
             assert!(hit, "{limit}");
         }
-        assert!(
-            matches!(unpack(&bytes[..], 300, 4, &seen), Ok(Unpacked::Whole(all)) if all == bytes)
-        );
+        assert!(matches!(unpack(&bytes[..], 300, 4, &seen), Ok(Unpacked::Whole(all)) if all == bytes));
     }
 
     #[test]

@@ -39,14 +39,9 @@ impl StorePath {
             && name[HASH_LEN] == b'-'
             && name[..HASH_LEN].iter().all(|&b| is_base32(b));
         if !valid {
-            return Err(format!(
-                "`{shown}` is not a store path: expected /nix/store/<32 base32 characters>-<name>"
-            ));
+            return Err(format!("`{shown}` is not a store path: expected /nix/store/<32 base32 characters>-<name>"));
         }
-        Ok(Self {
-            bytes: bytes.to_vec(),
-            hash_at,
-        })
+        Ok(Self { bytes: bytes.to_vec(), hash_at })
     }
 
     /// The whole path.
@@ -101,9 +96,7 @@ impl Mapping {
             || staged.bytes[..staged.hash_at] != real.bytes[..real.hash_at]
             || staged.bytes[end..] != real.bytes[end..]
         {
-            return Err(format!(
-                "`{staged}` and `{real}` differ in more than the hash"
-            ));
+            return Err(format!("`{staged}` and `{real}` differ in more than the hash"));
         }
         Ok(Self { staged, real })
     }
@@ -168,10 +161,7 @@ mod tests {
             ("", ""),
             ("/", "/"),
         ] {
-            assert!(
-                Mapping::parse(OsStr::new(&format!("{staged}={real}"))).is_err(),
-                "{staged} {real}"
-            );
+            assert!(Mapping::parse(OsStr::new(&format!("{staged}={real}"))).is_err(), "{staged} {real}");
         }
     }
 

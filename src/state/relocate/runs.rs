@@ -40,12 +40,7 @@ impl Run {
     pub fn clip(&self, range: &Range<usize>) -> Option<Self> {
         let at = self.at.max(range.start);
         let end = self.end().min(range.end);
-        (at < end).then(|| Self {
-            at,
-            start: self.start + (at - self.at),
-            len: end - at,
-            path: self.path,
-        })
+        (at < end).then(|| Self { at, start: self.start + (at - self.at), len: end - at, path: self.path })
     }
 
     /// Which characters of the hash (0..32) the run holds.
@@ -108,12 +103,7 @@ impl Finder {
             }
         }
         let longest = paths.iter().map(|p| p.bytes().len()).max().unwrap_or(0);
-        Self {
-            paths,
-            filter,
-            grams,
-            longest,
-        }
+        Self { paths, filter, grams, longest }
     }
 
     /// The paths searched for.
@@ -154,9 +144,11 @@ impl Finder {
             };
             let at = index * GRAM;
             for &(path, position) in places {
-                let known = found.iter().rev().take(2 * self.paths.len()).any(|run| {
-                    run.path == path && run.at + position == at + run.start && at < run.end()
-                });
+                let known = found
+                    .iter()
+                    .rev()
+                    .take(2 * self.paths.len())
+                    .any(|run| run.path == path && run.at + position == at + run.start && at < run.end());
                 if !known && let Some(run) = self.extend(bytes, at, path, position) {
                     found.push(run);
                 }
@@ -169,23 +161,9 @@ impl Finder {
 
     fn extend(&self, bytes: &[u8], at: usize, path: usize, position: usize) -> Option<Run> {
         let whole = self.paths[path].bytes();
-        let back = bytes[..at]
-            .iter()
-            .rev()
-            .zip(whole[..position].iter().rev())
-            .take_while(|(a, b)| a == b)
-            .count();
-        let ahead = bytes[at..]
-            .iter()
-            .zip(&whole[position..])
-            .take_while(|(a, b)| a == b)
-            .count();
-        let run = Run {
-            at: at - back,
-            path,
-            start: position - back,
-            len: back + ahead,
-        };
+        let back = bytes[..at].iter().rev().zip(whole[..position].iter().rev()).take_while(|(a, b)| a == b).count();
+        let ahead = bytes[at..].iter().zip(&whole[position..]).take_while(|(a, b)| a == b).count();
+        let run = Run { at: at - back, path, start: position - back, len: back + ahead };
         (run.len >= MIN_RUN && !run.hash_part(&self.paths[path]).is_empty()).then_some(run)
     }
 }
@@ -210,17 +188,8 @@ mod tests {
                 if at > 0 && start > 0 && bytes[at - 1] == P[start - 1] {
                     continue;
                 }
-                let len = bytes[at..]
-                    .iter()
-                    .zip(&P[start..])
-                    .take_while(|(a, b)| a == b)
-                    .count();
-                let run = Run {
-                    at,
-                    path: 0,
-                    start,
-                    len,
-                };
+                let len = bytes[at..].iter().zip(&P[start..]).take_while(|(a, b)| a == b).count();
+                let run = Run { at, path: 0, start, len };
                 if len >= MIN_RUN && !run.hash_part(&path).is_empty() {
                     runs.push(run);
                 }
@@ -236,12 +205,7 @@ mod tests {
                 let mut bytes = vec![0xff; shift];
                 bytes.extend(&P[start..start + MIN_RUN]);
                 bytes.extend([0xff; 3]);
-                let want = vec![Run {
-                    at: shift,
-                    path: 0,
-                    start,
-                    len: MIN_RUN,
-                }];
+                let want = vec![Run { at: shift, path: 0, start, len: MIN_RUN }];
                 assert_eq!(finder().find(&bytes), want, "{start} {shift}");
             }
         }

@@ -65,9 +65,7 @@ pub struct Plan {
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
     let mut todo = vec![(path.to_owned(), root)];
     while let Some((path, root)) = todo.pop() {
-        let meta = path
-            .symlink_metadata()
-            .map_err(Error::io("look at", &path))?;
+        let meta = path.symlink_metadata().map_err(Error::io("look at", &path))?;
         if meta.is_dir() {
             for child in std::fs::read_dir(&path).map_err(Error::io("list", &path))? {
                 let child = child.map_err(Error::io("list", &path))?;
@@ -100,9 +98,7 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
     for entry in &entries {
         let changed = plan_entry(examiner, entry, &mut plan)?;
         if changed && let Some(parent) = entry.path.parent() {
-            let meta = parent
-                .symlink_metadata()
-                .map_err(Error::io("look at", parent))?;
+            let meta = parent.symlink_metadata().map_err(Error::io("look at", parent))?;
             plan.directories.insert(parent.to_owned(), meta);
             let inode = (entry.meta.dev(), entry.meta.ino());
             plan.inodes.insert(entry.path.clone(), inode);
@@ -137,16 +133,12 @@ fn plan_entry(examiner: &Examiner, entry: &Entry, plan: &mut Plan) -> Result<boo
         change.name = plan.text(examiner, &entry.path, name, "file name");
     }
     if entry.meta.is_symlink() {
-        let target =
-            std::fs::read_link(&entry.path).map_err(Error::io("read the link", &entry.path))?;
+        let target = std::fs::read_link(&entry.path).map_err(Error::io("read the link", &entry.path))?;
         change.target = plan.text(examiner, &entry.path, target.as_os_str(), "symlink target");
     }
     let changed = change.name.is_some() || change.target.is_some();
     if changed && let Some(parent) = entry.path.parent() {
-        plan.entries
-            .entry(parent.to_owned())
-            .or_default()
-            .insert(name.to_owned(), change);
+        plan.entries.entry(parent.to_owned()).or_default().insert(name.to_owned(), change);
     }
     Ok(changed)
 }
@@ -154,22 +146,14 @@ fn plan_entry(examiner: &Examiner, entry: &Entry, plan: &mut Plan) -> Result<boo
 impl Plan {
     fn record(&mut self, path: &Path, outcome: &Examined) {
         if !outcome.mentions.is_empty() {
-            self.mentions
-                .push((path.to_owned(), outcome.mentions.clone()));
+            self.mentions.push((path.to_owned(), outcome.mentions.clone()));
         }
         if !outcome.refusals.is_empty() {
-            self.refusals
-                .push((path.to_owned(), outcome.refusals.clone()));
+            self.refusals.push((path.to_owned(), outcome.refusals.clone()));
         }
     }
 
-    fn text(
-        &mut self,
-        examiner: &Examiner,
-        path: &Path,
-        text: &OsStr,
-        what: &str,
-    ) -> Option<OsString> {
+    fn text(&mut self, examiner: &Examiner, path: &Path, text: &OsStr, what: &str) -> Option<OsString> {
         let mut outcome = examiner.examine_text(text.as_bytes());
         let findings = outcome.mentions.iter_mut().chain(&mut outcome.refusals);
         findings.for_each(|finding| finding.members.push(what.to_owned()));
@@ -221,8 +205,7 @@ impl Plan {
         if let Some(first) = moved.get(&inode) {
             std::fs::hard_link(first, &fresh).map_err(Error::io("link", &new))?;
         } else {
-            std::os::unix::fs::symlink(target, &fresh)
-                .map_err(Error::io("write the link", &new))?;
+            std::os::unix::fs::symlink(target, &fresh).map_err(Error::io("write the link", &new))?;
             set_times(&fresh, &meta)?;
             if meta.nlink() > 1 {
                 moved.insert(inode, new.clone());
@@ -234,10 +217,7 @@ impl Plan {
 }
 
 /// Examines files on all cores; the results in the order of `files`.
-fn examine_files(
-    examiner: &Examiner,
-    files: &[&Entry],
-) -> Result<BTreeMap<usize, Examined>, Error> {
+fn examine_files(examiner: &Examiner, files: &[&Entry]) -> Result<BTreeMap<usize, Examined>, Error> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Ok(BTreeMap::new()));
     let work = || {
@@ -266,9 +246,7 @@ fn examine_files(
         }
         work();
     });
-    results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
+    results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata) -> Result<Examined, Error> {
@@ -290,10 +268,8 @@ fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata) -> Result<Exa
         }
     }
     let bytes = read(&file, &data, size).map_err(Error::io("read", path))?;
-    let data: Vec<Range<usize>> = data
-        .into_iter()
-        .map(|range| range.start.min(bytes.len())..range.end.min(bytes.len()))
-        .collect();
+    let data: Vec<Range<usize>> =
+        data.into_iter().map(|range| range.start.min(bytes.len())..range.end.min(bytes.len())).collect();
     Ok(examiner.examine(&bytes, &data))
 }
 
@@ -341,12 +317,7 @@ fn read(file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<Vec<
 }
 
 /// Whether a large file needs to be read whole.
-fn is_suspect(
-    examiner: &Examiner,
-    file: &File,
-    data: &[Range<usize>],
-    size: usize,
-) -> std::io::Result<bool> {
+fn is_suspect(examiner: &Examiner, file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<bool> {
     let mut head = vec![0; 512];
     file.read_exact_at(&mut head, 0)?;
     let mut tail = [0; 22];
@@ -363,11 +334,7 @@ fn is_suspect(
             if examiner.is_suspect(&part[..len]) {
                 return Ok(true);
             }
-            let step = if at + len == range.end {
-                len
-            } else {
-                len - examiner.overlap()
-            };
+            let step = if at + len == range.end { len } else { len - examiner.overlap() };
             at += step;
         }
     }
@@ -396,22 +363,13 @@ fn make_writable<'a>(path: &'a Path, meta: &Metadata, bits: u32) -> Result<Opene
         std::fs::set_permissions(path, Permissions::from_mode(mode | bits))
             .map_err(Error::io("make accessible", path))?;
     }
-    Ok(Opened {
-        path,
-        mode: needed.then_some(mode),
-    })
+    Ok(Opened { path, mode: needed.then_some(mode) })
 }
 
 fn set_times(path: &Path, meta: &Metadata) -> Result<(), Error> {
     let times = Timestamps {
-        last_access: Timespec {
-            tv_sec: meta.atime(),
-            tv_nsec: meta.atime_nsec(),
-        },
-        last_modification: Timespec {
-            tv_sec: meta.mtime(),
-            tv_nsec: meta.mtime_nsec(),
-        },
+        last_access: Timespec { tv_sec: meta.atime(), tv_nsec: meta.atime_nsec() },
+        last_modification: Timespec { tv_sec: meta.mtime(), tv_nsec: meta.mtime_nsec() },
     };
     rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(std::io::Error::from)
@@ -457,10 +415,5 @@ pub fn rewrite_text(examiner: &Examiner, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let target = std::fs::canonicalize(path).map_err(Error::io("look at", path))?;
-    write_file(&FileChange {
-        path: target,
-        meta,
-        edits: Vec::new(),
-        replacement: Some(bytes),
-    })
+    write_file(&FileChange { path: target, meta, edits: Vec::new(), replacement: Some(bytes) })
 }

@@ -28,18 +28,16 @@ fn is_imm32(bytes: &[u8], at: usize) -> bool {
     }
     // C7 /0 (mov) and 81 /r, then modrm, perhaps a SIB byte, and a displacement of 0, 1 or 4 bytes.
     let opcode = |n: usize| matches!(back(n), 0xc7 | 0x81);
-    [(2, 0), (3, 0), (3, 1), (4, 1), (6, 4), (7, 4)]
-        .into_iter()
-        .any(|(distance, displacement)| {
-            let modrm = back(distance - 1);
-            let sib = usize::from(modrm >> 6 != 3 && modrm & 7 == 4);
-            let wants = match (modrm >> 6, modrm & 7) {
-                (0, 5) | (2, _) => 4,
-                (1, _) => 1,
-                _ => 0,
-            };
-            opcode(distance) && wants == displacement && distance == 2 + sib + displacement
-        })
+    [(2, 0), (3, 0), (3, 1), (4, 1), (6, 4), (7, 4)].into_iter().any(|(distance, displacement)| {
+        let modrm = back(distance - 1);
+        let sib = usize::from(modrm >> 6 != 3 && modrm & 7 == 4);
+        let wants = match (modrm >> 6, modrm & 7) {
+            (0, 5) | (2, _) => 4,
+            (1, _) => 1,
+            _ => 0,
+        };
+        opcode(distance) && wants == displacement && distance == 2 + sib + displacement
+    })
 }
 
 /// Whether a 4-byte or a reversed 8-byte constant was found.
@@ -66,10 +64,7 @@ impl Constants {
     /// A finder for the parts of `paths`, named by their index.
     #[must_use]
     pub fn new(paths: &[StorePath]) -> Self {
-        let mut all = Self {
-            filter: vec![0; 1024],
-            grams: HashMap::new(),
-        };
+        let mut all = Self { filter: vec![0; 1024], grams: HashMap::new() };
         for (index, path) in paths.iter().enumerate() {
             let hash = path.hash_range();
             let bytes = path.bytes();
@@ -92,10 +87,7 @@ impl Constants {
         let gram = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         let bit = slot(gram);
         self.filter[bit / 64] |= 1 << (bit % 64);
-        self.grams
-            .entry(gram)
-            .or_default()
-            .push((path, constant, bytes));
+        self.grams.entry(gram).or_default().push((path, constant, bytes));
     }
 
     /// Offsets of constants within `bytes[range]`, each with the path it belongs to.
@@ -155,10 +147,7 @@ mod tests {
 
     #[test]
     fn a_reversed_immediate_is_seen() {
-        assert_eq!(
-            found(b"\x90\x48\xb876543210\xc3"),
-            [(3, Constant::Reversed)]
-        );
+        assert_eq!(found(b"\x90\x48\xb876543210\xc3"), [(3, Constant::Reversed)]);
         assert_eq!(found(b"\x90\x90\x9076543210\xc3"), []);
     }
 }

@@ -160,6 +160,17 @@ let
         builtins.filter builtins.isString (builtins.split " " (option "--outputs" base.phases.build))
       )
     );
+    "staged prefixes differ in their first character and the hash's last" = test true (
+      let
+        ends = map (word: let hash = builtins.substring 11 32 (builtins.elemAt (builtins.split "=" word) 2); in {
+          first = builtins.substring 0 1 hash;
+          last = builtins.substring 31 1 hash;
+        }) (builtins.filter builtins.isString (builtins.split " " (option "--outputs" base.phases.build)));
+        a = builtins.elemAt ends 0;
+        b = builtins.elemAt ends 1;
+      in
+      a.first != b.first && a.last != b.last
+    );
     "a staged prefix does not move with an edit" = test (option "--outputs" base.phases.build) (
       option "--outputs" (with' { buildPhase = "x"; src = "/y"; }).phases.build
     );

@@ -7,10 +7,7 @@ const HASH: &str = "0123456789abcdfghijklmnpqrsvwxyz";
 const P: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-hello-2.10";
 
 fn judge_all(bytes: &[u8], paths: &[&str]) -> Verdict {
-    let paths: Vec<StorePath> = paths
-        .iter()
-        .map(|path| StorePath::parse(path.as_bytes()).unwrap())
-        .collect();
+    let paths: Vec<StorePath> = paths.iter().map(|path| StorePath::parse(path.as_bytes()).unwrap()).collect();
     let finder = Finder::new(paths.clone());
     let layout = Layout::of(bytes);
     Judge::new(bytes, &layout, &paths).verdict(&finder.find(bytes), &Constants::new(&paths))
@@ -29,10 +26,7 @@ fn parts(verdict: &Verdict) -> Vec<Range<usize>> {
 fn full_mentions_need_nothing_around_them() {
     for text in [P.to_owned(), HASH.to_owned(), format!("zz{HASH}zz-{P}/lib")] {
         let verdict = judge(&text);
-        assert!(
-            !verdict.full.is_empty() && verdict.pieces.is_empty(),
-            "{text}"
-        );
+        assert!(!verdict.full.is_empty() && verdict.pieces.is_empty(), "{text}");
         assert_eq!(verdict.doubts, []);
     }
 }
@@ -69,11 +63,7 @@ fn other_store_paths_that_look_alike_are_left_alone() {
         let near = format!("{P} {text}");
         for text in [text, &near] {
             let verdict = judge(text);
-            assert_eq!(
-                (parts(&verdict), verdict.doubts),
-                (vec![], vec![]),
-                "{text}"
-            );
+            assert_eq!((parts(&verdict), verdict.doubts), (vec![], vec![]), "{text}");
         }
     }
     // 22 characters in common are no chance: that is our path, damaged.
@@ -119,10 +109,7 @@ fn bytes_of_two_outputs_at_once_are_refused() {
     let of = |path: &str| format!("{}\n", &path[..42]);
     let text = format!("{}{}z-hello-2.10", of(P), of(dev));
     let verdict = judge_all(text.as_bytes(), &[P, dev]);
-    assert!(
-        verdict.doubts.iter().any(|d| d.what == What::Shared),
-        "{verdict:?}"
-    );
+    assert!(verdict.doubts.iter().any(|d| d.what == What::Shared), "{verdict:?}");
     let text = format!("{}z-hello-2.10", of(P));
     let verdict = judge_all(text.as_bytes(), &[P, dev]);
     assert_eq!(verdict.doubts, []);
