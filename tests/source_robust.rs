@@ -158,8 +158,8 @@ fn broken_nesting_is_a_problem_too() {
 fn short_deep_texts_are_read() {
     for (what, text) in [
         ("lists", around("[", "1", "]", 5000)),
-        ("minus", around("-", "1", "", 5000)),
-        ("sum", around("1+", "1", "", 2500)),
+        ("minus", around("- ", "1", "", 5000)),
+        ("sum", around("1 + ", "1", "", 2500)),
         ("update", around("a // ", "a", "", 2500)),
         ("application", around("f ", "x", "", 5000)),
         ("defaults", around("a.b or ", "c", "", 1000)),
