@@ -246,6 +246,7 @@ let
           "--outputs" (concatStringsSep " " (map (output: "${output}=${stagedPrefix output}") outputs))
           "--later" (concatStringsSep " " later)
           "--given" (if parent == null then "" else concatStringsSep " " given)
+          "--directory" (substring 1 32 (placeholder "phasesplit directory:${packageName}"))
           "--engine" engine
         ]
         ++ (if isLast then [ "--finish" ] else [ ])

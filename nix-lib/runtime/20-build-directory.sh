@@ -14,9 +14,8 @@ phasesplit_enter_build_directory() {
   [[ -z $_phasesplit_inside ]] || return 0
   ! phasesplit_is_sandboxed || return 0
 
-  local first="${_phasesplit_staged[${_phasesplit_output_names[0]}]}"
-  first=${first##*/}
-  _phasesplit_stable=${_PHASESPLIT_TMP:-/tmp}/phasesplit-${first:0:32}
+  # Not the staged hash: relocation would take it for the staged prefix.
+  _phasesplit_stable=/tmp/phasesplit-$_phasesplit_directory
   local lock=$_phasesplit_stable.lock lock_fd status=0
   # Created and opened apart: the kernel (fs.protected_regular) refuses O_CREAT on another user's file in /tmp.
   [[ -e $lock ]] || (umask 022; set -C; : >"$lock") 2>/dev/null || [[ -e $lock ]] ||
