@@ -26,6 +26,21 @@ phasesplit_look_at_shell() {
   phasesplit_put_back_options
 }
 
+# Whether text $2 may call function $1. A phase's name is a variable's as well, and hooks look at that (cmake: is
+# buildPhase ninja's?), which runs nothing. So for names of the table the ways to read and set a variable are taken away
+# before looking again.
+phasesplit_is_called() {
+  local name=$1 text=$2
+  [[ -n ${_phasesplit_later[$name]-} ]] || return 0
+  text=${text//\$$name/}
+  text=${text//\$\{$name/}
+  text=${text//\$\{\#$name/}
+  text=${text//-v $name/}
+  text=${text//$name=/}
+  text=${text//$name+=/}
+  [[ $text == *"$name"* ]]
+}
+
 # "$@": phases about to run. Fills _phasesplit_mentioned (name -> who reads it).
 phasesplit_note_mentions() {
   [[ ${#_phasesplit_later[@]} -gt 0 ]] || return 0
@@ -46,7 +61,8 @@ phasesplit_note_mentions() {
       if [[ -n ${_phasesplit_later[$_phasesplit_word]-} ]]; then
         _phasesplit_mentioned[$_phasesplit_word]="stage $_phasesplit_stage reads it in $_phasesplit_label"
       fi
-      if [[ -n ${_phasesplit_functions[$_phasesplit_word]-} ]]; then
+      if [[ -n ${_phasesplit_functions[$_phasesplit_word]-} ]] &&
+        phasesplit_is_called "$_phasesplit_word" "${_phasesplit_reached_texts[_phasesplit_at]}"; then
         phasesplit_reach "${_phasesplit_functions[$_phasesplit_word]}" "the function $_phasesplit_word"
       fi
       if [[ -n ${_phasesplit_variables[${_phasesplit_word}Hooks]-} ]]; then

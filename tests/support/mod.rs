@@ -110,7 +110,12 @@ impl Project {
     /// The chain's derivations in order: stage name and `.drv` path.
     pub fn chain(&self) -> Vec<(String, String)> {
         let output = succeed(self.nix("nix-instantiate").args(["split.nix", "-A", "chain"]));
-        text(&output.stdout).lines().map(|line| (stage_of(line).to_owned(), line.to_owned())).collect()
+        // A derivation whose first output is not `out` is printed with that output's name.
+        let drvs = text(&output.stdout);
+        drvs.lines()
+            .map(|line| line.split('!').next().unwrap_or(line))
+            .map(|line| (stage_of(line).to_owned(), line.to_owned()))
+            .collect()
     }
 
     /// Builds an attribute of split.nix: the names of the stages that were really built, in the order of the chain,

@@ -6,7 +6,8 @@
 //! - in x86 code it is the immediate of a `movabs`, no more and no less;
 //! - among constants it begins and ends at a multiple of eight, or where the path does: pools are aligned, and a byte
 //!   beyond the boundary belongs to the neighbour even if it happens to fit;
-//! - elsewhere (text wrapped at a margin, formats of other tools) it is all of the run.
+//! - elsewhere (text wrapped at a margin, formats of other tools) it is all of the run;
+//! - behind `-frandom-seed=` it is the first ten characters of the hash, wherever that is written.
 //!
 //! A piece with few characters of the hash may belong to another store path. It is taken only if it does not read
 //! as one, and if the rest of our path is near (see [`Judge::weak_is_ours`]).
@@ -29,6 +30,9 @@ const SUSPECT: usize = 3;
 const NEAR: usize = 256;
 /// How near (bytes) a full occurrence must lie for its bytes to count as a row of constants.
 const BESIDE: usize = 64;
+
+/// The option before a seed.
+const SEED: &[u8] = b"-frandom-seed=";
 
 /// A mention that cannot be rewritten with certainty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +124,10 @@ impl<'a> Judge<'a> {
                 verdict.full.push(*run);
                 continue;
             }
+            if self.is_seed(run) {
+                verdict.pieces.push(*run);
+                continue;
+            }
             let (piece, lost) = self.cut(run);
             if lost {
                 verdict.doubts.push(Doubt { at: run.at, path: run.path, what: What::OutOfLine });
@@ -140,6 +148,18 @@ impl<'a> Judge<'a> {
         self.search_tails(&mut verdict);
         verdict.doubts.sort_by_key(|doubt| (doubt.at, doubt.path));
         verdict
+    }
+
+    /// Whether a run is the seed that nixpkgs gives to compilers, which repeat it in debug information and in recorded flags.
+    ///
+    /// The beginning of the hash, up to where a word ends, behind [`SEED`]: all that there is, so nothing of it is hidden.
+    /// (nixpkgs, `pkgs/build-support/setup-hooks/reproducible-builds.sh`.)
+    fn is_seed(&self, run: &Run) -> bool {
+        let hash = self.paths[run.path].hash_range();
+        run.start == hash.start
+            && run.start + run.len < hash.end
+            && self.bytes[..run.at].ends_with(SEED)
+            && !self.bytes.get(run.end()).is_some_and(|&next| is_base32(next))
     }
 
     /// The part of a run that is a piece by where it lies, and whether what was cut off is too much to be chance.
@@ -245,7 +265,7 @@ impl<'a> Judge<'a> {
     /// Adds a doubt for every group of pieces that does not hold all of the hash.
     fn count(&self, verdict: &mut Verdict) {
         for path in 0..self.paths.len() {
-            let pieces: Vec<&Run> = verdict.pieces.iter().filter(|r| r.path == path).collect();
+            let pieces: Vec<&Run> = verdict.pieces.iter().filter(|r| r.path == path && !self.is_seed(r)).collect();
             if pieces.is_empty() {
                 continue;
             }

@@ -13,6 +13,7 @@
 //! packed, archive   what lies inside compressed files and archives
 //! content  one file: all of the above                           (bytes in, changes out)
 //! tree     files and directories
+//! record   what Python knows of the files it installed
 //! ```
 //!
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
@@ -24,6 +25,7 @@ pub mod judge;
 pub mod layout;
 pub mod packed;
 pub mod prefix;
+pub mod record;
 pub mod runs;
 pub mod tree;
 pub mod x86;

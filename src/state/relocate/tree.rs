@@ -6,6 +6,7 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
+use super::record;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -60,6 +61,8 @@ pub struct Plan {
     pub mentions: Vec<(PathBuf, Vec<Finding>)>,
     /// Reasons to refuse, by file.
     pub refusals: Vec<(PathBuf, Vec<Finding>)>,
+    /// Python's lists of installed files.
+    records: Vec<PathBuf>,
 }
 
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
@@ -102,6 +105,9 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
             plan.directories.insert(parent.to_owned(), meta);
             let inode = (entry.meta.dev(), entry.meta.ino());
             plan.inodes.insert(entry.path.clone(), inode);
+        }
+        if entry.meta.is_file() && record::is_record(&entry.path) {
+            plan.records.push(entry.path.clone());
         }
         if entry.meta.is_file() && seen.insert((entry.meta.dev(), entry.meta.ino())) {
             files.push(entry);
@@ -168,8 +174,15 @@ impl Plan {
     /// # Errors
     /// What cannot be written, and a new name that is taken already.
     pub fn carry_out(&self) -> Result<(), Error> {
+        let changing: HashSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
+        let stale = record::find(&self.records, &changing)?;
         for change in &self.files {
             write_file(change)?;
+        }
+        for stale in &stale {
+            let (path, bytes) = record::refreshed(stale)?;
+            let meta = std::fs::symlink_metadata(&path).map_err(Error::io("look at", &path))?;
+            write_file(&FileChange { path, meta, edits: Vec::new(), replacement: Some(bytes) })?;
         }
         let mut moved = HashMap::new();
         // Deepest first: the paths of what is still to be done stay as they were.

@@ -115,3 +115,13 @@ fn bytes_of_two_outputs_at_once_are_refused() {
     assert_eq!(verdict.doubts, []);
     assert_eq!(verdict.pieces.len(), 2);
 }
+
+#[test]
+fn a_seed_is_the_beginning_of_the_hash_and_complete() {
+    let verdict = judge("GNU C17 12.2.0 -frandom-seed=0123456789 -O2");
+    assert_eq!(verdict.doubts, []);
+    assert_eq!(parts(&verdict), [Range { start: 0, end: 10 }]);
+    // Another option, or a word that goes on with another hash: a seed of something else.
+    assert_ne!(judge("GNU C17 12.2.0 -fother-seed=0123456789 -O2").doubts, []);
+    assert!(judge("-frandom-seed=zyxzvsrqpn -O2").is_clean());
+}
