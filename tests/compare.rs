@@ -216,3 +216,25 @@ fn sides_that_cannot_be_one_package_are_refused() {
     let renamed = [pair.b[0].clone(), ("doc".to_owned(), pair.b[1].1.clone())];
     assert!(compare_packages(&pair.a, &renamed).is_err());
 }
+
+#[test]
+fn a_record_may_differ_in_the_digests_of_files_that_name_their_package() {
+    let write = |side: &[(String, PathBuf)], digests: [&str; 2]| {
+        let site = side[0].1.join("lib/site-packages");
+        fs::create_dir_all(site.join("x-1.dist-info")).unwrap();
+        fs::write(site.join("own.py"), format!("at {}", side[0].1.display())).unwrap();
+        fs::write(site.join("other.py"), "plain").unwrap();
+        let rows = format!("own.py,sha256={},9\nother.py,sha256={},5\n", digests[0], digests[1]);
+        fs::write(site.join("x-1.dist-info/RECORD"), rows).unwrap();
+    };
+    let pair = pair();
+    write(&pair.a, ["aaaa", "same"]);
+    write(&pair.b, ["bbbb", "same"]);
+    let report = pair.report();
+    assert!(report.is_equal(), "{report}");
+    assert_eq!(report.excused.len(), 1);
+    assert_eq!(report.excused[0].rule, Excuse::Record);
+    // The digest of a file that does not name its package is the same in every result.
+    write(&pair.b, ["bbbb", "else"]);
+    assert!(!pair.report().is_equal());
+}

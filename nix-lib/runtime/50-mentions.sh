@@ -26,12 +26,17 @@ phasesplit_look_at_shell() {
   phasesplit_put_back_options
 }
 
-# Whether text $2 may call function $1. A phase's name is a variable's as well, and hooks look at that (cmake: is
-# buildPhase ninja's?), which runs nothing. So for names of the table the ways to read and set a variable are taken away
-# before looking again.
+# Whether text $2, in which function $1 is a word, may call it. For a phase's function that takes more than the word:
+# hooks choose later phases while they configure (`installPhase=mesonInstallPhase`; the stage that runs it will search
+# it) and ask which was chosen (`[[ ${buildPhase-} == ninjaBuildPhase ]]`). What is left when assignments, comparisons
+# and the ways to name the variable are taken away counts as a call.
 phasesplit_is_called() {
   local name=$1 text=$2
-  [[ -n ${_phasesplit_later[$name]-} ]] || return 0
+  [[ $name == *Phase ]] || return 0
+  text=${text//[=-]$name/}
+  text=${text//[=-]\"$name\"/}
+  text=${text//= $name/}
+  text=${text//= \"$name\"/}
   text=${text//\$$name/}
   text=${text//\$\{$name/}
   text=${text//\$\{\#$name/}

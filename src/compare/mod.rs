@@ -6,6 +6,7 @@
 //! Not compared: owners and times, which the Nix store makes the same for all. Knows nothing of how the results came about.
 
 mod content;
+mod record;
 mod tree;
 
 use crate::state::relocate::prefix::StorePath;
@@ -93,6 +94,8 @@ pub struct Excused {
 pub enum Excuse {
     /// The linker's hash of the program as it was linked, with the staged prefix in it.
     BuildId,
+    /// Python's RECORD: the digest of a file that mentions its own package.
+    Record,
 }
 
 /// What a comparison found.
@@ -186,6 +189,7 @@ impl fmt::Display for Excuse {
             Self::BuildId => f.write_str(
                 "the build-id note (.note.gnu.build-id) is a hash of the program as linked, before relocation",
             ),
+            Self::Record => f.write_str("RECORD has the digests of files that mention their own package"),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Owns the walk and what is compared about an entry other than a file's bytes.
 
 use super::content::{self, Bytes};
-use super::{Difference, Error, Excused, Report, What};
+use super::{Difference, Error, Excuse, Excused, Report, What, record};
 use crate::state::relocate::runs::Finder;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{FileType, Metadata};
@@ -143,7 +143,14 @@ pub fn compare(a: &Side, b: &Side, report: &mut Report) -> Result<(), Error> {
             let contents = (read(entry)?, read(twin)?);
             let mut excuses = Vec::new();
             let what = content::compare(bytes(a.finder, &contents.0), bytes(b.finder, &contents.1), &mut excuses);
-            what.into_iter().for_each(&mut differs);
+            let is_record = what.is_some()
+                && crate::state::relocate::record::is_record(&entry.path)
+                && record::same(bytes(a.finder, &contents.0), &entry.path, bytes(b.finder, &contents.1), &twin.path);
+            if is_record {
+                excuses.push(Excuse::Record);
+            } else {
+                what.into_iter().for_each(&mut differs);
+            }
             let file = shown(path);
             report.excused.extend(excuses.into_iter().map(|rule| Excused { file: file.clone(), rule }));
         }

@@ -45,11 +45,10 @@ pub fn find(records: &[PathBuf], changing: &HashSet<PathBuf>) -> Result<Vec<Stal
     for record in records {
         let bytes = std::fs::read(record).map_err(Error::io("read", record))?;
         let Ok(text) = std::str::from_utf8(&bytes) else { continue };
-        let Some(site) = record.parent().and_then(Path::parent) else { continue };
         let mut rows = Vec::new();
         for line in text.lines() {
             let Some((name, digest)) = fields(line) else { continue };
-            let Some(file) = resolve(site, &unquoted(name)) else { continue };
+            let Some(file) = named_file(record, name) else { continue };
             if changing.contains(&file) && digest_of(&file)?.0 == digest {
                 rows.push(Row { line: line.to_owned(), name: name.to_owned(), file });
             }
@@ -76,7 +75,8 @@ pub fn refreshed(stale: &Stale) -> Result<(PathBuf, Vec<u8>), Error> {
 }
 
 /// A row's name, as written, and its digest.
-fn fields(line: &str) -> Option<(&str, &str)> {
+#[must_use]
+pub fn fields(line: &str) -> Option<(&str, &str)> {
     let (front, _size) = line.rsplit_once(',')?;
     let (name, hash) = front.rsplit_once(',')?;
     Some((name, hash.strip_prefix("sha256=")?))
@@ -87,6 +87,12 @@ fn unquoted(name: &str) -> String {
         Some(inner) => inner.replace("\"\"", "\""),
         None => name.to_owned(),
     }
+}
+
+/// The file that a row of `record` with this name, as written, is about.
+#[must_use]
+pub fn named_file(record: &Path, name: &str) -> Option<PathBuf> {
+    resolve(record.parent()?.parent()?, &unquoted(name))
 }
 
 /// `name` below `site`, `..` taken away by text: RECORD names scripts as `../../../bin/x`.
