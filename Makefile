@@ -39,7 +39,9 @@ bench: setup build
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	shellcheck -x .ci/run scripts/*.sh
+	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh
+	find nix-lib/host -name '*.sh' -exec shellcheck -s bash -x {} +
+	cat nix-lib/runtime/*.sh | shellcheck -s bash -S warning -
 
 clean:
 	$(CARGO) clean

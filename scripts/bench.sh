@@ -35,9 +35,9 @@ timed() {
 
 # The least of n runs.
 least_of() {
-  local n=$1 best='' _
+  local n=$1 best='' i
   shift
-  for ((_ = 0; _ < n; _++)); do
+  for ((i = 0; i < n; i++)); do
     timed "$@"
     if [[ -z $best ]] || ((REPLY < best)); then best=$REPLY; fi
   done

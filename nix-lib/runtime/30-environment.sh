@@ -101,5 +101,7 @@ phasesplit_enter_environment() {
   else
     phasesplit_enter_plain
   fi
+  # Came through the environment, and is not the package's.
+  export -n _phasesplit_nix_top
 }
 

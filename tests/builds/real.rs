@@ -129,13 +129,13 @@ fn ninja_finds_nothing_dirty_at_install() {
     let allowed = |line: &&&str| {
         !line.contains("install.util") && !line.contains("CMakeFiles/install") && !line.contains(" all ")
     };
-    assert!(dirty.iter().filter(allowed).next().is_none(), "dirty: {dirty:?}");
+    assert!(!dirty.iter().any(|line| allowed(&line)), "dirty: {dirty:?}");
     assert!(compiling.is_empty(), "{compiling:?}");
 }
 
 fn without_sandbox(package: &str) {
     let Some(mut project) = project(package) else { return };
-    project.settings = "sandbox = false".to_owned();
+    "sandbox = false".clone_into(&mut project.settings);
     project.write(&text_of(package, &format!("salt = \"{}\";", salt())));
     project.build("phases.finish");
     project.assert_equal();

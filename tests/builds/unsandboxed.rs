@@ -1,12 +1,13 @@
 //! Without a sandbox every stage runs at one stable path, under a lock, and leaves nothing behind.
 
 use crate::support::{Project, package, salt};
+use std::path::Path;
 
 fn staged_leftovers() -> Vec<String> {
     let mut found: Vec<String> = std::fs::read_dir("/tmp")
         .expect("/tmp")
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("phasesplit-") && !name.ends_with(".lock"))
+        .filter(|name| name.starts_with("phasesplit-") && Path::new(name).extension().is_none())
         .collect();
     found.sort();
     found

@@ -5,7 +5,7 @@
 
 use super::error::Error;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A row whose file is about to change.
@@ -37,7 +37,7 @@ pub fn is_record(path: &Path) -> bool {
 ///
 /// # Errors
 /// What cannot be read.
-pub fn find(records: &[PathBuf], changing: &HashSet<PathBuf>) -> Result<Vec<Stale>, Error> {
+pub fn find(records: &[PathBuf], changing: &BTreeSet<PathBuf>) -> Result<Vec<Stale>, Error> {
     let mut all = Vec::new();
     if changing.is_empty() {
         return Ok(all);
@@ -159,7 +159,7 @@ mod tests {
         std::fs::write(&record, &before).unwrap();
         assert!(is_record(&record) && !is_record(&module));
 
-        let changing = HashSet::from([script.clone(), module]);
+        let changing = BTreeSet::from([script.clone(), module]);
         let stale = find(std::slice::from_ref(&record), &changing).unwrap();
         std::fs::write(&script, "newer").unwrap();
         let (path, text) = refreshed(&stale[0]).unwrap();
@@ -169,6 +169,6 @@ mod tests {
             String::from_utf8(text).unwrap(),
             before.replace(&format!("\"../../bin/a,b\",sha256={old},3"), &format!("\"../../bin/a,b\",sha256={new},5"))
         );
-        assert!(find(&[record], &HashSet::new()).unwrap().is_empty());
+        assert!(find(&[record], &BTreeSet::new()).unwrap().is_empty());
     }
 }

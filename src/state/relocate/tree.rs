@@ -8,7 +8,7 @@ use super::error::Error;
 use super::prefix::replace_full;
 use super::record;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::Read;
@@ -174,7 +174,7 @@ impl Plan {
     /// # Errors
     /// What cannot be written, and a new name that is taken already.
     pub fn carry_out(&self) -> Result<(), Error> {
-        let changing: HashSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
+        let changing: BTreeSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
         let stale = record::find(&self.records, &changing)?;
         for change in &self.files {
             write_file(change)?;
