@@ -85,7 +85,8 @@ fn wait_for_clock(state: &Path, newest: Mtime, notice: &mut dyn FnMut(&str)) -> 
     }
     // Past it, not at it: make takes equal times as up to date, and the next file must be newer.
     let past = newest + Duration::from_millis(1);
-    if !ahead(past).is_zero() {
+    // A wait that nobody notices is not worth a line in a log.
+    if ahead(past) > Duration::from_millis(100) {
         let seconds = ahead(past).as_secs_f64();
         notice(&format!("the state is {seconds:.1} s ahead of this machine's clock; waiting that long"));
     }
