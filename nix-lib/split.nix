@@ -129,12 +129,16 @@ let
         // listToAttrs (map (name: { inherit name; value = last; }) finishOnly);
       # Hooks that read or set, in configure, what the table gives to a later stage: the table holds for packages
       # without them. (nixpkgs: the setup hooks of cmake, meson, waf and gradle, and stdenv's multiple-outputs.sh.)
-      inputNames = map (input: input.pname or (builtins.parseDrvName (input.name or "")).name) (
-        filter isAttrs (
-          concatLists (map (name: let value = attributes.${name} or [ ]; in if isList value then value else [ ]) [
-            "nativeBuildInputs" "buildInputs" "propagatedNativeBuildInputs" "propagatedBuildInputs"
-          ])
-        )
+      # An input is a derivation, or, in a package read from a .drv, a word of a string: its path.
+      inputName = input:
+        if isAttrs input then input.pname or (builtins.parseDrvName (input.name or "")).name
+        else if isString input then
+          (builtins.parseDrvName (substring 33 211 (baseNameOf (builtins.unsafeDiscardStringContext input)))).name
+        else "";
+      inputNames = concatLists (
+        map (name: map inputName (words (attributes.${name} or [ ]))) [
+          "nativeBuildInputs" "buildInputs" "propagatedNativeBuildInputs" "propagatedBuildInputs"
+        ]
       );
       hasInput = prefix: any (name: substring 0 (builtins.stringLength prefix) name == prefix) inputNames;
       readInConfigure =

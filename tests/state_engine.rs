@@ -247,7 +247,7 @@ fn refusals_say_what_to_do() {
     succeeded(&place.save());
     failed(&place.save(), 1, "save state: it is not empty; name a directory that does not exist yet");
     let missing = place.run(&["restore", "--from=state", "--build-dir=/elsewhere", "--shell=new"]);
-    failed(&missing, 1, "build both stages with the same sandbox setting");
+    failed(&missing, 1, "build with the sandbox setting that made it");
     let there = place.run(&["restore", "--from=state", "--build-dir", &place.path("build"), "--shell=shell"]);
     failed(&there, 1, "shell: File exists (os error 17); restore into an empty place");
 }

@@ -10,6 +10,8 @@ use super::events::Event;
 
 /// How many of a build's last lines are kept for a report of its failure.
 pub const TAIL: usize = 25;
+/// What bash 5.2 says, several times, when a function that stdenv runs ends the shell: it would push the cause out of the tail.
+const BASH_NOISE: &str = "pop_var_context: head of shell_variables not a function context";
 
 /// One derivation that was built, or is being built.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +64,7 @@ impl Watch {
                 }
             }
             Event::LogLine { id, line } => {
-                if let Some(build) = self.of_activity(*id) {
+                if let Some(build) = self.of_activity(*id).filter(|_| !line.ends_with(BASH_NOISE)) {
                     if build.tail.len() == TAIL {
                         build.tail.pop_front();
                     }
@@ -208,11 +210,15 @@ mod tests {
     #[test]
     fn only_the_tail_is_kept() {
         let mut log = String::from(r#"@nix {"action":"start","fields":["/nix/store/a-x.drv",""],"id":1,"type":105}"#);
+        let noise = "/setup: line 7: pop_var_context: head of shell_variables not a function context";
         for n in 0..100 {
             log.push_str("\n@nix {\"action\":\"result\",\"fields\":[\"line ");
             log.push_str(&n.to_string());
             log.push_str("\"],\"id\":1,\"type\":101}");
         }
+        log.push_str("\n@nix {\"action\":\"result\",\"fields\":[\"");
+        log.push_str(noise);
+        log.push_str("\"],\"id\":1,\"type\":101}");
         let watch = watch(&log);
         let tail = &watch.build("/nix/store/a-x.drv").expect("started").tail;
         assert_eq!((tail.len(), tail[0].as_str()), (TAIL, "line 75"));

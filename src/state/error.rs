@@ -56,7 +56,7 @@ pub enum Error {
         found: String,
     },
     /// The state names absolute paths below another directory.
-    #[error("restore {}: the state was made at {made_at}, this build runs at {runs_at}, and CMake and others record absolute paths; build both stages with the same sandbox setting", Shown(.path))]
+    #[error("restore {}: the state was made at {made_at}, this build runs at {runs_at}, and CMake and others record absolute paths; build with the sandbox setting that made it, or delete this state and those after it (nix-store --delete) to make them again", Shown(.path))]
     OtherBuildDir {
         /// The state.
         path: PathBuf,

@@ -134,6 +134,9 @@ let
     "cmake reads buildPhase and doCheck while it configures" = test [ "configure" "build" "install" "finish" ] (
       getting "buildPhase" (with' { nativeBuildInputs = [ (make attributes // { pname = "cmake-minimal"; }) ]; })
     );
+    "cmake as a word of a string" = test [ "configure" "build" "install" "finish" ] (
+      getting "buildPhase" (with' { nativeBuildInputs = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x-1 /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-cmake-3.30.1"; })
+    );
     "several outputs: installFlags are set in configure" = test [ "configure" "build" "install" "finish" ] (
       getting "installFlags" (with' { installFlags = "x"; })
     );
