@@ -51,7 +51,18 @@ phasesplit_relocate() {
   done
 }
 
-# At the end of finish nothing may name a staged prefix: fixup and installCheck may have copied from the build directory.
+# Run outside the stage's own bash, after it ended with success. A phase may end the build with `exit 0`: before the last
+# stage that leaves no state, and whatever would have come after it is unknown.
+phasesplit_check_result() {
+  if [[ -n $_phasesplit_finish ]]; then
+    phasesplit_check_outputs
+  elif [[ ! -e $_phasesplit_state ]]; then
+    phasesplit_fail "it ended with success before its state was saved: a phase or the builder script calls exit. Let it return instead, or use the unsplit build"
+  fi
+}
+
+# At the end of finish nothing may name a staged prefix: fixup, installCheck, exit hooks and what the builder script has
+# after genericBuild may have copied from the build directory.
 phasesplit_check_outputs() {
   local name
   local -a paths=()
@@ -112,7 +123,7 @@ phasesplit_generic_build() {
     runPhase "$curPhase"
     _phasesplit_ran+=(--phase "$curPhase=$((EPOCHSECONDS - _phasesplit_started))")
   done
-  if [[ -z $_phasesplit_finish ]]; then phasesplit_save; else phasesplit_check_outputs; fi
+  [[ -n $_phasesplit_finish ]] || phasesplit_save
 }
 
 # Called by the stand-in for stdenv's setup, right after the real one.
@@ -123,7 +134,8 @@ phasesplit_take_over() {
 }
 
 phasesplit_read_options "$@"
-phasesplit_enter_build_directory "${BASH_SOURCE[0]}" "$@"
+phasesplit_find_outputs
+phasesplit_stay_outside "${BASH_SOURCE[0]}" "$@"
 phasesplit_enter_environment
 set --
 # shellcheck disable=SC1090
