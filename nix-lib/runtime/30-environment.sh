@@ -10,13 +10,14 @@ phasesplit_make_scratch() {
 }
 
 # The package's stdenv, with a setup that loads the real one and then takes over. Builder scripts source
-# "$stdenv/setup" themselves, some early and some late: wherever they do it, they get both.
+# "$stdenv/setup" themselves, some early, some late, some a second time: wherever they do it, they get both. A child that
+# does it gets the real one alone.
 phasesplit_make_stdenv() {
   local real="${1:?}"
   {
     printf 'stdenv=%q\n' "$real"
     # shellcheck disable=SC2016 # expanded when the package's builder sources it
-    printf '%s\n' 'source "$stdenv/setup"' 'phasesplit_take_over'
+    printf '%s\n' 'source "$stdenv/setup"' '! declare -F phasesplit_take_over >/dev/null || phasesplit_take_over'
   } >"$_phasesplit_scratch/stdenv/setup"
 }
 

@@ -104,8 +104,15 @@ phasesplit_save() {
 }
 
 phasesplit_generic_build() {
-  # stdenv's gzip wrapper reads it to leave timestamps out.
-  export GZIP_NO_TIMESTAMPS=1
+  if [[ $BASHPID != "$$" ]]; then
+    phasesplit_fail "its builder script calls genericBuild in a subshell or a pipeline, so what comes after it cannot be put off to the last stage; use the unsplit build"
+  fi
+  if [[ -n ${_phasesplit_called-} ]]; then
+    phasesplit_fail "its builder script calls genericBuild more than once; use the unsplit build"
+  fi
+  # From here on the phases see the real one.
+  stdenv=$_phasesplit_real_stdenv
+  [[ -z $_phasesplit_gzip ]] || export GZIP_NO_TIMESTAMPS=1
   if [[ -n ${buildCommand-} || -n ${buildCommandPath-} ]]; then
     phasesplit_fail "it is one buildCommand, so it has no phases to split; use the unsplit build"
   fi
@@ -130,6 +137,12 @@ phasesplit_generic_build() {
 phasesplit_take_over() {
   declare -F runPhase >/dev/null ||
     phasesplit_fail "this stdenv has no function runPhase; use the unsplit build"
+  # In a phase, or after genericBuild, a second setup is as much the package's own affair as it is in the unsplit build.
+  [[ -z ${_phasesplit_called-} ]] || return 0
+  stdenv=$_phasesplit_scratch/stdenv
+  # The one thing stdenv's genericBuild does besides: its gzip wrapper reads this to leave timestamps out.
+  _phasesplit_gzip=''
+  [[ $(declare -f genericBuild) != *GZIP_NO_TIMESTAMPS* ]] || _phasesplit_gzip=1
   genericBuild() { phasesplit_generic_build; }
 }
 
