@@ -1,43 +1,66 @@
 # 20-build-directory: every stage of a chain must run at the same path, or CMake and others refuse the restored tree.
 #
-# In the sandbox that path is /build. Outside it Nix gives each derivation a directory of its own, so the stage runs in
-# a second bash, in a stable directory and under a lock, and this one cleans up whatever happens to the second.
-# The staged prefixes need the same care there: without a sandbox they lie in the real store.
+# The stage runs in a second bash. This one outlives whatever happens to the second (`exit 0` in a phase, an EXIT trap,
+# commands after genericBuild), so what must hold at the end is checked here.
+#
+# In the sandbox the path is /build. Outside it Nix gives each derivation a directory of its own, so the second bash gets
+# a stable directory, under a lock, and this one cleans up. The staged prefixes need the same care there: without a
+# sandbox they lie in the real store.
 
 phasesplit_is_sandboxed() {
   [[ $NIX_BUILD_TOP == /build ]]
 }
 
-# "$@": this script and its arguments. Runs the stage in a child and exits with its status; in the child, and in the
-# sandbox, returns.
-phasesplit_enter_build_directory() {
+# "$@": this script and its arguments. Replaces this (sub)shell by the bash that runs the stage, with the options the
+# package's own builder would have. $BASH cannot be trusted: started without a PATH, bash guesses it from the login
+# shell; as `bash`, the name Nix starts it under, the second one guesses the same.
+phasesplit_become_stage() {
+  local -a _phasesplit_flags=()
+  [[ $- != *e* ]] || _phasesplit_flags+=(-e)
+  [[ $- != *u* ]] || _phasesplit_flags+=(-u)
+  # It counts itself once more.
+  SHLVL=$((SHLVL - 1)) exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
+}
+
+# A local that shadows an exported variable is exported in its place, and the package's attributes are such variables: so
+# no local here has a name that an attribute could have.
+
+# "$@": this script and its arguments. Runs the stage in a child and exits with its status; in the child, returns.
+phasesplit_stay_outside() {
   [[ -z $_phasesplit_inside ]] || return 0
-  ! phasesplit_is_sandboxed || return 0
+  local _phasesplit_status=0
+  if phasesplit_is_sandboxed; then
+    (phasesplit_become_stage "$@") || _phasesplit_status=$?
+    [[ $_phasesplit_status -ne 0 ]] || phasesplit_check_result
+    exit "$_phasesplit_status"
+  fi
 
   # Not the staged hash: relocation would take it for the staged prefix.
   _phasesplit_stable=/tmp/phasesplit-$_phasesplit_directory
-  local lock=$_phasesplit_stable.lock lock_fd status=0
+  local _phasesplit_lock=$_phasesplit_stable.lock _phasesplit_lock_fd
   # Created and opened apart: the kernel (fs.protected_regular) refuses O_CREAT on another user's file in /tmp.
-  [[ -e $lock ]] || (umask 022; set -C; : >"$lock") 2>/dev/null || [[ -e $lock ]] ||
-    phasesplit_fail "cannot create the lock $lock"
-  exec {lock_fd}<"$lock"
-  "$_phasesplit_engine" lock --fd "$lock_fd" --path "$lock"
+  [[ -e $_phasesplit_lock ]] || (umask 022; set -C; : >"$_phasesplit_lock") 2>/dev/null || [[ -e $_phasesplit_lock ]] ||
+    phasesplit_fail "cannot create the lock $_phasesplit_lock"
+  exec {_phasesplit_lock_fd}<"$_phasesplit_lock"
+  "$_phasesplit_engine" lock --fd "$_phasesplit_lock_fd" --path "$_phasesplit_lock" ||
+    phasesplit_fail "cannot take the lock $_phasesplit_lock (see above)"
 
   # What a killed build left; the engine refuses what belongs to another user.
-  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable"
-  "$_phasesplit_engine" mkdir "$_phasesplit_stable"
+  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable" &&
+    "$_phasesplit_engine" mkdir "$_phasesplit_stable" ||
+    phasesplit_fail "cannot prepare $_phasesplit_stable (see above)"
   echo "phasesplit: no sandbox: this stage runs in $_phasesplit_stable"
-  # PWD goes with the others so that a script that trusts it agrees with the directory it is in. $BASH cannot be trusted:
-  # started without a PATH, bash guesses it from the login shell.
+  # PWD goes with the others so that a script that trusts it agrees with the directory it is in.
   (
-    cd -- "$_phasesplit_stable"
-    exec {lock_fd}<&-
+    cd -- "$_phasesplit_stable" || exit
+    exec {_phasesplit_lock_fd}<&-
     export _phasesplit_nix_top=$NIX_BUILD_TOP
     NIX_BUILD_TOP=$_phasesplit_stable TMPDIR=$_phasesplit_stable TMP=$_phasesplit_stable \
       TEMP=$_phasesplit_stable TEMPDIR=$_phasesplit_stable PWD=$_phasesplit_stable \
-      exec "/proc/$BASHPID/exe" -e "$1" --inside "${@:2}"
-  ) || status=$?
+      phasesplit_become_stage "$@"
+  ) || _phasesplit_status=$?
+  [[ $_phasesplit_status -ne 0 ]] || (phasesplit_check_result) || _phasesplit_status=1
   "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable"
-  exit "$status"
+  exit "$_phasesplit_status"
 }
 

@@ -10,13 +10,14 @@ phasesplit_make_scratch() {
 }
 
 # The package's stdenv, with a setup that loads the real one and then takes over. Builder scripts source
-# "$stdenv/setup" themselves, some early and some late: wherever they do it, they get both.
+# "$stdenv/setup" themselves, some early, some late, some a second time: wherever they do it, they get both. A child that
+# does it gets the real one alone.
 phasesplit_make_stdenv() {
   local real="${1:?}"
   {
     printf 'stdenv=%q\n' "$real"
     # shellcheck disable=SC2016 # expanded when the package's builder sources it
-    printf '%s\n' 'source "$stdenv/setup"' 'phasesplit_take_over'
+    printf '%s\n' 'source "$stdenv/setup"' '! declare -F phasesplit_take_over >/dev/null || phasesplit_take_over'
   } >"$_phasesplit_scratch/stdenv/setup"
 }
 
@@ -31,59 +32,69 @@ phasesplit_replace_once() {
   REPLY=$before$new$after
 }
 
-# Looks at stdenv and the outputs' paths in the structured attributes ($1). `declare` in a sourced file makes locals
-# here, so this look has no effect on the shell.
+# Looks at stdenv, the derivation's name and the outputs' paths in the structured attributes. `declare` in a sourced file
+# makes locals here, so this look has no effect on the shell.
 phasesplit_peek_structured() {
   local -A outputs=()
-  local stdenv=''
+  local stdenv='' name='' _phasesplit_each
   # shellcheck disable=SC1090
-  source "$1"
+  source "$_phasesplit_attrs_script"
   _phasesplit_real_stdenv=$stdenv
-  local _phasesplit_each
+  _phasesplit_nix_name=$name
   for _phasesplit_each in "${!outputs[@]}"; do _phasesplit_nix_outputs[$_phasesplit_each]=${outputs[$_phasesplit_each]}; done
+}
+
+# Where Nix wants this derivation's outputs: the state in _phasesplit_state or, in finish, the package's own in
+# _phasesplit_final (name -> path).
+phasesplit_find_outputs() {
+  local _phasesplit_each _phasesplit_top=${_phasesplit_nix_top:-$NIX_BUILD_TOP}
+  declare -gA _phasesplit_final=() _phasesplit_nix_outputs=()
+  _phasesplit_state='' _phasesplit_attrs_script=''
+  if [[ -n ${NIX_ATTRS_SH_FILE-} || -e $_phasesplit_top/.attrs.sh ]]; then
+    _phasesplit_attrs_script=${NIX_ATTRS_SH_FILE-} _phasesplit_attrs_json=${NIX_ATTRS_JSON_FILE-}
+    # Nix 2.8 names the files by their path outside the sandbox.
+    [[ -e $_phasesplit_attrs_script ]] || _phasesplit_attrs_script=$_phasesplit_top/.attrs.sh
+    [[ -e $_phasesplit_attrs_json ]] || _phasesplit_attrs_json=$_phasesplit_top/.attrs.json
+    phasesplit_peek_structured
+  else
+    _phasesplit_real_stdenv=$stdenv
+    for _phasesplit_each in out "${_phasesplit_output_names[@]}"; do
+      _phasesplit_nix_outputs[$_phasesplit_each]=${!_phasesplit_each-}
+    done
+  fi
+  if [[ -z $_phasesplit_finish ]]; then
+    _phasesplit_state=${_phasesplit_nix_outputs[out]}
+    return
+  fi
+  for _phasesplit_each in "${_phasesplit_output_names[@]}"; do
+    _phasesplit_final[$_phasesplit_each]=${_phasesplit_nix_outputs[$_phasesplit_each]}
+  done
 }
 
 # Structured attributes come as files, not as variables: copies of both, as the package would see them.
 phasesplit_enter_structured() {
-  local script=${NIX_ATTRS_SH_FILE-} json=${NIX_ATTRS_JSON_FILE-} top=${_phasesplit_nix_top:-$NIX_BUILD_TOP}
   local overrides text name map='' pairs=''
-  declare -gA _phasesplit_nix_outputs=()
-  # Nix 2.8 names the files by their path outside the sandbox.
-  [[ -e $script ]] || script=$top/.attrs.sh
-  [[ -e $json ]] || json=$top/.attrs.json
-  phasesplit_peek_structured "$script"
-  phasesplit_make_stdenv "$_phasesplit_real_stdenv"
-
   overrides="declare stdenv=${_phasesplit_scratch@Q}/stdenv"
-  text=$(<"$json")
+  text=$(<"$_phasesplit_attrs_json")
   if [[ -z $_phasesplit_finish ]]; then
-    _phasesplit_state=${_phasesplit_nix_outputs[out]}
     for name in "${_phasesplit_output_names[@]}"; do
       map+=${map:+,}"\"$name\":\"${_phasesplit_staged[$name]}\""
       pairs+=" [${name@Q}]=${_phasesplit_staged[$name]@Q}"
     done
     overrides+=$'\n'"declare -A outputs=($pairs )"$'\n'"declare name=${_phasesplit_package@Q}"
     phasesplit_replace_once "$text" "\"outputs\":{\"out\":\"$_phasesplit_state\"}" "\"outputs\":{$map}"
-    phasesplit_replace_once "$REPLY" "\"name\":\"$_phasesplit_package-phase-$_phasesplit_stage\"" "\"name\":\"$_phasesplit_package\""
+    phasesplit_replace_once "$REPLY" "\"name\":\"$_phasesplit_nix_name\"" "\"name\":\"$_phasesplit_package\""
     text=$REPLY
-  else
-    for name in "${_phasesplit_output_names[@]}"; do _phasesplit_final[$name]=${_phasesplit_nix_outputs[$name]}; done
   fi
   printf '%s\n' "$text" >"$_phasesplit_scratch/attrs.json"
-  printf '%s\n%s\n' "$(<"$script")" "$overrides" >"$_phasesplit_scratch/attrs.sh"
+  printf '%s\n%s\n' "$(<"$_phasesplit_attrs_script")" "$overrides" >"$_phasesplit_scratch/attrs.sh"
   export NIX_ATTRS_SH_FILE=$_phasesplit_scratch/attrs.sh NIX_ATTRS_JSON_FILE=$_phasesplit_scratch/attrs.json
 }
 
 phasesplit_enter_plain() {
   local _phasesplit_each
-  phasesplit_make_stdenv "$stdenv"
   export stdenv=$_phasesplit_scratch/stdenv
-  if [[ -n $_phasesplit_finish ]]; then
-    for _phasesplit_each in "${_phasesplit_output_names[@]}"; do _phasesplit_final[$_phasesplit_each]=${!_phasesplit_each}; done
-    return
-  fi
-  # shellcheck disable=SC2154 # `out` is the state, named by Nix
-  _phasesplit_state=$out
+  [[ -z $_phasesplit_finish ]] || return 0
   # shellcheck disable=SC2178 # the other form of outputs
   export outputs="${_phasesplit_output_names[*]}" name=$_phasesplit_package
   [[ -n ${_phasesplit_staged[out]-} ]] || unset -v out
@@ -93,10 +104,9 @@ phasesplit_enter_plain() {
 }
 
 phasesplit_enter_environment() {
-  declare -gA _phasesplit_final=()
-  _phasesplit_state=''
   phasesplit_make_scratch
-  if [[ -n ${NIX_ATTRS_SH_FILE-} || -e ${_phasesplit_nix_top:-$NIX_BUILD_TOP}/.attrs.sh ]]; then
+  phasesplit_make_stdenv "$_phasesplit_real_stdenv"
+  if [[ -n $_phasesplit_attrs_script ]]; then
     phasesplit_enter_structured
   else
     phasesplit_enter_plain

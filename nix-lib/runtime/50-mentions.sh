@@ -53,6 +53,9 @@ phasesplit_note_mentions() {
   local -A _phasesplit_seen=([phases]=1 [genericBuild]=1 [definePhases]=1 [runPhase]=1 [dumpVars]=1)
   local -i _phasesplit_at
   local _phasesplit_phase _phasesplit_word _phasesplit_label IFS=$_phasesplit_separators
+  # Hooks of every configure phase (nixpkgs' and the host set's) that change installFlags, but only for several outputs:
+  # then nix-lib gives installFlags to configure.
+  if [[ ${_phasesplit_output_names[*]} == out ]]; then _phasesplit_seen[_multioutConfig]=1 _phasesplit_seen[_outputFlags]=1; fi
   for _phasesplit_phase in "$@"; do
     phasesplit_reach "$_phasesplit_phase" "the list of phases"
   done

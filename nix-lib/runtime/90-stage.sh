@@ -51,7 +51,18 @@ phasesplit_relocate() {
   done
 }
 
-# At the end of finish nothing may name a staged prefix: fixup and installCheck may have copied from the build directory.
+# Run outside the stage's own bash, after it ended with success. A phase may end the build with `exit 0`: before the last
+# stage that leaves no state, and whatever would have come after it is unknown.
+phasesplit_check_result() {
+  if [[ -n $_phasesplit_finish ]]; then
+    phasesplit_check_outputs
+  elif [[ ! -e $_phasesplit_state ]]; then
+    phasesplit_fail "it ended with success before its state was saved: a phase or the builder script calls exit. Let it return instead, or use the unsplit build"
+  fi
+}
+
+# At the end of finish nothing may name a staged prefix: fixup, installCheck, exit hooks and what the builder script has
+# after genericBuild may have copied from the build directory.
 phasesplit_check_outputs() {
   local name
   local -a paths=()
@@ -93,8 +104,15 @@ phasesplit_save() {
 }
 
 phasesplit_generic_build() {
-  # stdenv's gzip wrapper reads it to leave timestamps out.
-  export GZIP_NO_TIMESTAMPS=1
+  if [[ $BASHPID != "$$" ]]; then
+    phasesplit_fail "its builder script calls genericBuild in a subshell or a pipeline, so what comes after it cannot be put off to the last stage; use the unsplit build"
+  fi
+  if [[ -n ${_phasesplit_called-} ]]; then
+    phasesplit_fail "its builder script calls genericBuild more than once; use the unsplit build"
+  fi
+  # From here on the phases see the real one.
+  stdenv=$_phasesplit_real_stdenv
+  [[ -z $_phasesplit_gzip ]] || export GZIP_NO_TIMESTAMPS=1
   if [[ -n ${buildCommand-} || -n ${buildCommandPath-} ]]; then
     phasesplit_fail "it is one buildCommand, so it has no phases to split; use the unsplit build"
   fi
@@ -112,18 +130,25 @@ phasesplit_generic_build() {
     runPhase "$curPhase"
     _phasesplit_ran+=(--phase "$curPhase=$((EPOCHSECONDS - _phasesplit_started))")
   done
-  if [[ -z $_phasesplit_finish ]]; then phasesplit_save; else phasesplit_check_outputs; fi
+  [[ -n $_phasesplit_finish ]] || phasesplit_save
 }
 
 # Called by the stand-in for stdenv's setup, right after the real one.
 phasesplit_take_over() {
   declare -F runPhase >/dev/null ||
     phasesplit_fail "this stdenv has no function runPhase; use the unsplit build"
+  # In a phase, or after genericBuild, a second setup is as much the package's own affair as it is in the unsplit build.
+  [[ -z ${_phasesplit_called-} ]] || return 0
+  stdenv=$_phasesplit_scratch/stdenv
+  # The one thing stdenv's genericBuild does besides: its gzip wrapper reads this to leave timestamps out.
+  _phasesplit_gzip=''
+  [[ $(declare -f genericBuild) != *GZIP_NO_TIMESTAMPS* ]] || _phasesplit_gzip=1
   genericBuild() { phasesplit_generic_build; }
 }
 
 phasesplit_read_options "$@"
-phasesplit_enter_build_directory "${BASH_SOURCE[0]}" "$@"
+phasesplit_find_outputs
+phasesplit_stay_outside "${BASH_SOURCE[0]}" "$@"
 phasesplit_enter_environment
 set --
 # shellcheck disable=SC1090
