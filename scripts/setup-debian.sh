@@ -40,6 +40,11 @@ look() {
       missing_packages+=("${entry##*:}")
     fi
   done
+  # Extension modules in C; Debian's python3 comes without the headers.
+  if ! [ -f "$(/usr/bin/python3 -I -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ]; then
+    missing_programs+=('the C headers of Python')
+    missing_packages+=(python3-dev)
+  fi
   # The static engine needs the C library as an archive; Debian ships it with the headers.
   if command -v gcc >/dev/null && [ "$(gcc -print-file-name=libc.a)" = libc.a ]; then
     missing_programs+=("the static C library")
