@@ -2,11 +2,13 @@
 # Installs what phasesplit's build, demo and tests need and this machine lacks.
 #
 # On Debian (or a system made from it), as root or with sudo, it installs packages; anywhere else it lists what is
-# missing and fails. A Nix that is there already is not touched. Does nothing, quickly, where nothing is missing.
+# missing and fails. A Nix that is there already is not touched: its settings, its store and who owns it stay. Does
+# nothing, quickly, where nothing is missing.
 set -euo pipefail
 
 # Oldest Rust that builds the crate: rust-version in Cargo.toml.
 rust_minor=$(sed -n 's/^rust-version = "1\.\([0-9]*\)".*/\1/p' "$(dirname "$0")/../Cargo.toml")
+rust_hint="Rust 1.$rust_minor or newer with cargo (https://rustup.rs; not installed from here)"
 
 # program:Debian package. A program that is on PATH needs no package.
 programs=(
@@ -38,6 +40,11 @@ look() {
       missing_packages+=("${entry##*:}")
     fi
   done
+  # Extension modules in C; Debian's python3 comes without the headers.
+  if ! [ -f "$(/usr/bin/python3 -I -c 'import sysconfig; print(sysconfig.get_path("include"))' 2>/dev/null)/Python.h" ]; then
+    missing_programs+=('the C headers of Python')
+    missing_packages+=(python3-dev)
+  fi
   # The static engine needs the C library as an archive; Debian ships it with the headers.
   if command -v gcc >/dev/null && [ "$(gcc -print-file-name=libc.a)" = libc.a ]; then
     missing_programs+=("the static C library")
@@ -61,42 +68,72 @@ fail() {
   exit 1
 }
 
+# Everything that is missing, one a line, Rust included: who has to ask an administrator asks once.
+list_missing() {
+  if [ "${#missing_programs[@]}" -gt 0 ]; then printf '  %s\n' "${missing_programs[@]}"; fi
+  if ! rust_is_good; then printf '  %s\n' "$rust_hint"; fi
+}
+
 install_packages() {
-  local as_root=() had_nix=yes
   if ! command -v apt-get >/dev/null; then
-    fail 'this is no Debian, so nothing can be installed from here. Missing:' "  ${missing_programs[*]}" \
+    fail 'this is no Debian, so nothing can be installed from here. Missing:' "$(list_missing)" \
       'Install them (Nix: https://nixos.org/download) and run this again.'
   fi
-  if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
-      as_root=(sudo)
-    else
-      fail 'neither root nor able to use sudo. As root, run:' \
-        "  apt-get install --no-install-recommends ${missing_packages[*]}"
-    fi
+  if ! can_be_root; then
+    fail 'missing:' "$(list_missing)" 'This user is neither root nor able to use sudo. As root, run:' \
+      "  apt-get update && apt-get install --no-install-recommends ${missing_packages[*]}"
   fi
-  command -v nix-build >/dev/null || had_nix=no
   printf 'setup: installing %s\n' "${missing_packages[*]}" >&2
   # No recommended packages: nix-bin recommends one that sets up a daemon and its users.
   "${as_root[@]}" apt-get update -q >&2 || printf 'setup: apt-get update failed; trying with the lists at hand\n' >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -q --no-install-recommends "${missing_packages[@]}" >&2 ||
     fail 'apt-get could not install:' "  ${missing_packages[*]}"
-  # Without a daemon the store belongs to who uses it, as in Nix's own single-user installation.
-  if [ "$had_nix" = no ] && [ "$(id -u)" != 0 ]; then
-    "${as_root[@]}" mkdir -p /nix
-    "${as_root[@]}" chown -R "$(id -u):$(id -g)" /nix
+}
+
+# Sets as_root to what goes before a command that only root may run.
+as_root=()
+can_be_root() {
+  as_root=()
+  if [ "$(id -u)" = 0 ]; then return; fi
+  as_root=(sudo)
+  # sudo can ask for a password only where somebody sits at a terminal.
+  command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }
+}
+
+# Nix itself says whether this user can write to the store: it may be the user's, a daemon's, or elsewhere by
+# NIX_REMOTE. Creates what an empty /nix lacks and adds a file of one word, as a build would.
+open_store() {
+  (
+    # shellcheck source=scripts/nix-env.sh
+    . "$(dirname "$0")/nix-env.sh"
+    nix-instantiate --eval --read-write-mode -E 'builtins.toFile "phasesplit-setup" "works"' 2>&1
+  )
+}
+
+# Nix's single-user installation, where nobody has made another: an empty /nix that belongs to its user. One that is
+# there is somebody's and stays as it is.
+check_store() {
+  local why
+  if why=$(open_store); then return; fi
+  if [ ! -e /nix ] && [ "$(id -u)" != 0 ] && can_be_root; then
+    printf 'setup: making /nix, the store of %s\n' "$(id -un)" >&2
+    "${as_root[@]}" install -d -m 0755 -o "$(id -u)" -g "$(id -g)" /nix
+    if why=$(open_store); then return; fi
   fi
+  if [ ! -e /nix ]; then
+    fail 'there is no Nix store yet. As root, make an empty one that is yours, and run this again:' \
+      "  install -d -m 0755 -o $(id -un) -g $(id -gn) /nix"
+  fi
+  fail "this user cannot use the Nix store, and what is there is left alone (/nix belongs to $(stat -c %U /nix))." \
+    "  $why" 'Run this as that user, or let a Nix daemon serve the store (on Debian: apt-get install nix-setup-systemd).'
 }
 
 look
 if [ "${#missing_packages[@]}" -gt 0 ]; then
   install_packages
   look
-  if [ "${#missing_packages[@]}" -gt 0 ]; then
-    fail 'still missing after the installation:' "  ${missing_programs[*]}"
-  fi
+  if [ "${#missing_packages[@]}" -gt 0 ]; then fail 'still missing after the installation:' "$(list_missing)"; fi
 fi
-if ! rust_is_good; then
-  fail "Rust 1.$rust_minor or newer with cargo is missing; install it (https://rustup.rs) and run this again"
-fi
+if ! rust_is_good; then fail 'missing:' "$(list_missing)"; fi
+check_store
