@@ -8,8 +8,9 @@ phasesplit_nix_config() {
   for path in /bin /usr /lib /lib64 /etc/alternatives; do
     if [ -e "$path" ]; then paths+=" $path"; fi
   done
+  # In place of the default list, not added to it: a shell at /bin/sh must not be beside /bin (src/nix/sandbox.rs).
   if sysroot=$(rustc --print sysroot 2>/dev/null); then paths+=" /rust=$sysroot"; fi
-  printf '%s\n' 'sandbox = true' 'sandbox-fallback = false' 'substituters =' "extra-sandbox-paths =$paths" \
+  printf '%s\n' 'sandbox = true' 'sandbox-fallback = false' 'substituters =' "sandbox-paths =$paths" \
     'extra-experimental-features = nix-command flakes'
   # Root builds as itself where there are no build users; Nix would otherwise look for the group.
   if [ "$(id -u)" = 0 ] && ! getent group nixbld >/dev/null; then printf '%s\n' 'build-users-group ='; fi

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use phasesplit::command::build::report::{Outcome, Report};
-use phasesplit::command::build::run::{BuildError, Input, Wish, host_options, run};
+use phasesplit::command::build::run::{BuildError, Input, Wish, run};
 use phasesplit::gcroot::Roots;
+use phasesplit::nix::sandbox::toolchain_options;
 
 /// A chain of three. `salt` makes it this run's own, so that nothing is in the store beforehand.
 const SPLIT: &str = r#"
@@ -147,7 +148,10 @@ fn an_error_in_the_expression_is_the_inputs_fault() {
 
 #[test]
 fn the_toolchain_is_shown_to_the_sandbox() {
-    let options = host_options();
-    assert_eq!(options[1], "extra-sandbox-paths");
-    assert!(options[2].to_string_lossy().split(' ').all(|path| Path::new(path).exists()));
+    let options = toolchain_options();
+    assert_eq!(options[..2], ["--option", "sandbox-paths"]);
+    let paths = options[2].to_string_lossy().into_owned();
+    let paths: Vec<&str> = paths.split(' ').collect();
+    assert!(paths.contains(&"/bin") && paths.contains(&"/usr"), "{paths:?}");
+    assert!(!paths.iter().any(|path| path.starts_with("/bin/")), "nothing is bound inside /bin: {paths:?}");
 }

@@ -178,7 +178,8 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
     if let Some(feature) = disabled_feature(&text) {
         return Cause::Feature { feature };
     }
-    if let Some(line) = line_with(&["build-users-group"]).filter(|l| l.contains("group") && l.contains("not exist")) {
+    // 2.26 and 2.34 warn of it whenever root uses the store, whatever fails then.
+    if let Some(line) = line_with(&["error: the group '"]).filter(|l| l.contains("build-users-group")) {
         return Cause::BuildUsers { detail: line };
     }
     if let Some(line) = line_with(&["daemon-socket", "/nix/var/nix", "/nix/store", ".nix-defexpr", "big-lock"])
@@ -282,8 +283,8 @@ mod tests {
 
     #[test]
     fn each_known_text_has_its_cause() {
-        // Seen on real runs of Nix 2.8: both socket texts, the profiles text and the unknown flag.
-        // Expected but not yet seen here: database, build users, namespaces, full disk.
+        // Seen on real runs of Nix 2.8: both socket texts, the profiles text and the unknown flag; of 2.26
+        // and 2.34: the build users. Expected but not yet seen here: database, namespaces, full disk.
         assert!(matches!(
             store("error: cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory"),
             Cause::Unreachable { .. }
@@ -316,6 +317,12 @@ mod tests {
         assert!(matches!(store("error: writing to file: No space left on device"), Cause::DiskFull { .. }));
         assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Option { .. }));
         assert!(matches!(store("error: operation 'addToStore' is not supported"), Cause::Failed { .. }));
+    }
+
+    #[test]
+    fn a_warning_of_build_users_is_not_the_cause() {
+        let text = "warning: the group 'nixbld' specified in 'build-users-group' does not exist\nerror: undefined variable 'foo'";
+        assert!(matches!(classify(text, "1", Work::Evaluation), Cause::Evaluation { .. }));
     }
 
     #[test]

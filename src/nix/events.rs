@@ -1,6 +1,6 @@
 //! The lines Nix writes with `--log-format internal-json`: each `@nix {…}` on standard error.
 //!
-//! The numbers of builds, phases and log lines were seen in logs of 2.8; those of fetched paths
+//! The numbers of builds, phases and log lines were seen in logs of 2.8, 2.26 and 2.34; those of fetched paths
 //! (100, 108) are Nix's `ActivityType` and not yet seen here. Reading is total: what is not known is
 //! [`Event::Other`] or [`Event::Text`].
 

@@ -2,7 +2,8 @@
 //!
 //! Owns the one place that starts Nix ([`spawn`]), the meaning of its failures ([`error`]), the
 //! arithmetic of store paths ([`store_path`]), the objects phasesplit itself puts into the store
-//! ([`engine`]), and the reading of build events ([`events`]). Must not know how `split.nix` is
+//! ([`engine`]), the sandbox's view of the machine ([`sandbox`]), and the reading of build events
+//! ([`events`]). Must not know how `split.nix` is
 //! made: it gets finished Nix text and hands back what Nix did with it.
 
 pub mod build;
@@ -10,6 +11,7 @@ pub mod chain;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod sandbox;
 pub mod spawn;
 pub mod store;
 pub mod store_path;

@@ -1,7 +1,7 @@
 //! The only place that starts a program of Nix.
 //!
 //! Uses `nix-instantiate`, `nix-build` and `nix-store`, which need no experimental feature in any
-//! version. Owns the settings that every call gets and turns a failure into a [`NixError`]. Must
+//! version, and `nix` only to read settings, which nothing else tells. Owns the settings that every call gets and turns a failure into a [`NixError`]. Must
 //! not know what is evaluated or built.
 
 use std::ffi::{OsStr, OsString};
@@ -28,6 +28,8 @@ pub enum Tool {
     Build,
     /// Asks and changes the store.
     Store,
+    /// Tells Nix's settings.
+    Nix,
 }
 
 impl Tool {
@@ -36,13 +38,14 @@ impl Tool {
             Self::Instantiate => "nix-instantiate",
             Self::Build => "nix-build",
             Self::Store => "nix-store",
+            Self::Nix => "nix",
         }
     }
 
     fn work(self) -> Work {
         match self {
             Self::Instantiate => Work::Evaluation,
-            Self::Build | Self::Store => Work::Store,
+            Self::Build | Self::Store | Self::Nix => Work::Store,
         }
     }
 }
@@ -85,7 +88,7 @@ impl Nix {
             command.current_dir(directory);
         }
         match tool {
-            Tool::Store => {}
+            Tool::Store | Tool::Nix => {}
             Tool::Build => {
                 command.args(&self.options);
             }

@@ -38,13 +38,16 @@ pub struct Watch {
     fetched: BTreeMap<String, String>,
     errors: Vec<String>,
     transcript: String,
+    stopped: Option<String>,
     just_ended: Option<String>,
 }
 
 impl Watch {
     /// Takes the next event, which came at `now` since the start.
     pub fn take(&mut self, event: &Event, now: Duration) {
-        self.just_ended = None;
+        // Whether it failed, 2.8 and 2.26 say before a build stops, 2.34 right after: its end is told with
+        // the event behind it.
+        self.just_ended = self.stopped.take();
         match event {
             Event::BuildStarted { id, drv, machine } => {
                 self.running.insert(*id, drv.clone());
@@ -76,7 +79,7 @@ impl Watch {
                     && let Some(build) = self.builds.get_mut(&drv)
                 {
                     build.ended = Some(now);
-                    self.just_ended = Some(drv);
+                    self.stopped = Some(drv);
                 }
             }
             Event::Message { level: 0, text } | Event::Text(text) => {
@@ -100,7 +103,7 @@ impl Watch {
         self.running.get(&id).map(String::as_str)
     }
 
-    /// The build that the last event ended, and how long it took.
+    /// The build whose end the last event made known, and how long it took.
     pub fn just_ended(&self) -> Option<(&str, Duration)> {
         let (drv, build) = self.builds.get_key_value(self.just_ended.as_ref()?)?;
         Some((drv, build.ended?.saturating_sub(build.started)))
@@ -132,15 +135,32 @@ impl Watch {
 
     fn error(&mut self, text: &str) {
         let text = text.trim_start_matches("error:").trim().to_owned();
-        // 2.8: "builder for 'X.drv' failed…"; 2.34: "Cannot build 'X.drv'.\nReason: …". A derivation
-        // that only lacks an input says "dependencies of" or "dependency failed".
-        if !text.contains("dependenc")
+        if !is_about_an_input(&text)
             && let Some(drv) = quoted_drv(&text)
         {
-            self.builds.entry(drv.to_owned()).or_default().failure = Some(text.clone());
+            self.builds.entry(drv.to_owned()).or_default().failure = Some(reason(&text));
         }
         self.errors.push(text);
     }
+}
+
+/// Whether Nix says of a derivation only that an input of it failed: "1 dependencies of derivation
+/// 'X.drv' failed to build" (2.8, 2.26), "Cannot build 'X.drv'.\nReason: 1 dependency failed." (2.34).
+fn is_about_an_input(text: &str) -> bool {
+    // Names, which are quoted or stand behind "Output paths:", may hold any word.
+    let head = text.split("Output paths:").next().unwrap_or(text);
+    head.split('\'').step_by(2).any(|words| words.contains("dependenc"))
+}
+
+/// Why a build failed: all of "builder for 'X.drv' failed with exit code 3" (2.8, 2.26), and the reason in
+/// 2.34's "Cannot build 'X.drv'.\nReason: builder failed with exit code 3.\nOutput paths: …".
+fn reason(text: &str) -> String {
+    let Some((_, reason)) = text.split_once('\n').and_then(|(_, rest)| rest.split_once("Reason: ")) else {
+        return text.to_owned();
+    };
+    let reason = reason.split("Output paths:").next().unwrap_or(reason).trim();
+    let lines: Vec<&str> = reason.lines().map(str::trim).collect();
+    lines.join("\n").trim_end_matches('.').to_owned()
 }
 
 /// The first `'….drv'` in a message.
@@ -164,30 +184,57 @@ mod tests {
         watch
     }
 
+    /// Of the same chain: `unpack`, `build`, which fails with 3, `finish`.
+    const FAILURES: [(&str, &str); 3] = [
+        ("2.8", include_str!("../../tests/fixtures/nix-log/2.8-second-fails.txt")),
+        ("2.26", include_str!("../../tests/fixtures/nix-log/2.26-second-fails.txt")),
+        ("2.34", include_str!("../../tests/fixtures/nix-log/2.34-second-fails.txt")),
+    ];
+
     #[test]
-    fn a_recorded_failure_of_2_8() {
-        let watch = watch(include_str!("../../tests/fixtures/nix-log/2.8-second-fails.txt"));
-        let failed: Vec<_> = watch.failed().collect();
-        assert_eq!(failed.len(), 1);
-        let (drv, build) = failed[0];
-        assert!(drv.ends_with("-nbtest-phase-build.drv"), "{drv}");
-        assert_eq!(build.phase.as_deref(), Some("buildPhase"));
-        assert_eq!(build.tail, ["hello build", "err", "bash: line 1: sleep: command not found"]);
-        assert!(build.failure.as_deref().is_some_and(|f| f.ends_with("failed with exit code 3")));
-        let unpack = watch.builds.iter().find(|(drv, _)| drv.contains("unpack")).map(|(_, build)| build);
-        assert!(unpack.is_some_and(|b| b.failure.is_none() && b.ended > Some(b.started)));
-        assert!(!watch.builds.keys().any(|drv| drv.contains("finish")), "finish never started");
+    fn a_recorded_failure_of_each_version() {
+        for (version, log) in FAILURES {
+            let watch = watch(log);
+            let failed: Vec<_> = watch.failed().collect();
+            assert_eq!(failed.len(), 1, "{version}");
+            let (drv, build) = failed[0];
+            assert!(drv.ends_with("-nbtest-phase-build.drv"), "{version}: {drv}");
+            assert_eq!(build.phase.as_deref(), Some("buildPhase"), "{version}");
+            assert_eq!(build.tail.iter().take(2).collect::<Vec<_>>(), ["hello build", "err"], "{version}");
+            let failure = build.failure.as_deref().unwrap_or_default();
+            assert!(failure.ends_with("failed with exit code 3") && !failure.contains('\n'), "{version}: {failure}");
+            let unpack = watch.builds.iter().find(|(drv, _)| drv.contains("unpack")).map(|(_, build)| build);
+            assert!(unpack.is_some_and(|b| b.failure.is_none() && b.ended > Some(b.started)), "{version}");
+            assert!(!watch.builds.keys().any(|drv| drv.contains("finish")), "{version}: finish never started");
+        }
     }
 
     #[test]
-    fn the_wording_of_2_34() {
-        let log = concat!(
-            r#"@nix {"action":"msg","level":0,"msg":"error: Cannot build '/nix/store/a-x.drv'.\nReason: builder failed with exit code 3."}"#,
-            "\n",
-            r#"@nix {"action":"msg","level":0,"msg":"error: Cannot build '/nix/store/b-y.drv'.\nReason: 1 dependency failed."}"#
-        );
-        let watch = watch(log);
-        assert_eq!(watch.failed().map(|(drv, _)| drv).collect::<Vec<_>>(), ["/nix/store/a-x.drv"]);
+    fn an_end_is_told_when_it_is_known_whether_it_failed() {
+        for (version, log) in FAILURES {
+            let mut watch = Watch::default();
+            let mut ends = Vec::new();
+            for line in log.lines() {
+                watch.take(&parse(line), Duration::ZERO);
+                if let Some((drv, _)) = watch.just_ended() {
+                    ends.push((drv.contains("-build"), watch.build(drv).is_some_and(|b| b.failure.is_some())));
+                }
+            }
+            assert_eq!(ends, [(false, false), (true, true)], "{version}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_taken_for_nixs_words() {
+        let message = |text: &str| {
+            let mut watch = Watch::default();
+            watch.take(&Event::Message { level: 0, text: text.to_owned() }, Duration::ZERO);
+            watch.failed().map(|(_, build)| build.failure.clone().unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let old = "builder for '/nix/store/a-dependency-graph.drv' failed with exit code 1";
+        assert_eq!(message(&format!("error: {old}")), [old]);
+        let new = "error: Cannot build '/nix/store/a-dependency-graph.drv'.\n       Reason: builder failed with exit code 1.\n       Output paths:\n         /nix/store/b-dependency-graph";
+        assert_eq!(message(new), ["builder failed with exit code 1"]);
     }
 
     #[test]

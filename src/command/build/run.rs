@@ -12,6 +12,7 @@ use crate::gcroot::{self, Roots};
 use crate::nix::build::{Target, build};
 use crate::nix::chain::{self, Chain, Stage};
 use crate::nix::events::Event;
+use crate::nix::sandbox;
 use crate::nix::store;
 use crate::nix::watch::Watch;
 use crate::nix::{Cause, Nix, NixError, Tool};
@@ -67,7 +68,7 @@ pub struct Wish {
 pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, BuildError> {
     let start = Instant::now();
     let progress = Progress::new();
-    let mut options = if input.host { host_options() } else { Vec::new() };
+    let mut options = if input.host { sandbox::toolchain_options() } else { Vec::new() };
     options.extend(wish.nix_options.iter().cloned());
     let nix = Nix::new(options);
 
@@ -119,19 +120,6 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         seconds: start.elapsed().as_secs_f64(),
         failure,
     })
-}
-
-/// Nix's options that let builds see the machine's toolchain, which the host package set uses.
-///
-/// `extra-` adds to what nix.conf says. A daemon obeys it for trusted users only.
-pub fn host_options() -> Vec<OsString> {
-    let paths = host_paths();
-    if paths.is_empty() { Vec::new() } else { vec!["--option".into(), "extra-sandbox-paths".into(), paths.into()] }
-}
-
-fn host_paths() -> String {
-    let all = ["/bin", "/usr", "/lib", "/lib64", "/etc/alternatives"];
-    all.into_iter().filter(|path| Path::new(path).exists()).collect::<Vec<_>>().join(" ")
 }
 
 fn wanted_stages<'a>(chain: &'a Chain, until: Option<&str>) -> Result<&'a [Stage], BuildError> {
@@ -223,7 +211,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
     })
 }
 
-/// A daemon ignores `extra-sandbox-paths` of a user it does not trust, and then says only that the
+/// A daemon ignores `sandbox-paths` of a user it does not trust, and then says only that the
 /// builder does not exist.
 fn toolchain_hint<'a>(message: &str, tail: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let unseen = |text: &str| {
@@ -231,9 +219,9 @@ fn toolchain_hint<'a>(message: &str, tail: impl IntoIterator<Item = &'a String>)
     };
     (unseen(message) || tail.into_iter().any(|line| unseen(line) && line.contains("executing"))).then(|| {
         format!(
-            "the build cannot see this machine's toolchain: as root, put `extra-sandbox-paths = {}` into \
+            "the build cannot see this machine's toolchain: as root, put `sandbox-paths = {}` into \
              /etc/nix/nix.conf, or your user into `trusted-users`, and restart the daemon",
-            host_paths()
+            sandbox::toolchain_paths().join(" ")
         )
     })
 }

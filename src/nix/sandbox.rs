@@ -1,0 +1,89 @@
+//! What Nix must be told so that builds in its sandbox see this machine's toolchain (the host
+//! package set works with the programs in `/usr`).
+//!
+//! The list of the setting `sandbox-paths` is replaced, not added to: in a Nix whose list has
+//! `/bin/sh=SHELL` (most; Debian's since trixie) `/bin` must not come beside it. To have something to
+//! bind SHELL to, Nix truncates the file at `/bin/sh` in the sandbox, which is then the machine's own
+//! (seen with 2.8, 2.26 and 2.34 and a directory of the test's). Where `/bin` is a symlink, 2.26 and
+//! 2.34 copy it and fail instead: "creating directory …/root/bin". What the list has elsewhere is kept.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{Nix, Tool};
+
+/// Where distributions keep a toolchain and what it needs to run.
+const TOOLCHAIN: [&str; 5] = ["/bin", "/usr", "/lib", "/lib64", "/etc/alternatives"];
+
+/// Nix's options that let builds see the machine's toolchain; none where there is nothing to see.
+///
+/// A daemon obeys them for trusted users only.
+pub fn toolchain_options() -> Vec<OsString> {
+    let paths = toolchain_paths();
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let value = merged(&paths, &setting("sandbox-paths").unwrap_or_default());
+    vec!["--option".into(), "sandbox-paths".into(), value.into()]
+}
+
+/// The directories of the toolchain that this machine has.
+pub fn toolchain_paths() -> Vec<&'static str> {
+    TOOLCHAIN.into_iter().filter(|path| Path::new(path).exists()).collect()
+}
+
+/// The value of one of Nix's settings as its configuration gives it; `None` where the program
+/// `nix` is missing or does not tell.
+///
+/// `config show` came after 2.8, which knows `show-config`. A build does not depend on the answer
+/// being complete, so that Nix fails is no error here.
+fn setting(name: &str) -> Option<String> {
+    let feature = ["--extra-experimental-features", "nix-command"];
+    let nix = Nix::default();
+    let ask = |words: &[&str]| nix.run(Tool::Nix, "cannot read Nix's settings", feature.iter().chain(words), b"");
+    let answer = ask(&["config", "show"]).or_else(|_| ask(&["show-config"])).ok()?;
+    value_of(&String::from_utf8_lossy(&answer.stdout), name)
+}
+
+/// The value of `name` in a list of `NAME = VALUE` lines.
+fn value_of(settings: &str, name: &str) -> Option<String> {
+    settings.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == name).then(|| value.trim().to_owned())
+    })
+}
+
+/// `own` and the entries of `list` (`PATH`, `TARGET=SOURCE`, either with a `?` behind it) whose
+/// place in the sandbox does not lie in one of `own`.
+fn merged(own: &[&str], list: &str) -> String {
+    let others = list.split_whitespace().filter(|entry| {
+        let target = entry.split('=').next().unwrap_or(entry).trim_end_matches('?');
+        !own.iter().any(|path| Path::new(target).starts_with(path))
+    });
+    own.iter().copied().chain(others).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_at_bin_sh_gives_way_to_bin() {
+        assert_eq!(merged(&["/bin", "/usr"], "/bin/sh=/usr/bin/bash-static"), "/bin /usr");
+        assert_eq!(merged(&["/bin", "/usr"], ""), "/bin /usr");
+    }
+
+    #[test]
+    fn what_the_user_lets_in_elsewhere_stays() {
+        let list = "/binary /usr/bin/env? /rust=/usr/local/rust /bin /var/cache/ccache?";
+        assert_eq!(merged(&["/bin", "/usr"], list), "/bin /usr /binary /rust=/usr/local/rust /var/cache/ccache?");
+    }
+
+    #[test]
+    fn a_setting_is_found_among_others() {
+        let text = "extra-sandbox-paths = /no\nsandbox = true\nsandbox-paths = /a=/b /c\nstore = auto\n";
+        assert_eq!(value_of(text, "sandbox-paths").as_deref(), Some("/a=/b /c"));
+        assert_eq!(value_of("sandbox-paths = \n", "sandbox-paths").as_deref(), Some(""));
+        assert_eq!(value_of(text, "cores"), None);
+    }
+}
