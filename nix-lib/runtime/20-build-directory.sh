@@ -19,7 +19,8 @@ phasesplit_become_stage() {
   [[ $- != *e* ]] || _phasesplit_flags+=(-e)
   [[ $- != *u* ]] || _phasesplit_flags+=(-u)
   # It counts itself once more.
-  SHLVL=$((SHLVL - 1)) exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
+  SHLVL=$((SHLVL - 1))
+  exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
 }
 
 # A local that shadows an exported variable is exported in its place, and the package's attributes are such variables: so
