@@ -103,8 +103,19 @@ phasesplit_enter_plain() {
   done
 }
 
+# Files that Nix writes into its build directory for every derivation of the chain (exportReferencesGraph): never part of
+# a state, and where the stage runs elsewhere, copied there. They are lines of text.
+phasesplit_bring_nix_files() {
+  local _phasesplit_each
+  [[ -n ${_phasesplit_nix_top-} ]] || return 0
+  for _phasesplit_each in "${_phasesplit_nix_files[@]}"; do
+    printf '%s\n' "$(<"$_phasesplit_nix_top/$_phasesplit_each")" >"$NIX_BUILD_TOP/$_phasesplit_each"
+  done
+}
+
 phasesplit_enter_environment() {
   phasesplit_make_scratch
+  phasesplit_bring_nix_files
   phasesplit_make_stdenv "$_phasesplit_real_stdenv"
   if [[ -n $_phasesplit_attrs_script ]]; then
     phasesplit_enter_structured

@@ -59,6 +59,10 @@ phasesplit_note_mentions() {
   for _phasesplit_phase in "$@"; do
     phasesplit_reach "$_phasesplit_phase" "the list of phases"
   done
+  # What they do before genericBuild they do in every stage.
+  for _phasesplit_word in "${_phasesplit_scripts[@]}"; do
+    phasesplit_reach "$(<"$_phasesplit_word")" "the builder script $_phasesplit_word"
+  done
   for ((_phasesplit_at = 0; _phasesplit_at < ${#_phasesplit_reached_texts[@]}; _phasesplit_at++)); do
     # shellcheck disable=SC2206 # splitting is the point; globbing is off
     _phasesplit_words=(${_phasesplit_reached_texts[_phasesplit_at]})

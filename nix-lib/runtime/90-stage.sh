@@ -17,7 +17,7 @@ phasesplit_restore() {
   phasesplit_collect_outputs
   "$_phasesplit_engine" restore --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_shell" \
     "${_phasesplit_output_options[@]}" ||
-    phasesplit_fail "the state $_phasesplit_parent could not be restored (see above)"
+    phasesplit_fail "the state $_phasesplit_parent could not be restored (see above; a builder script that makes files before genericBuild makes them in every stage, and cannot be split)"
   [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
   # shellcheck disable=SC1090
   source "$_phasesplit_shell"
@@ -114,7 +114,7 @@ phasesplit_save() {
   phasesplit_warn_of_losses
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
-    "${_phasesplit_ran[@]}" ||
+    "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" ||
     phasesplit_fail "the state could not be saved (see above)"
   trap - EXIT
   exit 0
