@@ -160,7 +160,12 @@ let
       passedAsFile = words (attributes.passAsFile or [ ]);
       # The derivation's own machinery is never held back, whatever a table says.
       always = [ "name" "system" "builder" "args" "stdenv" "outputs" "passAsFile" "phases" "__structuredAttrs" "__ignoreNulls" ] ++ passedAsFile;
-      declaredScope = name: if elem name always then 0 else userScope.${name} or (hookScope.${name} or (tableScope.${name} or 0));
+      # A builder script of the package runs in every stage, up to genericBuild. One that must be built first is not read:
+      # the runtime checks it.
+      isMade = script: any (from: from ? outputs) (builtins.attrValues (builtins.getContext "${script}"));
+      scriptText = script: if isMade script || !(builtins.pathExists script) then "" else builtins.unsafeDiscardStringContext (builtins.readFile script);
+      scriptTexts = concatStringsSep "\n" (map scriptText scripts);
+      declaredScope = name: if elem name always || mentions scriptTexts name then 0 else userScope.${name} or (hookScope.${name} or (tableScope.${name} or 0));
 
       names = attrNames attributes;
       textOf =
@@ -220,6 +225,17 @@ let
         else if isAttrs value && !(value ? outPath) then mapAttrs (_: substitute) value
         else value;
 
+      # Files that Nix itself writes into each derivation's build directory: every second word (with structured attributes
+      # they are in the JSON instead).
+      graphWords = if structured then [ ] else words (attributes.exportReferencesGraph or [ ]);
+      graphFiles = map (index: elemAt graphWords (2 * index)) (genList (index: index) (length graphWords / 2));
+
+      # Nix takes names of up to 211 characters, ".drv" included; a stage's name is the first to be too long.
+      stageName =
+        stage:
+        let suffix = "-phase-${stage}";
+        in substring 0 (211 - 4 - builtins.stringLength suffix) packageName + suffix;
+
       # ---- Derivations -------------------------------------------------------------------------------------------------
 
       system = attributes.system;
@@ -250,6 +266,7 @@ let
           "--outputs" (concatStringsSep " " (map (output: "${output}=${stagedPrefix output}") outputs))
           "--later" (concatStringsSep " " later)
           "--given" (if parent == null then "" else concatStringsSep " " given)
+          "--nix-files" (concatStringsSep " " graphFiles)
           "--directory" (substring 1 32 (placeholder "phasesplit directory:${packageName}"))
           "--engine" engine
         ]
@@ -266,7 +283,7 @@ let
         mapAttrs (_: substitute) (removeAttrs visible [ "builder" "args" "stdenv" ])
         // { inherit (attributes) builder stdenv; }
         // {
-          name = "${packageName}-phase-${(entry index).stage}";
+          name = stageName (entry index).stage;
           outputs = [ "out" ];
         };
 

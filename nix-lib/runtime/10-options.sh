@@ -14,7 +14,7 @@ phasesplit_read_options() {
   _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_finish=''
   _phasesplit_inside='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
   declare -gA _phasesplit_later=() _phasesplit_staged=()
-  _phasesplit_given=() _phasesplit_output_names=()
+  _phasesplit_given=() _phasesplit_output_names=() _phasesplit_nix_files=()
   local word
   while [[ $# -gt 0 ]]; do
     case $1 in
@@ -30,6 +30,7 @@ phasesplit_read_options() {
         ;;
       --later) for word in $2; do _phasesplit_later[$word]=1; done ;;
       --given) read -r -a _phasesplit_given <<<"$2" ;;
+      --nix-files) read -r -a _phasesplit_nix_files <<<"$2" ;;
       --directory) _phasesplit_directory=$2 ;;
       --engine) _phasesplit_engine=$2 ;;
       --parent) _phasesplit_parent=$2 ;;

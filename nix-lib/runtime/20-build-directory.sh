@@ -19,7 +19,23 @@ phasesplit_become_stage() {
   [[ $- != *e* ]] || _phasesplit_flags+=(-e)
   [[ $- != *u* ]] || _phasesplit_flags+=(-u)
   # It counts itself once more.
-  SHLVL=$((SHLVL - 1)) exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
+  SHLVL=$((SHLVL - 1))
+  exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
+}
+
+# The lock goes when the first bash goes. If that one alone was killed, and Nix has no build users whose processes it
+# ends, the second still works in the stable directory.
+phasesplit_refuse_survivors() {
+  local _phasesplit_each _phasesplit_found=''
+  local -a _phasesplit_words=()
+  for _phasesplit_each in /proc/[0-9]*; do
+    mapfile -d '' -t _phasesplit_words <"$_phasesplit_each/cmdline" || continue
+    if [[ " ${_phasesplit_words[*]} " == *" --inside "*" --directory $_phasesplit_directory "* ]]; then
+      _phasesplit_found=${_phasesplit_each#/proc/}
+    fi
+  done 2>/dev/null
+  [[ -z $_phasesplit_found ]] ||
+    phasesplit_fail "process $_phasesplit_found, of an earlier build that was killed, still works in $_phasesplit_stable. Wait until it has ended, or end it, then build again"
 }
 
 # A local that shadows an exported variable is exported in its place, and the package's attributes are such variables: so
@@ -44,6 +60,8 @@ phasesplit_stay_outside() {
   exec {_phasesplit_lock_fd}<"$_phasesplit_lock"
   "$_phasesplit_engine" lock --fd "$_phasesplit_lock_fd" --path "$_phasesplit_lock" ||
     phasesplit_fail "cannot take the lock $_phasesplit_lock (see above)"
+
+  phasesplit_refuse_survivors
 
   # What a killed build left; the engine refuses what belongs to another user.
   "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable" &&

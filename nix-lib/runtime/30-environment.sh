@@ -21,7 +21,7 @@ phasesplit_make_stdenv() {
   } >"$_phasesplit_scratch/stdenv/setup"
 }
 
-# $1: text, $2: what must occur in it exactly once, $3: its replacement. Result in REPLY.
+# $1: text, $2: what must occur in it exactly once, $3: its replacement. Result in _phasesplit_reply.
 phasesplit_replace_once() {
   local text=$1 old=$2 new=$3
   local before=${text%%"$old"*}
@@ -29,7 +29,7 @@ phasesplit_replace_once() {
   if [[ $before == "$text" || $after == *"$old"* ]]; then
     phasesplit_fail "the structured attributes do not hold $old exactly once; this version of Nix writes them in a form that phasesplit does not know"
   fi
-  REPLY=$before$new$after
+  _phasesplit_reply=$before$new$after
 }
 
 # Looks at stdenv, the derivation's name and the outputs' paths in the structured attributes. `declare` in a sourced file
@@ -83,8 +83,8 @@ phasesplit_enter_structured() {
     done
     overrides+=$'\n'"declare -A outputs=($pairs )"$'\n'"declare name=${_phasesplit_package@Q}"
     phasesplit_replace_once "$text" "\"outputs\":{\"out\":\"$_phasesplit_state\"}" "\"outputs\":{$map}"
-    phasesplit_replace_once "$REPLY" "\"name\":\"$_phasesplit_nix_name\"" "\"name\":\"$_phasesplit_package\""
-    text=$REPLY
+    phasesplit_replace_once "$_phasesplit_reply" "\"name\":\"$_phasesplit_nix_name\"" "\"name\":\"$_phasesplit_package\""
+    text=$_phasesplit_reply
   fi
   printf '%s\n' "$text" >"$_phasesplit_scratch/attrs.json"
   printf '%s\n%s\n' "$(<"$_phasesplit_attrs_script")" "$overrides" >"$_phasesplit_scratch/attrs.sh"
@@ -103,8 +103,19 @@ phasesplit_enter_plain() {
   done
 }
 
+# Files that Nix writes into its build directory for every derivation of the chain (exportReferencesGraph): never part of
+# a state, and where the stage runs elsewhere, copied there. They are lines of text.
+phasesplit_bring_nix_files() {
+  local _phasesplit_each
+  [[ -n ${_phasesplit_nix_top-} ]] || return 0
+  for _phasesplit_each in "${_phasesplit_nix_files[@]}"; do
+    printf '%s\n' "$(<"$_phasesplit_nix_top/$_phasesplit_each")" >"$NIX_BUILD_TOP/$_phasesplit_each"
+  done
+}
+
 phasesplit_enter_environment() {
   phasesplit_make_scratch
+  phasesplit_bring_nix_files
   phasesplit_make_stdenv "$_phasesplit_real_stdenv"
   if [[ -n $_phasesplit_attrs_script ]]; then
     phasesplit_enter_structured

@@ -5,16 +5,17 @@
 # Nothing here may fork per variable (a stage has hundreds), depend on `compgen` (absent from bash builds without
 # readline, which nixpkgs uses), or trust the options, IFS or locale that a phase left behind.
 
-# Because `declare -p` and `${!name}` see the locals of every function above them, every local here that lives while
-# variables are looked at is called _phasesplit_something.
+# Because `declare -p` and `${!name}` see the locals of every function above them, and because a local cannot have the
+# name of a read-only variable, every local that lives after a phase has run is called _phasesplit_something.
 
-# Variables that belong to bash, to Nix or to us, or that would carry this machine into the state.
+# Variables that belong to bash, to Nix or to us, or that change by themselves. What only differs by machine (HOSTNAME,
+# NIX_BUILD_CORES) is kept where a phase changed it, like any other.
 phasesplit_is_foreign_variable() {
   case $1 in
     BASH | BASH_* | BASHOPTS | BASHPID | SHELLOPTS | SHLVL | COMP_* | DIRSTACK | EPOCHREALTIME | EPOCHSECONDS) ;;
-    EUID | UID | GROUPS | PPID | FUNCNAME | FUNCNEST | HISTCMD | HOSTNAME | HOSTTYPE | MACHTYPE | OSTYPE) ;;
-    LINENO | OPTIND | PIPESTATUS | PWD | OLDPWD | RANDOM | SRANDOM | SECONDS | READLINE_* | REPLY | _ | IFS) ;;
-    NIX_BUILD_CORES | NIX_LOG_FD | NIX_BUILD_TOP | NIX_ATTRS_JSON_FILE | NIX_ATTRS_SH_FILE) ;;
+    EUID | UID | GROUPS | PPID | FUNCNAME | FUNCNEST | HISTCMD | LINENO | PIPESTATUS | PWD | OLDPWD) ;;
+    RANDOM | SRANDOM | SECONDS | READLINE_* | _ | IFS) ;;
+    NIX_LOG_FD | NIX_BUILD_TOP | NIX_ATTRS_JSON_FILE | NIX_ATTRS_SH_FILE) ;;
     curPhase | phases | _phasesplit_* | _PHASESPLIT_*) ;;
     *) false ;;
   esac
@@ -58,24 +59,24 @@ phasesplit_read_variables() {
 
 # Fills _phasesplit_functions (name -> "x" if exported, a space, the definition) and _phasesplit_function_names.
 phasesplit_read_functions() {
-  local flags name
-  local -a marks=() texts=()
-  local -i index
+  local _phasesplit_flags _phasesplit_name
+  local -a _phasesplit_marks=() _phasesplit_texts=()
+  local -i _phasesplit_index
   _phasesplit_function_names=()
   declare -F >|"$_phasesplit_scratch/list"
-  while IFS=' ' read -r _ flags name; do
-    case $name in phasesplit_* | genericBuild) continue ;; esac
-    _phasesplit_function_names+=("$name")
-    if [[ $flags == *x* ]]; then marks+=("x "); else marks+=(" "); fi
+  while IFS=' ' read -r _ _phasesplit_flags _phasesplit_name; do
+    case $_phasesplit_name in phasesplit_* | genericBuild) continue ;; esac
+    _phasesplit_function_names+=("$_phasesplit_name")
+    if [[ $_phasesplit_flags == *x* ]]; then _phasesplit_marks+=("x "); else _phasesplit_marks+=(" "); fi
   done <"$_phasesplit_scratch/list"
-  for name in "${_phasesplit_function_names[@]}"; do
-    declare -f -- "$name"
+  for _phasesplit_name in "${_phasesplit_function_names[@]}"; do
+    declare -f -- "$_phasesplit_name"
     printf '\0'
   done >|"$_phasesplit_scratch/list"
-  mapfile -d '' -t texts <"$_phasesplit_scratch/list"
+  mapfile -d '' -t _phasesplit_texts <"$_phasesplit_scratch/list"
   declare -gA _phasesplit_functions=()
-  for ((index = 0; index < ${#_phasesplit_function_names[@]}; index++)); do
-    _phasesplit_functions[${_phasesplit_function_names[index]}]=${marks[index]}${texts[index]}
+  for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_function_names[@]}; _phasesplit_index++)); do
+    _phasesplit_functions[${_phasesplit_function_names[_phasesplit_index]}]=${_phasesplit_marks[_phasesplit_index]}${_phasesplit_texts[_phasesplit_index]}
   done
 }
 
@@ -83,12 +84,12 @@ _phasesplit_signals=(EXIT ERR DEBUG RETURN HUP INT QUIT TERM USR1 USR2 PIPE ALRM
 
 # Fills _phasesplit_traps (signal -> the `trap` command that sets it, or "").
 phasesplit_read_traps() {
-  local signal text
+  local _phasesplit_signal _phasesplit_text
   declare -gA _phasesplit_traps=()
-  for signal in "${_phasesplit_signals[@]}"; do
-    trap -p "$signal" >|"$_phasesplit_scratch/list"
-    IFS= read -r -d '' text <"$_phasesplit_scratch/list" || true
-    _phasesplit_traps[$signal]=$text
+  for _phasesplit_signal in "${_phasesplit_signals[@]}"; do
+    trap -p "$_phasesplit_signal" >|"$_phasesplit_scratch/list"
+    IFS= read -r -d '' _phasesplit_text <"$_phasesplit_scratch/list" || true
+    _phasesplit_traps[$_phasesplit_signal]=$_phasesplit_text
   done
 }
 
@@ -144,20 +145,20 @@ phasesplit_remember_shell() {
   phasesplit_put_back_options
 }
 
-# The flags of a `declare -p` text, in REPLY: "declare -ax X=…" -> "ax", "declare -- X=…" -> "".
+# The flags of a `declare -p` text, in _phasesplit_reply: "declare -ax X=…" -> "ax", "declare -- X=…" -> "".
 phasesplit_flags() {
-  REPLY=${1#declare -}
-  REPLY=${REPLY%% *}
-  REPLY=${REPLY#-}
+  _phasesplit_reply=${1#declare -}
+  _phasesplit_reply=${_phasesplit_reply%% *}
+  _phasesplit_reply=${_phasesplit_reply#-}
 }
 
 # Prints the command that makes variable $1, now $3 (`declare -p` text), out of what it was before, $2 (likewise, or "").
 phasesplit_print_variable() {
   local _phasesplit_name=$1 _phasesplit_before=$2 _phasesplit_now=$3 _phasesplit_flags _phasesplit_old_flags
   phasesplit_flags "$_phasesplit_now"
-  _phasesplit_flags=$REPLY
+  _phasesplit_flags=$_phasesplit_reply
   phasesplit_flags "$_phasesplit_before"
-  _phasesplit_old_flags=$REPLY
+  _phasesplit_old_flags=$_phasesplit_reply
   if [[ -n $_phasesplit_before && $_phasesplit_flags == "$_phasesplit_old_flags" ]]; then
     if [[ $_phasesplit_flags != *[aAinr]* && $_phasesplit_before == *=* ]] && phasesplit_is_search_path "$_phasesplit_name"; then
       local _phasesplit_old
@@ -206,54 +207,56 @@ phasesplit_print_variables() {
 }
 
 phasesplit_print_functions() {
-  local name text
-  for name in "${_phasesplit_base_function_names[@]}"; do
-    [[ -n ${_phasesplit_functions[$name]-} ]] || printf 'unset -f -- %q\n' "$name"
+  local _phasesplit_name _phasesplit_text
+  for _phasesplit_name in "${_phasesplit_base_function_names[@]}"; do
+    [[ -n ${_phasesplit_functions[$_phasesplit_name]-} ]] || printf 'unset -f -- %q\n' "$_phasesplit_name"
   done
-  for name in "${_phasesplit_function_names[@]}"; do
-    text=${_phasesplit_functions[$name]}
-    [[ $text != "${_phasesplit_base_functions[$name]-}" ]] || continue
-    printf '%s' "${text#* }"
-    [[ $text != x* ]] || printf 'export -f -- %q\n' "$name"
+  for _phasesplit_name in "${_phasesplit_function_names[@]}"; do
+    _phasesplit_text=${_phasesplit_functions[$_phasesplit_name]}
+    [[ $_phasesplit_text != "${_phasesplit_base_functions[$_phasesplit_name]-}" ]] || continue
+    printf '%s' "${_phasesplit_text#* }"
+    [[ $_phasesplit_text != x* ]] || printf 'export -f -- %q\n' "$_phasesplit_name"
   done
 }
 
 phasesplit_print_traps() {
-  local signal
-  for signal in "${_phasesplit_signals[@]}"; do
-    [[ ${_phasesplit_traps[$signal]} != "${_phasesplit_base_traps[$signal]-}" ]] || continue
-    if [[ -n ${_phasesplit_traps[$signal]} ]]; then
-      printf '%s' "${_phasesplit_traps[$signal]}"
+  local _phasesplit_signal
+  for _phasesplit_signal in "${_phasesplit_signals[@]}"; do
+    [[ ${_phasesplit_traps[$_phasesplit_signal]} != "${_phasesplit_base_traps[$_phasesplit_signal]-}" ]] || continue
+    if [[ -n ${_phasesplit_traps[$_phasesplit_signal]} ]]; then
+      printf '%s' "${_phasesplit_traps[$_phasesplit_signal]}"
     else
-      printf 'trap - %s\n' "$signal"
+      printf 'trap - %s\n' "$_phasesplit_signal"
     fi
   done
 }
 
 # $1, $2: names of two arrays of option commands, before and now: prints those that changed.
 phasesplit_print_options() {
-  local -n before_options=$1 options=$2
-  local -i index
-  for ((index = 0; index < ${#options[@]}; index++)); do
-    [[ ${options[index]} == "${before_options[index]}" ]] || printf '%s\n' "${options[index]}"
+  local -n _phasesplit_before_options=$1 _phasesplit_options=$2
+  local -i _phasesplit_index
+  for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_options[@]}; _phasesplit_index++)); do
+    [[ ${_phasesplit_options[_phasesplit_index]} == "${_phasesplit_before_options[_phasesplit_index]}" ]] || printf '%s\n' "${_phasesplit_options[_phasesplit_index]}"
   done
 }
 
 # Where the shell stood, and what pushd left: a later phase may popd.
 phasesplit_print_directories() {
-  local -a stack=()
-  local -i index
+  local -a _phasesplit_stack=()
+  local -i _phasesplit_index
   printf 'cd -- %q\n' "$PWD"
   dirs -l -p >|"$_phasesplit_scratch/list"
-  mapfile -t stack <"$_phasesplit_scratch/list"
-  for ((index = ${#stack[@]} - 1; index > 0; index--)); do
-    printf 'pushd -n %q >/dev/null\n' "${stack[index]}"
+  mapfile -t _phasesplit_stack <"$_phasesplit_scratch/list"
+  for ((_phasesplit_index = ${#_phasesplit_stack[@]} - 1; _phasesplit_index > 0; _phasesplit_index--)); do
+    printf 'pushd -n %q >/dev/null\n' "${_phasesplit_stack[_phasesplit_index]}"
   done
   [[ -z ${OLDPWD-} ]] || printf 'OLDPWD=%q\n' "$OLDPWD"
 }
 
 # Writes the shell state to $1.
 phasesplit_write_shell() {
+  [[ ${IFS@A} != declare\ -*r*' IFS='* ]] ||
+    phasesplit_fail "a phase made IFS read-only: then no state can be written or read. Set it without that, or use the unsplit build"
   phasesplit_read_shell_options
   phasesplit_set_own_options
   declare -p IFS >|"$_phasesplit_scratch/list" 2>/dev/null
@@ -274,6 +277,7 @@ phasesplit_write_shell() {
     phasesplit_print_traps
     printf '%s\n' "${_phasesplit_umask[@]}"
     phasesplit_print_options _phasesplit_base_set _phasesplit_set
+    printf '%s\n' '_phasesplit_whole=1'
   } >|"$1"
 }
 

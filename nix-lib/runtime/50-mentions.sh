@@ -31,19 +31,19 @@ phasesplit_look_at_shell() {
 # it) and ask which was chosen (`[[ ${buildPhase-} == ninjaBuildPhase ]]`). What is left when assignments, comparisons
 # and the ways to name the variable are taken away counts as a call.
 phasesplit_is_called() {
-  local name=$1 text=$2
-  [[ $name == *Phase ]] || return 0
-  text=${text//[=-]$name/}
-  text=${text//[=-]\"$name\"/}
-  text=${text//= $name/}
-  text=${text//= \"$name\"/}
-  text=${text//\$$name/}
-  text=${text//\$\{$name/}
-  text=${text//\$\{\#$name/}
-  text=${text//-v $name/}
-  text=${text//$name=/}
-  text=${text//$name+=/}
-  [[ $text == *"$name"* ]]
+  local _phasesplit_name=$1 _phasesplit_text=$2
+  [[ $_phasesplit_name == *Phase ]] || return 0
+  _phasesplit_text=${_phasesplit_text//[=-]$_phasesplit_name/}
+  _phasesplit_text=${_phasesplit_text//[=-]\"$_phasesplit_name\"/}
+  _phasesplit_text=${_phasesplit_text//= $_phasesplit_name/}
+  _phasesplit_text=${_phasesplit_text//= \"$_phasesplit_name\"/}
+  _phasesplit_text=${_phasesplit_text//\$$_phasesplit_name/}
+  _phasesplit_text=${_phasesplit_text//\$\{$_phasesplit_name/}
+  _phasesplit_text=${_phasesplit_text//\$\{\#$_phasesplit_name/}
+  _phasesplit_text=${_phasesplit_text//-v $_phasesplit_name/}
+  _phasesplit_text=${_phasesplit_text//$_phasesplit_name=/}
+  _phasesplit_text=${_phasesplit_text//$_phasesplit_name+=/}
+  [[ $_phasesplit_text == *"$_phasesplit_name"* ]]
 }
 
 # "$@": phases about to run. Fills _phasesplit_mentioned (name -> who reads it).
@@ -58,6 +58,10 @@ phasesplit_note_mentions() {
   if [[ ${_phasesplit_output_names[*]} == out ]]; then _phasesplit_seen[_multioutConfig]=1 _phasesplit_seen[_outputFlags]=1; fi
   for _phasesplit_phase in "$@"; do
     phasesplit_reach "$_phasesplit_phase" "the list of phases"
+  done
+  # What they do before genericBuild they do in every stage.
+  for _phasesplit_word in "${_phasesplit_scripts[@]}"; do
+    phasesplit_reach "$(<"$_phasesplit_word")" "the builder script $_phasesplit_word"
   done
   for ((_phasesplit_at = 0; _phasesplit_at < ${#_phasesplit_reached_texts[@]}; _phasesplit_at++)); do
     # shellcheck disable=SC2206 # splitting is the point; globbing is off
@@ -85,18 +89,18 @@ phasesplit_note_mentions() {
 
 # Called with the restored state in place: an attribute that is new in this stage must not have been reached before.
 phasesplit_check_given() {
-  local name
-  for name in "${_phasesplit_given[@]}"; do
-    [[ -n ${_phasesplit_mentioned[$name]-} ]] || continue
-    phasesplit_fail "the attribute $name was held back until here, but ${_phasesplit_mentioned[$name]}: the stages before may be wrong without it. Give it to them: add  scope.$name = \"unpack\";  (or the stage just named) to the arguments of split"
+  local _phasesplit_name
+  for _phasesplit_name in "${_phasesplit_given[@]}"; do
+    [[ -n ${_phasesplit_mentioned[$_phasesplit_name]-} ]] || continue
+    phasesplit_fail "the attribute $_phasesplit_name was held back until here, but ${_phasesplit_mentioned[$_phasesplit_name]}: the stages before may be wrong without it. Give it to them: add  scope.$_phasesplit_name = \"unpack\";  (or the stage just named) to the arguments of split"
   done
 }
 
 phasesplit_print_mentioned() {
-  local name
+  local _phasesplit_name
   [[ ${#_phasesplit_mentioned[@]} -gt 0 ]] || return 0
-  for name in "${!_phasesplit_mentioned[@]}"; do
-    printf '_phasesplit_mentioned[%s]=%q\n' "$name" "${_phasesplit_mentioned[$name]}"
+  for _phasesplit_name in "${!_phasesplit_mentioned[@]}"; do
+    printf '_phasesplit_mentioned[%s]=%q\n' "$_phasesplit_name" "${_phasesplit_mentioned[$_phasesplit_name]}"
   done
 }
 

@@ -2,10 +2,10 @@
 
 # The outputs, where they lie in this stage, as the engine's --output options in _phasesplit_output_options.
 phasesplit_collect_outputs() {
-  local name
+  local _phasesplit_name
   _phasesplit_output_options=()
-  for name in "${_phasesplit_output_names[@]}"; do
-    _phasesplit_output_options+=(--output "$name=${_phasesplit_final[$name]:-${_phasesplit_staged[$name]}}")
+  for _phasesplit_name in "${_phasesplit_output_names[@]}"; do
+    _phasesplit_output_options+=(--output "$_phasesplit_name=${_phasesplit_final[$_phasesplit_name]:-${_phasesplit_staged[$_phasesplit_name]}}")
   done
 }
 
@@ -17,10 +17,13 @@ phasesplit_restore() {
   phasesplit_collect_outputs
   "$_phasesplit_engine" restore --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_shell" \
     "${_phasesplit_output_options[@]}" ||
-    phasesplit_fail "the state $_phasesplit_parent could not be restored (see above)"
+    phasesplit_fail "the state $_phasesplit_parent could not be restored (see above; a builder script that makes files before genericBuild makes them in every stage, and cannot be split)"
   [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
   # shellcheck disable=SC1090
   source "$_phasesplit_shell"
+  # Written last: a full disk, or text that ends a script early, must not pass for a state.
+  [[ -n ${_phasesplit_whole-} ]] ||
+    phasesplit_fail "the shell state in $_phasesplit_parent is not whole: it cannot be sourced to its end"
 }
 
 # The engine's --map options, one for each output, in _phasesplit_map_options.
@@ -80,24 +83,38 @@ phasesplit_check_outputs() {
 # this says why.
 phasesplit_warn_of_losses() {
   phasesplit_is_sandboxed || return 0
-  local -a left=()
+  local -a _phasesplit_left=()
   shopt -s nullglob dotglob
-  left=(/tmp/*)
-  if [[ ${#left[@]} -gt 0 ]]; then
+  _phasesplit_left=(/tmp/*)
+  if [[ ${#_phasesplit_left[@]} -gt 0 ]]; then
     printf 'phasesplit: %s: stage %s: warning: left in /tmp, and not part of the state:%s\n' \
-      "$_phasesplit_package" "$_phasesplit_stage" "$(printf ' %q' "${left[@]}")" >&2
+      "$_phasesplit_package" "$_phasesplit_stage" "$(printf ' %q' "${_phasesplit_left[@]}")" >&2
   fi
+}
+
+# Open files do not cross a boundary. A later phase that uses one fails by itself, but for standard input, output and
+# error: there it would read or write elsewhere in silence. The process above this one still has the streams Nix gave.
+phasesplit_check_streams() {
+  local _phasesplit_fd
+  for _phasesplit_fd in 0 1 2; do
+    [[ /proc/$BASHPID/fd/$_phasesplit_fd -ef /proc/$PPID/fd/$_phasesplit_fd ]] && continue
+    [[ $_phasesplit_fd != 2 ]] || exec 2>"/proc/$PPID/fd/2" || true
+    phasesplit_fail "a phase redirected the shell's own file descriptor $_phasesplit_fd (exec with < or >), which no state can hold. Redirect the commands of that phase alone ({ …; } >file), merge the stages that need it (--merge), or use the unsplit build"
+  done
 }
 
 # Saves the state and ends the build. What the builder script has after genericBuild, and the exit hooks, belong to the
 # end of the whole build: only finish runs them.
 phasesplit_save() {
+  # A phase may have emptied the whole build directory.
+  [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
+  phasesplit_check_streams
   phasesplit_write_shell "$_phasesplit_scratch/saved"
   phasesplit_collect_outputs
   phasesplit_warn_of_losses
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
-    "${_phasesplit_ran[@]}" ||
+    "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" ||
     phasesplit_fail "the state could not be saved (see above)"
   trap - EXIT
   exit 0
