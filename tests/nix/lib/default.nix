@@ -1,5 +1,5 @@
 # Pure tests of nix-lib: evaluates to the list of cases that failed, each with what was expected and what came.
-# Nothing is built. Run: nix-instantiate --eval --strict --json tests/nix/lib
+# Nothing is built. Run: nix-instantiate --eval --read-write-mode --strict --json tests/nix/lib
 let
   splitPackage = import ../../../nix-lib;
 
