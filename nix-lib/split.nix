@@ -162,8 +162,13 @@ let
       always = [ "name" "system" "builder" "args" "stdenv" "outputs" "passAsFile" "phases" "__structuredAttrs" "__ignoreNulls" ] ++ passedAsFile;
       # A builder script of the package runs in every stage, up to genericBuild. One that must be built first is not read:
       # the runtime checks it.
-      isMade = script: any (from: from ? outputs) (builtins.attrValues (builtins.getContext "${script}"));
-      scriptText = script: if isMade script || !(builtins.pathExists script) then "" else builtins.unsafeDiscardStringContext (builtins.readFile script);
+      isMade = script: any (from: from ? outputs) (builtins.attrValues (builtins.getContext script));
+      readScript = file: if builtins.pathExists file then builtins.unsafeDiscardStringContext (builtins.readFile file) else "";
+      scriptText =
+        script:
+        if builtins.isPath script then readScript script
+        else if isMade "${script}" then ""
+        else readScript (builtins.unsafeDiscardStringContext "${script}");
       scriptTexts = concatStringsSep "\n" (map scriptText scripts);
       declaredScope = name: if elem name always || mentions scriptTexts name then 0 else userScope.${name} or (hookScope.${name} or (tableScope.${name} or 0));
 

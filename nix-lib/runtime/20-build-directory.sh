@@ -64,9 +64,9 @@ phasesplit_stay_outside() {
   phasesplit_refuse_survivors
 
   # What a killed build left; the engine refuses what belongs to another user.
-  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable" &&
-    "$_phasesplit_engine" mkdir "$_phasesplit_stable" ||
-    phasesplit_fail "cannot prepare $_phasesplit_stable (see above)"
+  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable" ||
+    phasesplit_fail "what an earlier build left cannot be removed (see above)"
+  "$_phasesplit_engine" mkdir "$_phasesplit_stable" || phasesplit_fail "cannot make $_phasesplit_stable (see above)"
   echo "phasesplit: no sandbox: this stage runs in $_phasesplit_stable"
   # PWD goes with the others so that a script that trusts it agrees with the directory it is in.
   (

@@ -9,4 +9,5 @@ mod equality;
 mod failures;
 mod real;
 mod reuse;
+mod runtime;
 mod unsandboxed;

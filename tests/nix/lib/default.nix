@@ -65,6 +65,7 @@ let
     find stage.drvAttrs.args;
   fails = value: !(builtins.tryEval (builtins.seq value.drvPath value)).success;
 
+  long = length: builtins.concatStringsSep "" (builtins.genList (_: "x") length);
   test = expected: actual: { inherit expected actual; };
 
   cases = {
@@ -140,6 +141,20 @@ let
     "several outputs: installFlags are set in configure" = test [ "configure" "build" "install" "finish" ] (
       getting "installFlags" (with' { installFlags = "x"; })
     );
+    "a builder script of the package runs in every stage" = test [ "unpack" "configure" "build" "install" "finish" ] (
+      getting "installFlags" (with' {
+        installFlags = "x";
+        args = [ "-e" ./builder.sh ];
+      })
+    );
+    "an edit of what its builder script does not mention" = test [ "install" "finish" ] (
+      let
+        own = { args = [ "-e" ./builder.sh ]; };
+        before = with' own;
+        after = with' (own // { postInstall = "x"; });
+      in
+      builtins.filter (name: before.phases ? ${name} && before.phases.${name}.drvPath != after.phases.${name}.drvPath) names
+    );
     "the user's scope: later" = test [ "install" "finish" ] (getting "FOO" (withScope { FOO = "install"; } { FOO = "1"; }));
     "the user's scope: earlier" = test [ "build" "install" "finish" ] (getting "postInstall" (withScope { postInstall = "build"; } { }));
     "the user's scope names no stage" = test true (fails (withScope { FOO = "instal"; } { FOO = "1"; }));
@@ -156,6 +171,19 @@ let
     "a stage has the state as its one output" = test [ "out" ] base.phases.build.outputs;
     "finish has the package's" = test [ "out" "dev" ] base.outputs;
     "a stage's name" = test "tiny-1.0-phase-build" base.phases.build.name;
+    "a stage's name is cut where Nix would refuse it" = test 207 (
+      builtins.stringLength (with' { name = long 207; }).phases.configure.name
+    );
+    "a stage's name that just fits" = test "${long 193}-phase-install" (with' { name = long 193; }).phases.install.name;
+    "files of exportReferencesGraph are named to the runtime" = test "one two" (
+      option "--nix-files" (with' { exportReferencesGraph = [ "one" "/a" "two" "/b" ]; }).phases.build
+    );
+    "but not with structured attributes" = test "" (
+      option "--nix-files" (with' {
+        __structuredAttrs = true;
+        exportReferencesGraph.one = [ "/a" ];
+      }).phases.build
+    );
     "finish keeps the name" = test "tiny-1.0" base.name;
     "finish is the whole" = test base.drvPath base.phases.finish.drvPath;
     "staged prefixes are as long as the paths" = test (map builtins.stringLength [ base.outPath base.dev.outPath ]) (

@@ -1,0 +1,171 @@
+//! What packages do to their shell and their builder: the split build gives the unsplit one's result, or says why not.
+
+use crate::support::{Project, salt};
+
+/// A package of the host set with these attributes, generated; it unpacks nothing and installs one file by default.
+fn with(attributes: &str) -> Project {
+    let project = Project::new(&format!(
+        r#"{{ stdenv, writeText }}:
+stdenv.mkDerivation ({{
+  name = "runtime-case";
+  salt = "{}";
+  dontUnpack = true;
+  installPhase = "mkdir -p $out; echo installed >$out/file";
+}} // {{ {attributes} }})
+"#,
+        salt()
+    ));
+    project.generate(&[]);
+    project
+}
+
+fn equal(attributes: &str) {
+    let project = with(attributes);
+    project.build("phases.finish");
+    project.assert_equal();
+}
+
+fn refused(attributes: &str, reason: &str) {
+    let log = with(attributes).build_fails("phases.finish");
+    assert!(log.contains(reason), "the log does not say {reason:?}:\n{log}");
+}
+
+#[test]
+fn exit_in_a_phase_before_finish_is_refused_by_name() {
+    refused(r#"buildPhase = "exit 0";"#, "stage build: it ended with success before its state was saved");
+    refused(r#"installPhase = "mkdir $out; exit 0";"#, "stage install: it ended with success");
+}
+
+#[test]
+fn whatever_ends_finish_the_outputs_are_searched_for_staged_prefixes() {
+    let staged = "put a staged prefix into an output";
+    refused(r#"buildPhase = "echo $out >conf"; postFixup = "cp conf $out/; exit 0";"#, staged);
+    refused(r#"buildPhase = "echo $out >conf"; exitHook = "cp $NIX_BUILD_TOP/conf $out/";"#, staged);
+    refused(r#"buildPhase = "echo $out >conf; trap 'cp $NIX_BUILD_TOP/conf $out/' EXIT";"#, staged);
+    equal(r#"postFixup = "echo fixed >$out/fixed; exit 0";"#);
+}
+
+#[test]
+fn a_builder_script_may_source_setup_again_and_go_on_after_generic_build() {
+    equal(
+        r#"builder = builtins.toFile "builder.sh" ''
+          source $stdenv/setup
+          buildPhase() { echo "from the builder" >built; }
+          installPhase() { mkdir -p $out; cp built $out; basename $stdenv >$out/stdenv; }
+          genericBuild
+          echo after >$out/after
+        ''; installPhase = null;"#,
+    );
+    // A child that sources it runs the whole of stdenv's own genericBuild.
+    equal(
+        r#"buildPhase = "bash -c 'source $stdenv/setup; phases=innerPhase innerPhase=\"echo inner >inner\"; genericBuild'";
+        installPhase = "mkdir $out; cp inner $out";"#,
+    );
+}
+
+#[test]
+fn a_builder_script_that_calls_generic_build_otherwise_is_refused() {
+    let builder = |text| format!(r#"builder = builtins.toFile "builder.sh" "source $stdenv/setup\n{text}\n";"#);
+    refused(&builder("genericBuild; genericBuild"), "calls genericBuild more than once");
+    refused(&builder("genericBuild | cat"), "in a subshell or a pipeline");
+    refused(&builder("mkdir $out; exit 0"), "it ended with success before its state was saved");
+}
+
+#[test]
+fn what_a_builder_script_reads_it_gets_in_every_stage() {
+    let attributes = |builder| {
+        format!(
+            r#"installFlags = "read early"; configurePhase = "echo $configureFlags >flags";
+            installPhase = "mkdir $out; cp flags $out";
+            builder = {builder} "builder.sh" "source $stdenv/setup\nconfigureFlags=$installFlags\ngenericBuild\n";"#
+        )
+    };
+    equal(&attributes("builtins.toFile"));
+    refused(&attributes("writeText"), "installFlags was held back until here");
+}
+
+#[test]
+fn install_flags_of_a_package_with_one_output() {
+    equal(r#"installFlags = [ "a" "b" ]; installPhase = "mkdir $out; echo $installFlags >$out/flags";"#);
+}
+
+#[test]
+fn read_only_variables_of_any_name() {
+    equal(
+        r#"configurePhase = ''
+          readonly name
+          readonly text=1 index=5 flags=6 signal=8 word=9 marks=3 texts=4 stack=5 left=7 options=6 before_options=8 trees=1
+          kept() { echo kept; }
+          trap 'echo usr1' USR1
+          shopt -s extglob
+        '';
+        buildPhase = "readonly later=1";
+        dontFixup = true;
+        installPhase = "mkdir $out; { readonly -p; kept; trap -p; shopt; } | grep -v -e BASH -e PPID >$out/shell";"#,
+    );
+    refused(r#"configurePhase = "readonly IFS";"#, "made IFS read-only");
+}
+
+#[test]
+fn variables_that_bash_or_nix_set_are_kept_where_a_phase_sets_them() {
+    equal(
+        r#"configurePhase = "OPTIND=3 REPLY=reply; export HOSTNAME=here NIX_BUILD_CORES=1";
+        installPhase = "mkdir $out; echo $OPTIND $REPLY $HOSTNAME $NIX_BUILD_CORES $SHLVL >$out/values";"#,
+    );
+}
+
+#[test]
+fn attributes_with_names_that_the_runtime_could_use() {
+    let attributes = r#"lock = "a"; status = "b"; flags = "c"; name_ = "d"; map = "e"; text = "f"; index = "g"; i = "h";
+        installPhase = "mkdir $out; env | grep -x '[a-z_]*=[a-h]' | sort >$out/values; [ $(wc -l <$out/values) = 8 ]";"#;
+    equal(attributes);
+    let mut project = with(attributes);
+    project.settings = "sandbox = false".to_owned();
+    project.build("phases.finish");
+}
+
+#[test]
+fn a_redirected_standard_stream_is_refused() {
+    refused(r#"configurePhase = "exec >log";"#, "redirected the shell's own file descriptor 1");
+    refused(r#"configurePhase = "exec 2>log";"#, "redirected the shell's own file descriptor 2");
+    equal(r#"configurePhase = "exec 2>&1; { echo x; } >log"; installPhase = "mkdir $out; cp log $out";"#);
+}
+
+#[test]
+fn a_phase_may_empty_the_build_directory() {
+    equal(
+        r#"buildPhase = "find $NIX_BUILD_TOP -mindepth 1 -delete; echo new >new";
+        installPhase = "mkdir $out; cp new $out";"#,
+    );
+}
+
+#[test]
+fn files_of_export_references_graph_are_in_every_stage() {
+    let attributes = r#"exportReferencesGraph = [ "graph" (builtins.toFile "leaf" "leaf") ];
+        buildPhase = "cp $NIX_BUILD_TOP/graph built";
+        installPhase = "mkdir $out; cp built $NIX_BUILD_TOP/graph $out";"#;
+    equal(attributes);
+    let mut project = with(attributes);
+    project.settings = "sandbox = false".to_owned();
+    project.build("phases.finish");
+    project.assert_equal();
+}
+
+#[test]
+fn names_as_long_as_nix_takes_them() {
+    equal(&format!(r#"name = "long_name.with+signs-{}";"#, "x".repeat(186)));
+}
+
+#[test]
+fn outputs_in_any_order_of_any_kind() {
+    equal(
+        r#"outputs = [ "dev" "out" "link" "file" ]; dontFixup = true;
+        installPhase = "mkdir $out; ln -s $out/x $link; echo $out >$file; mkdir $dev; echo $file >$dev/file";"#,
+    );
+    equal(
+        r#"outputs = [ "dev" "lib" ]; outputBin = "dev"; outputLib = "lib"; outputDoc = "dev";
+        installPhase = "mkdir $dev $lib; echo \${out-no out} $lib >$dev/file";"#,
+    );
+    // One that only fixup makes.
+    equal(r#"outputs = [ "out" "dev" ]; preFixup = "mkdir $dev; mv $out/file $dev/; ln -s $dev/file $out/";"#);
+}
