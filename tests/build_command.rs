@@ -93,6 +93,10 @@ fn the_path_goes_to_standard_output_and_the_table_to_standard_error() {
     assert_eq!(fs::read_to_string(project.path().join("result/text")).expect("installed"), "good day\n");
     let built = pairs(&[("unpack", "built"), ("build", "built"), ("install", "built"), ("finish", "built")]);
     assert_eq!(table(&output), built);
+    let talk = text(&output.stderr);
+    for (stage, _) in &built {
+        assert!(talk.contains(&format!("stage {stage}: done after ")), "{stage} never ended in\n{talk}");
+    }
 
     project.write(&package(&salt, "postInstall = \"true\";"));
     let output = project.build(&["--no-link", "--json"]);
@@ -111,6 +115,7 @@ fn a_failing_phase_ends_with_3_and_says_how_to_go_on() {
     assert_eq!(text(&output.stdout), "");
     let stderr = text(&output.stderr);
     for expected in [
+        "stage build: failed after ",
         "error: greeting-1: buildPhase failed, in stage build: ",
         "    > about to fail\n",
         "  full log:  nix-store --read-log /nix/store/",

@@ -227,6 +227,13 @@ fn toolchain_hint<'a>(message: &str, tail: impl IntoIterator<Item = &'a String>)
 }
 
 fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Event) {
+    // An end is told before what came after it.
+    if let Some((drv, took)) = watch.just_ended() {
+        let failed = watch.build(drv).is_some_and(|build| build.failure.is_some());
+        let word = if failed { "failed" } else { "done" };
+        let took = human::seconds(took);
+        progress.step(&format!("{}: {word} after {took}", label(chain, drv)));
+    }
     match event {
         Event::BuildStarted { drv, .. } => {
             let label = label(chain, drv);
@@ -243,16 +250,8 @@ fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Event) {
         Event::FetchStarted { path, from, .. } => {
             progress.status(format!("{}: fetching {} from {from}", chain.name, base_name(path)));
         }
-        Event::Stopped { .. } => {
-            if let Some((drv, took)) = watch.just_ended() {
-                let failed = watch.build(drv).is_some_and(|build| build.failure.is_some());
-                let word = if failed { "failed" } else { "done" };
-                let took = human::seconds(took);
-                progress.step(&format!("{}: {word} after {took}", label(chain, drv)));
-            }
-        }
         Event::Message { level: 1, text } => progress.line(text),
-        Event::Message { .. } | Event::LogLine { .. } | Event::Text(_) | Event::Other => {}
+        Event::Stopped { .. } | Event::Message { .. } | Event::LogLine { .. } | Event::Text(_) | Event::Other => {}
     }
 }
 
