@@ -6,9 +6,9 @@
 phasesplit_nix_config() {
   local paths='' path sysroot
   for path in /bin /usr /lib /lib64 /etc/alternatives; do
-    if [ -e "$path" ]; then paths+=" $path"; fi
+    if [ -e "$path" ]; then paths="$paths $path"; fi
   done
-  if sysroot=$(rustc --print sysroot 2>/dev/null); then paths+=" /rust=$sysroot"; fi
+  if sysroot=$(rustc --print sysroot 2>/dev/null); then paths="$paths /rust=$sysroot"; fi
   printf '%s\n' 'sandbox = true' 'sandbox-fallback = false' 'substituters =' "extra-sandbox-paths =$paths" \
     'extra-experimental-features = nix-command flakes'
   # Root builds as itself where there are no build users; Nix would otherwise look for the group.
