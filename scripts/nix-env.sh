@@ -6,10 +6,10 @@
 phasesplit_nix_config() {
   local paths='' path sysroot
   for path in /bin /usr /lib /lib64 /etc/alternatives; do
-    if [ -e "$path" ]; then paths+=" $path"; fi
+    if [ -e "$path" ]; then paths="$paths $path"; fi
   done
+  if sysroot=$(rustc --print sysroot 2>/dev/null); then paths="$paths /rust=$sysroot"; fi
   # In place of the default list, not added to it: a shell at /bin/sh must not be beside /bin (src/nix/sandbox.rs).
-  if sysroot=$(rustc --print sysroot 2>/dev/null); then paths+=" /rust=$sysroot"; fi
   printf '%s\n' 'sandbox = true' 'sandbox-fallback = false' 'substituters =' "sandbox-paths =$paths" \
     'extra-experimental-features = nix-command flakes'
   # Root builds as itself where there are no build users; Nix would otherwise look for the group.

@@ -64,7 +64,8 @@ rust_is_good() {
 }
 
 fail() {
-  printf 'setup: %s\n' "$@" >&2
+  printf 'setup: %s\n' "$1" >&2
+  if [ "$#" -gt 1 ]; then printf '%s\n' "${@:2}" >&2; fi
   exit 1
 }
 
