@@ -3,6 +3,8 @@
 #
 # demo.sh PHASESPLIT
 set -euo pipefail
+# A build that fails inside $(…) ends the demo.
+shopt -s inherit_errexit
 phasesplit=${1:?usage: demo.sh PHASESPLIT}
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=scripts/nix-env.sh
