@@ -30,7 +30,10 @@ phasesplit_refuse_survivors() {
   local -a _phasesplit_words=()
   for _phasesplit_each in /proc/[0-9]*; do
     mapfile -d '' -t _phasesplit_words <"$_phasesplit_each/cmdline" || continue
-    if [[ " ${_phasesplit_words[*]} " == *" --inside "*" --directory $_phasesplit_directory "* ]]; then
+    [[ " ${_phasesplit_words[*]} " == *" --inside "*" --directory $_phasesplit_directory "* ]] || continue
+    # The same stage in a sandbox looks alike from here, and is no neighbour: its top is /build.
+    mapfile -d '' -t _phasesplit_words <"$_phasesplit_each/environ" || continue
+    if [[ " ${_phasesplit_words[*]} " == *" NIX_BUILD_TOP=$_phasesplit_stable "* ]]; then
       _phasesplit_found=${_phasesplit_each#/proc/}
     fi
   done 2>/dev/null

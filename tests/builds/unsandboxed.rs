@@ -35,3 +35,54 @@ fn a_state_made_elsewhere_is_refused() {
     let log = project.build_fails("phases.finish");
     assert!(log.contains("/build"), "says where the state was made:\n{log}");
 }
+
+#[test]
+fn a_killed_build_whose_stage_lives_on_is_waited_for() {
+    let package = |seconds: u32| {
+        format!(
+            r#"{{ stdenv }}: stdenv.mkDerivation {{
+  name = "survivor-{name}";
+  salt = "{seconds}";
+  dontUnpack = true;
+  configurePhase = "sleep {seconds}";
+  installPhase = "mkdir $out";
+}}
+"#,
+            name = std::process::id()
+        )
+    };
+    let mut killed = Project::new(&package(6));
+    killed.settings = "sandbox = false".to_owned();
+    killed.generate(&[]);
+    let mut next = Project::new(&package(0));
+    next.settings = "sandbox = false".to_owned();
+    next.generate(&[]);
+
+    let build = std::thread::spawn(move || killed.build_fails("phases.configure"));
+    let outer = wait_for_outer(&format!("survivor-{}", std::process::id()));
+    assert!(std::process::Command::new("kill").args(["-9", &outer]).status().expect("kill runs").success());
+    let log = next.build_fails("phases.configure");
+    assert!(log.contains("of an earlier build that was killed, still works in"), "{log}");
+    build.join().expect("the killed build failed");
+    next.build("phases.finish");
+}
+
+/// The id of the process around a stage of this package, once the stage inside runs.
+fn wait_for_outer(package: &str) -> String {
+    for _ in 0..200 {
+        for process in std::fs::read_dir("/proc").expect("/proc").flatten() {
+            let words = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let words: Vec<_> = words.split(|byte| *byte == 0).collect();
+            if words.contains(&b"--inside".as_slice()) && words.contains(&package.as_bytes()) {
+                let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
+                if let Some(parent) =
+                    status.lines().find_map(|line| line.strip_prefix("PPid:")).filter(|id| id.trim() != "1")
+                {
+                    return parent.trim().to_owned();
+                }
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("no stage of {package} started");
+}
