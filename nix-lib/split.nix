@@ -185,6 +185,14 @@ let
       # passes repeat until nothing moves, because a lowered script may mention more. The user's word stands: the runtime
       # checks it when the stage runs.
       texts = mapAttrs (_: value: builtins.unsafeDiscardStringContext (textOf value)) (removeAttrs attributes always);
+      # A text that reads variables by computed names, or all of them, may read any: its stage gets everything. (stdenv's own
+      # `${!outputDev}` and its like name outputs.)
+      readsAll = text:
+        let plain = replaceStrings [ "\${!output" ] [ "" ] text;
+        in any (mentions plain) [
+          "\${!" "declare -n" "local -n" "typeset -n" "declare -p" "export -p" "printenv" "envsubst" "compgen" "env |" "env >" "substituteAll"
+        ];
+      allRead = mapAttrs (_: readsAll) texts;
       lower =
         current:
         let
@@ -194,7 +202,7 @@ let
             else
               foldl' (
                 least: other:
-                if other != name && current.${other} < least && mentions texts.${other} name then current.${other} else least
+                if other != name && current.${other} < least && (allRead.${other} || mentions texts.${other} name) then current.${other} else least
               ) own (attrNames texts)
           ) current;
         in

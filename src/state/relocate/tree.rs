@@ -101,8 +101,11 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
     for entry in &entries {
         let changed = plan_entry(examiner, entry, &mut plan)?;
         if changed && let Some(parent) = entry.path.parent() {
-            let meta = parent.symlink_metadata().map_err(Error::io("look at", parent))?;
-            plan.directories.insert(parent.to_owned(), meta);
+            // The directory that holds a tree (the store) is not ours: its mode and times are nobody's promise.
+            if !entry.root {
+                let meta = parent.symlink_metadata().map_err(Error::io("look at", parent))?;
+                plan.directories.insert(parent.to_owned(), meta);
+            }
             let inode = (entry.meta.dev(), entry.meta.ino());
             plan.inodes.insert(entry.path.clone(), inode);
         }
@@ -187,12 +190,14 @@ impl Plan {
         let mut moved = HashMap::new();
         // Deepest first: the paths of what is still to be done stay as they were.
         for (directory, changes) in self.entries.iter().rev() {
-            let meta = &self.directories[directory];
-            let _open = make_writable(directory, meta, 0o300)?;
+            let meta = self.directories.get(directory);
+            let _open = meta.map(|meta| make_writable(directory, meta, 0o300)).transpose()?;
             for (name, change) in changes {
                 self.change_entry(directory, name, change, &mut moved)?;
             }
-            set_times(directory, meta)?;
+            if let Some(meta) = meta {
+                set_times(directory, meta)?;
+            }
         }
         Ok(())
     }

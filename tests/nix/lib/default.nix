@@ -126,6 +126,12 @@ let
         installFlags = "x";
       })
     );
+    "a script that may read anything gives everything to its stage" = test [ "configure" "build" "install" "finish" ] (
+      getting "postInstall" (with' { preConfigure = "name=post; echo \${!name}"; })
+    );
+    "but naming an output's variable is not that" = test [ "install" "finish" ] (
+      getting "postInstall" (with' { preConfigure = "mkdir -p \${!outputDev}"; })
+    );
     "a script that mentions itself stays" = test [ "install" "finish" ] (
       getting "postInstall" (with' { postInstall = "echo postInstall"; })
     );
