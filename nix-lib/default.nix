@@ -12,7 +12,12 @@ let
   ];
 in
 import ./split.nix {
-  scopes = import ./scopes.nix;
+  scopesOf = import ./scope.nix {
+    scopes = import ./scopes.nix;
+    knownInputs = import ./late-inputs.nix;
+    text = import ./text.nix;
+  };
+  cutPhases = import ./cut.nix;
   runtime = builtins.toFile "phasesplit-runtime.sh" (
     builtins.concatStringsSep "" (map builtins.readFile runtimeFiles)
   );

@@ -4,16 +4,26 @@
 # `mkDerivation` and needs nothing of nixpkgs. The bash side of each contract below is `runtime/`; the Rust side, which
 # writes `chain`, is `src/render`.
 #
-# scopes   attribute set of stage -> attribute name -> where the rule comes from (scopes.nix)
-# runtime  store path of the stage runtime (the concatenated runtime/*.sh)
-{ scopes, runtime }:
+# scopesOf   which stage first gets each attribute and input (scope.nix)
+# cutPhases  which part of a script each stage runs (cut.nix)
+# runtime    store path of the stage runtime (the concatenated runtime/*.sh)
+{ scopesOf, cutPhases, runtime }:
 
 let
-  # package   the derivation to split
-  # chain     the stages in order, each `{ stage, phases, attributes ? [ ] }`; the last is always finish
-  # engines   system -> the state engine: a derivation, or its store path as a string
-  # scope     attribute name -> stage: the user's word on who gets an attribute first
-  # fallback  true: give back a package that cannot be split as it is, instead of an error
+  # package     the derivation to split
+  # chain       the stages in order, each `{ stage, phases, attributes ? [ ], until ? null }`; the last is always finish.
+  #             Entries with `until = { phase, length, sha256 }` end inside that phase, `length` bytes into its script,
+  #             whose bytes up to there have that hash; the phase goes on in the next entry.
+  # engines     system -> the state engine: a derivation, or its store path as a string
+  # trust       how boldly attributes are held back: "strict" (hook and phase scripts alone), "contract" (the table) or
+  #             "text" (also what only later scripts mention, and inputs that early stages need not have)
+  # scope       attribute name -> stage: the user's word on who gets an attribute first
+  # lateInputs  stage -> names of inputs that the stages before it do not get
+  # readsAll    a stage that gets every attribute, because something in it may read any
+  # pin         { stage, state }: continue from this state of that stage, whatever changed since it was made
+  # fallback    true: give back a package that cannot be split as it is, instead of an error
+  #
+  # trust, scope, lateInputs and readsAll may also stand in the package, as `passthru.phasesplit`.
   splitPackage =
     {
       package,
@@ -27,15 +37,19 @@ let
         { stage = "install"; phases = [ "installPhase" ]; }
         { stage = "finish"; phases = [ "fixupPhase" "installCheckPhase" "distPhase" ]; }
       ],
+      trust ? null,
       scope ? { },
+      lateInputs ? { },
+      readsAll ? null,
+      pin ? null,
       fallback ? false,
     }@arguments:
 
     let
       inherit (builtins)
-        all any attrNames concatLists concatStringsSep elem elemAt filter foldl' genList hasAttr head isAttrs isBool
-        isInt isList isString length listToAttrs map mapAttrs placeholder removeAttrs replaceStrings split substring tail
-        toJSON typeOf;
+        all any attrNames concatStringsSep elem elemAt filter foldl' genList head isAttrs isBool isInt isList
+        isString length listToAttrs map mapAttrs placeholder removeAttrs replaceStrings split stringLength
+        substring tail toJSON typeOf;
 
       fail = message: throw "phasesplit: ${package.name or "this value"}: ${message}";
 
@@ -82,16 +96,6 @@ let
       last = length chain - 1;
       entry = elemAt chain;
       indices = genList (index: index) (length chain);
-      firstIndex = test: foldl' (found: index: if found == null && test (entry index) then index else found) null indices;
-
-      stageIndex =
-        name:
-        let
-          named = firstIndex (item: item.stage == name);
-          # A merged chain has no stage of that name: the entry that runs its boundary phase stands for it.
-          running = firstIndex (item: elem "${name}Phase" item.phases);
-        in
-        if name == "finish" then last else if named != null then named else running;
 
       declaredPhases = if isSet "phases" then words attributes.phases else null;
       never =
@@ -108,58 +112,21 @@ let
 
       # ---- Scopes ------------------------------------------------------------------------------------------------------
 
-      finishOnly = [
-        "allowedReferences" "allowedRequisites" "disallowedReferences" "disallowedRequisites" "outputChecks"
-      ];
+      # The package's own word, and the caller's, which wins.
+      own' = package.phasesplit or { };
+      unknown = attrNames (removeAttrs own' [ "trust" "scope" "lateInputs" "readsAll" ]);
+      own = if unknown == [ ] then own' else fail "passthru.phasesplit has ${concatStringsSep ", " unknown}, which phasesplit does not know; it knows trust, scope, lateInputs and readsAll";
+      stagesOf = left: right: attrNames (left // right);
+      ownLate = own.lateInputs or { };
+      wish = {
+        trust = if trust != null then trust else own.trust or "contract";
+        scope = (own.scope or { }) // scope;
+        lateInputs = listToAttrs (
+          map (name: { inherit name; value = (ownLate.${name} or [ ]) ++ (lateInputs.${name} or [ ]); }) (stagesOf ownLate lateInputs)
+        );
+        readsAll = if readsAll != null then readsAll else own.readsAll or null;
+      };
 
-      # attribute -> index of the first entry that gets it, by the table and by the entries.
-      tableScope =
-        listToAttrs (
-          concatLists (
-            map (
-              stage:
-              let index = stageIndex stage;
-              in if index == null then [ ] else map (name: { inherit name; value = index; }) (attrNames scopes.${stage})
-            ) (attrNames scopes)
-          )
-        )
-        // listToAttrs (
-          concatLists (map (index: map (name: { inherit name; value = index; }) ((entry index).attributes or [ ])) indices)
-        )
-        // listToAttrs (map (name: { inherit name; value = last; }) finishOnly);
-      # Hooks that read or set, in configure, what the table gives to a later stage: the table holds for packages
-      # without them. (nixpkgs: the setup hooks of cmake, meson, waf and gradle, and stdenv's multiple-outputs.sh.)
-      # An input is a derivation, or, in a package read from a .drv, a word of a string: its path.
-      inputName = input:
-        if isAttrs input then input.pname or (builtins.parseDrvName (input.name or "")).name
-        else if isString input then
-          (builtins.parseDrvName (substring 33 211 (baseNameOf (builtins.unsafeDiscardStringContext input)))).name
-        else "";
-      inputNames = concatLists (
-        map (name: map inputName (words (attributes.${name} or [ ]))) [
-          "nativeBuildInputs" "buildInputs" "propagatedNativeBuildInputs" "propagatedBuildInputs"
-        ]
-      );
-      hasInput = prefix: any (name: substring 0 (builtins.stringLength prefix) name == prefix) inputNames;
-      readInConfigure =
-        (if hasInput "cmake" then [ "doCheck" "buildPhase" "enableParallelBuilding" "enableParallelChecking" "enableParallelInstalling" ] else [ ])
-        ++ (if hasInput "meson" then [ "enableParallelBuilding" "checkPhase" "installPhase" ] else [ ])
-        ++ (if hasInput "waf" then [ "enableParallelBuilding" "enableParallelInstalling" ] else [ ])
-        ++ (if hasInput "gradle" then [ "enableParallelBuilding" "enableParallelChecking" ] else [ ])
-        ++ (if outputs != [ "out" ] then [ "installFlags" ] else [ ]);
-      configureIndex = stageIndex "configure";
-      earlier = name: let table = tableScope.${name} or 0; in if configureIndex != null && configureIndex < table then configureIndex else table;
-      hookScope = listToAttrs (map (name: { inherit name; value = earlier name; }) readInConfigure);
-
-      userScope = mapAttrs (
-        name: stage:
-        let index = stageIndex stage;
-        in if index != null then index else fail "scope.${name} = \"${stage}\": the chain has no such stage; it has ${concatStringsSep ", " (map (item: item.stage) chain)}"
-      ) scope;
-
-      passedAsFile = words (attributes.passAsFile or [ ]);
-      # The derivation's own machinery is never held back, whatever a table says.
-      always = [ "name" "system" "builder" "args" "stdenv" "outputs" "passAsFile" "phases" "__structuredAttrs" "__ignoreNulls" ] ++ passedAsFile;
       # A builder script of the package runs in every stage, up to genericBuild. One that must be built first is not read:
       # the runtime checks it.
       isMade = script: any (from: from ? outputs) (builtins.attrValues (builtins.getContext script));
@@ -169,45 +136,13 @@ let
         if builtins.isPath script then readScript script
         else if isMade "${script}" then ""
         else readScript (builtins.unsafeDiscardStringContext "${script}");
-      scriptTexts = concatStringsSep "\n" (map scriptText scripts);
-      declaredScope = name: if elem name always || mentions scriptTexts name then 0 else userScope.${name} or (hookScope.${name} or (tableScope.${name} or 0));
 
-      names = attrNames attributes;
-      textOf =
-        value:
-        if isString value then value
-        else if isList value then concatStringsSep " " (map textOf value)
-        else if isAttrs value && !(value ? outPath) then concatStringsSep " " (map (name: textOf value.${name}) (attrNames value))
-        else "";
-      mentions = text: name: replaceStrings [ name ] [ "" ] text != text;
-
-      # An attribute that the text of an earlier stage mentions goes to that stage. One pass lowers by the scopes so far;
-      # passes repeat until nothing moves, because a lowered script may mention more. The user's word stands: the runtime
-      # checks it when the stage runs.
-      texts = mapAttrs (_: value: builtins.unsafeDiscardStringContext (textOf value)) (removeAttrs attributes always);
-      # A text that reads variables by computed names, or all of them, may read any: its stage gets everything. (stdenv's own
-      # `${!outputDev}` and its like name outputs.)
-      readsAll = text:
-        let plain = replaceStrings [ "\${!output" ] [ "" ] text;
-        in any (mentions plain) [
-          "\${!" "declare -n" "local -n" "typeset -n" "declare -p" "export -p" "printenv" "envsubst" "compgen" "env |" "env >" "substituteAll"
-        ];
-      allRead = mapAttrs (_: readsAll) texts;
-      lower =
-        current:
-        let
-          step = mapAttrs (
-            name: own:
-            if own == 0 || hasAttr name userScope then own
-            else
-              foldl' (
-                least: other:
-                if other != name && current.${other} < least && (allRead.${other} || mentions texts.${other} name) then current.${other} else least
-              ) own (attrNames texts)
-          ) current;
-        in
-        if step == current then current else lower step;
-      scopeOf = lower (listToAttrs (map (name: { inherit name; value = declaredScope name; }) names));
+      cut = cutPhases { inherit attributes chain fail; };
+      scopes = scopesOf {
+        inherit attributes chain cut outputs wish fail;
+        scripts = concatStringsSep "\n" (map scriptText scripts);
+      };
+      inherit (scopes) scopeOf;
 
       # ---- Staged prefixes ---------------------------------------------------------------------------------------------
 
@@ -247,7 +182,7 @@ let
       stageName =
         stage:
         let suffix = "-phase-${stage}";
-        in substring 0 (211 - 4 - builtins.stringLength suffix) packageName + suffix;
+        in substring 0 (211 - 4 - stringLength suffix) packageName + suffix;
 
       # ---- Derivations -------------------------------------------------------------------------------------------------
 
@@ -264,10 +199,7 @@ let
         index: previous: parent:
         let
           isLast = index == last;
-          later = filter (
-            name: !(hasAttr name scopeOf && scopeOf.${name} <= index) && (userScope.${name} or (hookScope.${name} or tableScope.${name})) > index
-          ) (attrNames (tableScope // userScope));
-          given = filter (name: scopeOf.${name} > previous && scopeOf.${name} <= index) names;
+          given = scopes.attributesOf previous index ++ scopes.commandsFor previous index;
         in
         flags
         ++ [
@@ -277,7 +209,7 @@ let
           "--entries" (concatStringsSep "," (map (item: concatStringsSep " " item.phases) chain))
           "--range" "${toString (previous + 1)} ${toString index}"
           "--outputs" (concatStringsSep " " (map (output: "${output}=${stagedPrefix output}") outputs))
-          "--later" (concatStringsSep " " later)
+          "--later" (concatStringsSep " " (scopes.laterThan index))
           "--given" (if parent == null then "" else concatStringsSep " " given)
           "--nix-files" (concatStringsSep " " graphFiles)
           "--directory" (substring 1 32 (placeholder "phasesplit directory:${packageName}"))
@@ -285,20 +217,30 @@ let
         ]
         ++ (if isLast then [ "--finish" ] else [ ])
         ++ (if parent == null then [ ] else [ "--parent" "${parent}" ])
+        ++ (if pin == null then [ ] else [ "--pinned" pinnedState ])
         ++ [ "--" ]
         ++ scripts;
 
       stageAttributes =
         index:
         let
-          visible = removeAttrs attributes (filter (name: scopeOf.${name} > index) names);
+          visible = removeAttrs (attributes // scopes.inputsAt index) (filter (name: scopeOf.${name} > index) (attrNames attributes));
         in
-        mapAttrs (_: substitute) (removeAttrs visible [ "builder" "args" "stdenv" ])
+        mapAttrs (name: value: substitute (cut.valueAt name index value)) (removeAttrs visible [ "builder" "args" "stdenv" ])
         // { inherit (attributes) builder stdenv; }
         // {
           name = stageName (entry index).stage;
           outputs = [ "out" ];
         };
+
+      # A pin stands for its stage and all before it.
+      pinnedAt =
+        let index = scopes.stageIndex pin.stage;
+        in
+        if pin == null then -1
+        else if index == null || index == last then fail "pin.stage = \"${pin.stage}\": it must be a stage of the chain before finish"
+        else index;
+      pinnedState = "${builtins.storePath pin.state}";
 
       stages =
         foldl'
@@ -306,25 +248,47 @@ let
             { built, previous, parent }:
             index:
             let
-              arguments = { args = stageArguments index previous parent; };
-              derivation' = derivation ((if index == last then attributes else stageAttributes index) // arguments);
+              derivation' = derivation (
+                (if index == last then attributes else stageAttributes index) // { args = stageArguments index previous parent; }
+              );
             in
             {
-              built = built ++ [ (derivation' // { inherit (entry index) stage; }) ];
+              built = built ++ [
+                {
+                  derivation = derivation' // { inherit (entry index) stage; };
+                  plan = {
+                    inherit (entry index) stage phases;
+                    attributes = scopes.attributesOf previous index;
+                    inputs = scopes.inputsOf previous index;
+                    moved = scopes.movedOf previous index;
+                  };
+                }
+              ];
               previous = index;
               parent = derivation';
             }
           )
-          { built = [ ]; previous = -1; parent = null; }
-          kept;
+          {
+            built = [ ];
+            previous = pinnedAt;
+            parent = if pin == null then null else pinnedState;
+          }
+          (filter (index: index > pinnedAt) kept);
 
-      finish = elemAt stages.built (length stages.built - 1);
+      built = map (stage: stage.derivation) stages.built;
+      finish = elemAt built (length built - 1);
 
       # Everything a caller may read from the package (meta, passthru, pname …) stays; what makes it a derivation is new.
       extras = {
-        phases = listToAttrs (map (stage: { name = stage.stage; value = stage; }) stages.built);
-        chain = stages.built;
+        phases = listToAttrs (map (stage: { name = stage.stage; value = stage; }) built);
+        chain = built;
         unsplit = package;
+        phasesplit = {
+          # What each stage runs, what it is the first to get, and what it gets earlier than the table says: why.
+          plan = map (stage: stage.plan) stages.built;
+          inherit (scopes) trust;
+          pinned = pin;
+        };
       }
       // (
         if package ? overrideAttrs then
@@ -332,9 +296,9 @@ let
         else
           { }
       );
-      own = removeAttrs package ([ "all" "drvAttrs" "drvPath" "outPath" "outputName" "type" "override" ] ++ outputs);
-      result = own // finish // outputSet // extras;
-      outputSet = listToAttrs (map (output: { name = output; value = own // finish.${output} // extras; }) outputs);
+      rest = removeAttrs package ([ "all" "drvAttrs" "drvPath" "outPath" "outputName" "type" "override" ] ++ outputs);
+      result = rest // finish // outputSet // extras;
+      outputSet = listToAttrs (map (output: { name = output; value = rest // finish.${output} // extras; }) outputs);
     in
     if unsplittable == null then result
     else if fallback then package

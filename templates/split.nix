@@ -58,9 +58,27 @@ let
 {{ text.splitter|safe }}
     )
       {
-        # nix-lib/scopes.nix
-        scopes =
+        scopesOf =
+          (
+{{ text.scope|safe }}
+          )
+            {
+              # nix-lib/scopes.nix
+              scopes =
 {{ text.scopes|safe }};
+
+              # nix-lib/late-inputs.nix
+              knownInputs =
+{{ text.late_inputs|safe }};
+
+              # nix-lib/text.nix
+              text =
+{{ text.text|safe }};
+            };
+
+        # nix-lib/cut.nix
+        cutPhases =
+{{ text.cut|safe }};
 
         # nix-lib/runtime, which runs inside the build.
         runtime = builtins.toFile "phasesplit-runtime.sh" {{ text.runtime|safe }};
