@@ -38,6 +38,7 @@ let
     };
   engines.x86_64-linux = builtins.toFile "engine" "";
   with' = more: splitPackage { inherit engines; package = make (attributes // more); };
+  asked = wish: more: splitPackage ({ inherit engines; package = make (attributes // more); } // wish);
   withScope = scope: more: splitPackage { inherit engines scope; package = make (attributes // more); };
   base = with' { };
 
@@ -64,6 +65,23 @@ let
     in
     find stage.drvAttrs.args;
   fails = value: !(builtins.tryEval (builtins.seq value.drvPath value)).success;
+
+  wrapper = make attributes // { pname = "make-wrapper-hook"; };
+  state = "${builtins.toFile "state" ""}";
+  pinned = asked { pin = { stage = "build"; inherit state; }; } { };
+  # Cut where `make one\n`, the first part, ends.
+  cutAt = at: script: splitPackage {
+    inherit engines;
+    package = make (attributes // { buildPhase = script; installFlags = "x"; outputs = [ "out" ]; });
+    chain = [
+      { stage = "unpack"; phases = [ "unpackPhase" ]; }
+      { stage = "configure"; phases = [ "configurePhase" ]; }
+      { stage = "build-1"; phases = [ "buildPhase" ]; until = { phase = "buildPhase"; length = at; sha256 = builtins.hashString "sha256" "make one\n"; }; }
+      { stage = "build"; phases = [ "buildPhase" ]; }
+      { stage = "install"; phases = [ "installPhase" ]; }
+      { stage = "finish"; phases = [ "fixupPhase" ]; }
+    ];
+  };
 
   long = length: builtins.concatStringsSep "" (builtins.genList (_: "x") length);
   test = expected: actual: { inherit expected actual; };
@@ -164,6 +182,147 @@ let
     "the user's scope: later" = test [ "install" "finish" ] (getting "FOO" (withScope { FOO = "install"; } { FOO = "1"; }));
     "the user's scope: earlier" = test [ "build" "install" "finish" ] (getting "postInstall" (withScope { postInstall = "build"; } { }));
     "the user's scope names no stage" = test true (fails (withScope { FOO = "instal"; } { FOO = "1"; }));
+    "readsAll gives a stage every attribute" = test [ "configure" "build" "install" "finish" ] (
+      getting "postInstall" (asked { readsAll = "configure"; } { })
+    );
+    "and what it has is not held back there" = test null (
+      builtins.match ".* postInstall .*" " ${option "--later" (asked { readsAll = "configure"; } { }).phases.configure} "
+    );
+    "a script that sources a file may read anything" = test [ "configure" "build" "install" "finish" ] (
+      getting "postInstall" (with' { preConfigure = ". ./environment"; })
+    );
+    "a script that lists the environment may read anything" = test [ "configure" "build" "install" "finish" ] (
+      getting "postInstall" (with' { preConfigure = "env -0 | sort -z >environment"; })
+    );
+    "what may read anything" = test [ ] (
+      builtins.filter (script: !(import ../../../nix-lib/text.nix).readsAll script) [
+        "env" "x=$(env)" "env >x" "set" "set | grep x" "export" "export -p" "declare -p" "declare -A x; local -n b=$c" "readonly"
+        "eval foo" "source ./x" "true; . x" "concatTo x \"\${y}Flags\"" "[[ -v \"$x\" ]]" "\${!x}" "\${!x@}" "\${!outputDev} \${!x}"
+        "python -c 'import os; print(os.environ)'" "perl -e 'print %ENV'" "jq . $NIX_ATTRS_JSON_FILE" "cat .attrs.json" "substituteAll a b"
+        "printenv" "compgen -v" "envsubst <x" "{ env; }"
+      ]
+    );
+    "what names what it reads" = test [ ] (
+      builtins.filter (script: (import ../../../nix-lib/text.nix).readsAll script) [
+        "env FOO=1 make" "set -e" "set -- a b" "export FOO" "declare -A x" "local x=1" "evaluate x" "retrieval" "./x" "cp x ." "a . b"
+        "concatTo x fooFlags" "[ -v foo ]" "\${!outputDev}/x" "\${!foo[@]}" "environment" "a set of things" "set +x" "printenvx"
+      ]
+    );
+
+    "trust is one of three" = test true (fails (asked { trust = "bold"; } { }));
+    "strict holds back scripts alone" = test [ [ "unpack" "configure" "build" "install" "finish" ] [ "install" "finish" ] ] (
+      let result = asked { trust = "strict"; } { installFlags = [ "x" ]; outputs = [ "out" ]; };
+      in map (name: getting name result) [ "installFlags" "postInstall" ]
+    );
+    "text gives an attribute of the package's own to the first script that mentions it" = test [ "install" "finish" ] (
+      getting "manualFormat" (asked { trust = "text"; } { manualFormat = "html"; postInstall = "echo $manualFormat"; })
+    );
+    "to the first of several" = test [ "build" "install" "finish" ] (
+      getting "manualFormat" (asked { trust = "text"; } { manualFormat = "html"; postInstall = "$manualFormat"; preBuild = "$manualFormat"; })
+    );
+    "through another" = test [ "install" "finish" ] (
+      getting "manualFormat" (asked { trust = "text"; } { manualFormat = "html"; manualName = "x.$manualFormat"; postInstall = "$manualName"; })
+    );
+    "to all stages where no script mentions it" = test (stageNames base) (
+      getting "manualFormat" (asked { trust = "text"; } { manualFormat = "html"; })
+    );
+    "to all stages where a program may read it from its environment" = test (stageNames base) (
+      getting "RUSTFLAGS" (asked { trust = "text"; } { RUSTFLAGS = "-g"; postInstall = "echo $RUSTFLAGS"; })
+    );
+    "and is named to the stages before" = test true (
+      builtins.match ".* manualFormat .*" " ${option "--later" (asked { trust = "text"; } { manualFormat = "html"; postInstall = "$manualFormat"; }).phases.build} " != null
+    );
+    "contract does not" = test (stageNames base) (
+      getting "manualFormat" (with' { manualFormat = "html"; postInstall = "echo $manualFormat"; })
+    );
+
+    "text knows inputs that are late" = test [ [ ] [ "make-wrapper-hook" ] ] (
+      let result = asked { trust = "text"; } { nativeBuildInputs = [ wrapper ]; };
+      in map (stage: map (input: input.pname) result.phases.${stage}.drvAttrs.nativeBuildInputs) [ "build" "install" ]
+    );
+    "but not where an earlier script uses them" = test [ "make-wrapper-hook" ] (
+      let result = asked { trust = "text"; } { nativeBuildInputs = [ wrapper ]; preBuild = "wrapProgram x"; };
+      in map (input: input.pname) result.phases.build.drvAttrs.nativeBuildInputs
+    );
+    "contract gives every stage all inputs" = test [ "make-wrapper-hook" ] (
+      map (input: input.pname) (with' { nativeBuildInputs = [ wrapper ]; }).phases.unpack.drvAttrs.nativeBuildInputs
+    );
+    "the user's late inputs, by nixpkgs' name" = test [ [ ] [ "make-wrapper-hook" ] ] (
+      let result = asked { lateInputs.finish = [ "makeWrapper" ]; } { nativeBuildInputs = [ wrapper ]; };
+      in map (stage: map (input: input.pname) result.phases.${stage}.drvAttrs.nativeBuildInputs) [ "install" "finish" ]
+    );
+    "a late input that is none" = test true (fails (asked { lateInputs.install = [ "hello" ]; } { nativeBuildInputs = [ wrapper ]; }));
+    "its commands are named to the stages before" = test [ true true ] (
+      let result = asked { lateInputs.install = [ "makeWrapper" ]; } { nativeBuildInputs = [ wrapper ]; };
+      in [
+        (builtins.match ".* wrapProgram=make-wrapper-hook .*" " ${option "--later" result.phases.build} " != null)
+        (builtins.match ".* wrapProgram=make-wrapper-hook .*" " ${option "--given" result.phases.install} " != null)
+      ]
+    );
+
+    "the package's own word" = test [ "install" "finish" ] (
+      getting "FOO" (splitPackage { inherit engines; package = make (attributes // { FOO = "1"; }) // { phasesplit.scope.FOO = "install"; }; })
+    );
+    "the caller's word wins" = test [ "build" "install" "finish" ] (
+      getting "FOO" (splitPackage {
+        inherit engines;
+        scope.FOO = "build";
+        package = make (attributes // { FOO = "1"; }) // { phasesplit.scope.FOO = "install"; };
+      })
+    );
+    "a word that phasesplit does not know" = test true (
+      fails (splitPackage { inherit engines; package = make attributes // { phasesplit.scopes.FOO = "install"; }; })
+    );
+
+    "the plan" = test {
+      stage = "configure";
+      phases = [ "configurePhase" ];
+      attributes = [ "configureFlags" "postInstall" "preConfigure" ];
+      inputs = [ ];
+      moved.postInstall = { from = "install"; by = "preConfigure"; };
+    } (builtins.elemAt (with' { preConfigure = "echo $postInstall"; }).phasesplit.plan 1);
+    "the plan says what the user said" = test { installFlags = { from = "install"; by = "scope"; }; } (
+      builtins.elemAt (withScope { installFlags = "configure"; } { installFlags = "x"; }).phasesplit.plan 1
+    ).moved;
+    "the plan says which hook" = test "the hook of cmake" (
+      (builtins.elemAt (with' { nativeBuildInputs = [ (make attributes // { pname = "cmake"; }) ]; }).phasesplit.plan 1).moved.buildPhase.by
+    );
+
+    "a cut stage has its part of the script" = test [ null "make one\n" "make two\n" "make one\nmake two\n" "make one\nmake two\n" ] (
+      map (stage: stage.drvAttrs.buildPhase or null) (builtins.tail (cutAt 9 "make one\nmake two\n").chain)
+    );
+    "an edit behind the cut leaves the stages before it alone" = test [ "build" "install" "finish" ] (
+      let
+        before = cutAt 9 "make one\nmake two\n";
+        after = cutAt 9 "make one\nmake three\n";
+      in
+      builtins.filter (name: before.phases.${name}.drvPath != after.phases.${name}.drvPath) (stageNames before)
+    );
+    "an edit before the cut is refused" = test true (fails (cutAt 9 "make uno\nmake two\n"));
+    "a script that became shorter than its first part" = test true (fails (cutAt 9 "make"));
+    "what only the second part mentions comes with it" = test [ "build" "install" "finish" ] (
+      getting "installFlags" (cutAt 9 "make one\nmake $installFlags\n")
+    );
+    "unpackPhase cannot be cut" = test true (
+      fails (splitPackage {
+        inherit engines;
+        package = make (attributes // { unpackPhase = "a\nb\n"; });
+        chain = [
+          { stage = "unpack-1"; phases = [ "unpackPhase" ]; until = { phase = "unpackPhase"; length = 2; sha256 = builtins.hashString "sha256" "a\n"; }; }
+          { stage = "unpack"; phases = [ "unpackPhase" ]; }
+          { stage = "finish"; phases = [ ]; }
+        ];
+      })
+    );
+
+    "a pin takes the place of its stage and those before" = test [ "install" "finish" ] (stageNames pinned);
+    "and is the parent of the next" = test [ state state ] (
+      map (name: option name pinned.phases.install) [ "--parent" "--pinned" ]
+    );
+    "every stage behind it knows" = test state (option "--pinned" pinned.phases.finish);
+    "a pin of finish" = test true (fails (asked { pin = { stage = "finish"; inherit state; }; } { }));
+    "no pin, no word of it" = test false (builtins.elem "--pinned" base.phases.finish.drvAttrs.args);
+
     "names held back are named to the runtime" = test true (
       builtins.match ".* postInstall .*" " ${option "--later" base.phases.build} " != null
     );
