@@ -8,9 +8,15 @@ let
 
   # The words behind which a script can reach every variable, or one whose name is made up as it runs.
   words = [
-    "eval" "printenv" "envsubst" "compgen" "substituteAll" "substituteAllInPlace" "environ" "%ENV" "process.env"
+    "eval" "printenv" "envsubst" "compgen" "substituteAll" "substituteAllInPlace"
     "NIX_ATTRS_JSON_FILE" "NIX_ATTRS_SH_FILE" ".attrs.json" ".attrs.sh"
   ];
+  # How other languages get at the environment; in a script that runs one of them. (Without that it is the text of a file
+  # that the script patches.)
+  environments = [ "environ" "getenv" "ENV" "ENVIRON" "process.env" ];
+  interpreter = "(^|[ \t\n;&|({`/}])(python|pypy|perl|ruby|node|lua|awk|gawk|tclsh|php|guile)[0-9.]*[\"' \t]";
+  otherLanguage = text: any (isWord text) environments && found interpreter text;
+
   boundary = "[^A-Za-z0-9_]";
   isWord = text: word: mentions text word && length (split "(${boundary})(${replaceStrings [ "." ] [ "\\." ] word})(${boundary})" " ${text} ") > 1;
 
@@ -49,5 +55,5 @@ in
   inherit mentions isWord;
 
   # Whether a text may read any variable.
-  readsAll = text: any (isWord text) words || lists text || sources text || takesNames text || asksWhetherSet text || indirect text;
+  readsAll = text: any (isWord text) words || otherLanguage text || lists text || sources text || takesNames text || asksWhetherSet text || indirect text;
 }

@@ -205,7 +205,7 @@ let
     "what names what it reads" = test [ ] (
       builtins.filter (script: (import ../../../nix-lib/text.nix).readsAll script) [
         "env FOO=1 make" "set -e" "set -- a b" "export FOO" "declare -A x" "local x=1" "evaluate x" "retrieval" "./x" "cp x ." "a . b"
-        "concatTo x fooFlags" "[ -v foo ]" "\${!outputDev}/x" "\${!foo[@]}" "environment" "a set of things" "set +x" "printenvx"
+        "concatTo x fooFlags" "[ -v foo ]" "\${!outputDev}/x" "\${!foo[@]}" "environment" "sed -i 's/os.environ/x/' a.py" "a set of things" "set +x" "printenvx"
       ]
     );
 
