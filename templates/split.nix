@@ -85,4 +85,13 @@ let
       };
 {%- endmatch %}
 in
+{% if arguments.is_empty() -%}
 split { inherit package chain engines; }
+{%- else -%}
+split {
+  inherit package chain engines;
+{%- for argument in arguments %}
+  {{ argument|safe }}
+{%- endfor %}
+}
+{%- endif -%}

@@ -20,7 +20,9 @@ use pretty_assertions::StrComparison;
 
 const ENGINE: &str = "/nix/store/0000000000000000000000000000000a-phasesplit-state-1";
 const HOST_SET: &str = "/nix/store/0000000000000000000000000000000b-phasesplit-host";
-/// The last line of a split.nix.
+/// How the last lines of a split.nix begin.
+const LAST: &str = "in\nsplit {";
+/// The last line of a split.nix that asks for nothing.
 const CALL: &str = "split { inherit package chain engines; }";
 
 #[test]
@@ -107,12 +109,12 @@ fn run(folder: &Path) -> Vec<String> {
     let status = output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string());
     compare("status", if status == "0" { "" } else { &status });
 
-    let mut generated: Vec<String> = stdout.contains(CALL).then_some(stdout).into_iter().collect();
+    let mut generated: Vec<String> = stdout.contains(LAST).then_some(stdout).into_iter().collect();
     for name in names(folder).iter().filter_map(|name| name.strip_suffix(".expected")) {
         if !matches!(name, "stdout" | "stderr" | "value") {
             let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
             compare(&format!("{name}.expected"), &text);
-            generated.extend(text.contains(CALL).then_some(text));
+            generated.extend(text.contains(LAST).then_some(text));
         }
     }
     for text in &generated {
@@ -140,7 +142,7 @@ fn asking_for_the_name(text: &str) -> String {
 
 /// What follows this line is nix-lib, up to the `in` of the last two lines.
 fn without_library(text: &str) -> String {
-    match (text.find("  # phasesplit's nix-lib, version"), text.rfind("in\nsplit {")) {
+    match (text.find("  # phasesplit's nix-lib, version"), text.rfind(LAST)) {
         (Some(start), Some(end)) if start < end => {
             let line = text[start..].lines().next().unwrap_or_default();
             format!("{}{line}\n  …\n{}", &text[..start], &text[end..])

@@ -8,10 +8,10 @@ use super::pkgs::{self, PkgsChoice};
 use super::place::{self, PlaceError};
 use super::subject::{Subject, attribute_path};
 use super::{colour, header, objects, output, reading};
-use crate::cli::{GenArgs, PackageArgs};
+use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
 use crate::phase::{Scopes, Stage};
-use crate::plan::{self, Wish, WishError};
+use crate::plan::{self, OverrideError, Overrides, Wish, WishError};
 use crate::render::{self, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
 
@@ -32,6 +32,12 @@ pub struct GenRequest {
     pub stages: Option<Vec<Stage>>,
     /// `--merge`, each group.
     pub merge: Vec<Vec<Stage>>,
+    /// `--cut`, each.
+    pub cuts: Vec<Cut>,
+    /// `--trust`, `--scope`, `--late`, `--reads-all`, `--pin`.
+    pub overrides: Overrides,
+    /// `--no-eval`.
+    pub no_eval: bool,
     /// Where the file will lie; `None` for the current directory.
     pub output: Option<PathBuf>,
     /// Nix system → store path of the state engine.
@@ -51,6 +57,15 @@ impl GenRequest {
             lib: arguments.lib.clone(),
             stages: arguments.stages.clone(),
             merge: arguments.merge.iter().map(|group| group.0.clone()).collect(),
+            cuts: arguments.cut.clone(),
+            overrides: Overrides {
+                trust: arguments.trust,
+                scope: arguments.scope.iter().map(|AttributeScope(name, stage)| (name.clone(), *stage)).collect(),
+                late_inputs: arguments.late.iter().map(|LateInputs(stage, names)| (*stage, names.clone())).collect(),
+                reads_all: arguments.reads_all,
+                pin: None,
+            },
+            no_eval: arguments.no_eval,
             ..Self::default()
         }
     }
@@ -117,6 +132,12 @@ impl From<OutputError> for GenError {
 impl From<WishError> for GenError {
     fn from(error: WishError) -> Self {
         Self::one(Status::Usage, Problem::new("gen/merge", error.to_string()).help(error.help()))
+    }
+}
+
+impl From<OverrideError> for GenError {
+    fn from(error: OverrideError) -> Self {
+        Self::one(Status::Usage, Problem::new("gen/scope", error.to_string()))
     }
 }
 
@@ -189,6 +210,10 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     let identity = subject.identity(&attributes);
     let found = reading::read(&subject, attributes, &directory)?;
     let (choice, pkgs, chosen) = package_set(request, &found.package, &directory)?;
+    if let Some(cut) = request.cuts.first() {
+        let problem = Problem::new("gen/cut", format!("--cut {}:{}: cuts are not made yet", cut.phase, cut.command));
+        return Err(GenError::one(Status::Usage, problem));
+    }
     let wish = Wish { stages: request.stages.clone(), merge: request.merge.clone() };
     let scopes = Scopes::builtin()
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string())))?;
@@ -203,13 +228,16 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
             ));
         }
     };
+    let chain = plan::chain(&found.reading, &wish, &scopes)?;
+    request.overrides.check(&chain)?;
     let split = Split {
         from: subject.origin(&directory)?,
         command: header::command(request, &subject, choice.as_ref(), &directory)?,
         blake3: subject.bytes().map(|bytes| blake3::hash(bytes).to_hex().to_string()),
         package: found.package,
         pkgs,
-        chain: plan::chain(&found.reading, &wish, &scopes)?,
+        chain,
+        overrides: request.overrides.clone(),
         engines: request.engines.clone(),
         library,
     };

@@ -3,6 +3,7 @@
 //! Owns the escaping of everything that it writes ([`escape`]) and the embedded nix-lib ([`library`]). It must not know how
 //! a package was read, nor touch a file. `templates/split.nix` is the other half of [`SplitNix`].
 
+mod arguments;
 pub mod escape;
 mod library;
 mod package;
@@ -16,7 +17,7 @@ pub use library::runtime;
 pub use package::{Call, DrvText, FlakeSource, FlakeText, Location, Package};
 
 use crate::phase::Stage;
-use crate::plan::Entry;
+use crate::plan::{Entry, Overrides};
 use library::Inlined;
 
 /// The line by which a file is known to be ours to overwrite.
@@ -62,6 +63,8 @@ pub struct Split {
     pub pkgs: Pkgs,
     /// The stages in order, finish last.
     pub chain: Vec<Entry>,
+    /// What the user says about scopes.
+    pub overrides: Overrides,
     /// Nix system → store path of the state engine.
     pub engines: Vec<(String, String)>,
     /// nix-lib.
@@ -84,6 +87,8 @@ struct SplitNix<'a> {
     chain: Vec<EntryText>,
     engines: Vec<(String, &'a str)>,
     library: LibraryText,
+    /// Arguments of `split` that the user asked for: `name = value;`.
+    arguments: Vec<String>,
 }
 
 struct EntryText {
@@ -134,6 +139,7 @@ pub fn render(split: &Split) -> askama::Result<String> {
             Library::Inline => LibraryText::Inline(Inlined::new()),
             Library::Import(location) => LibraryText::Import(location.expression()),
         },
+        arguments: arguments::lines(&split.overrides),
     }
     .render()?;
     text.push('\n');
