@@ -9,7 +9,8 @@
 //! anything else      the input
 //! ```
 //! `UPDATE_EXPECT=1 cargo test --test gen_cases` writes what came out. The inlined nix-lib is cut out of the comparison
-//! (src/render/library.rs tests it), and what was generated must parse where there is Nix.
+//! (src/render/library.rs tests it), and what was generated must parse where there is Nix. The program itself finds no Nix:
+//! `tests/evaluation.rs` is about what it does with one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,6 +18,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pretty_assertions::StrComparison;
+
+/// The programs that a `cmd` may use. Nothing else is on its PATH, and no Nix above all.
+const TOOLS: [&str; 7] = ["cat", "head", "mkdir", "mkfifo", "sh", "touch", "tr"];
 
 const ENGINE: &str = "/nix/store/0000000000000000000000000000000a-phasesplit-state-1";
 const HOST_SET: &str = "/nix/store/0000000000000000000000000000000b-phasesplit-host";
@@ -87,12 +91,18 @@ fn run(folder: &Path) -> Vec<String> {
         .expect("the wrapper");
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("the wrapper's mode");
 
+    for tool in TOOLS {
+        let place = ["/usr/bin", "/bin"].map(|directory| Path::new(directory).join(tool));
+        let found = place.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("no {tool} on this machine"));
+        std::os::unix::fs::symlink(found, bin.join(tool)).expect("a link");
+    }
+
     let line = fs::read_to_string(folder.join("cmd")).unwrap_or_else(|error| panic!("{case}/cmd: {error}"));
     let output = Command::new("sh")
         .args(["-c", &line])
         .current_dir(&directory)
         .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .env("PATH", &bin)
         .env("HOME", scratch.path())
         .env("NIX_PATH", "")
         .output()

@@ -1,18 +1,21 @@
-//! `phasesplit gen`: reads a package and writes split.nix. Needs no Nix.
+//! `phasesplit gen`: reads a package and writes split.nix. Needs no Nix, and asks it where it is there.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::expansion::{self, Evaluation, ReadFrom, Why};
 use super::output::OutputError;
 use super::pkgs::{self, PkgsChoice};
 use super::place::{self, PlaceError};
 use super::subject::{Subject, attribute_path};
-use super::{colour, header, objects, output, reading};
+use super::{colour, header, nix_error, objects, output, reading};
 use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
+use crate::nix::NixError;
 use crate::phase::{Scopes, Stage};
 use crate::plan::{self, OverrideError, Overrides, Wish, WishError};
-use crate::render::{self, Library, Location, Package, Pkgs, Split};
+use crate::render::{self, Head, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
 
 /// What to generate from.
@@ -36,8 +39,10 @@ pub struct GenRequest {
     pub cuts: Vec<Cut>,
     /// `--trust`, `--scope`, `--late`, `--reads-all`, `--pin`.
     pub overrides: Overrides,
-    /// `--no-eval`.
-    pub no_eval: bool,
+    /// Whether the package is evaluated to see its attributes.
+    pub evaluation: Evaluation,
+    /// Options that this evaluation gets, such as `--argstr NAME VALUE`.
+    pub nix_options: Vec<OsString>,
     /// Where the file will lie; `None` for the current directory.
     pub output: Option<PathBuf>,
     /// Nix system → store path of the state engine.
@@ -65,7 +70,7 @@ impl GenRequest {
                 reads_all: arguments.reads_all,
                 pin: None,
             },
-            no_eval: arguments.no_eval,
+            evaluation: if arguments.no_eval { Evaluation::Off } else { Evaluation::Needed },
             ..Self::default()
         }
     }
@@ -82,6 +87,8 @@ pub struct Generated {
     pub pkgs: Option<PkgsChoice>,
     /// Whether that set was the user's choice.
     pub pkgs_chosen: bool,
+    /// Where its attributes were read.
+    pub read_from: ReadFrom,
     /// What tells this package from others, the same each time: absolute path or reference, and attribute.
     pub identity: Vec<u8>,
 }
@@ -96,11 +103,18 @@ pub struct GenError {
     pub problems: Vec<Problem>,
     /// The text that problems point into: its name and content.
     pub about: (String, String),
+    /// What stands below them: Nix's own words.
+    pub words: String,
 }
 
 impl GenError {
     pub(super) fn one(status: Status, problem: Problem) -> Self {
-        Self { status, problems: vec![problem], about: Default::default() }
+        Self { status, problems: vec![problem], about: Default::default(), words: String::new() }
+    }
+
+    pub(super) fn nix(error: &NixError) -> Self {
+        let (problem, words) = nix_error::told(error);
+        Self { words, ..Self::one(nix_error::status(error), problem) }
     }
 
     pub(super) fn input(problem: Problem) -> Self {
@@ -109,7 +123,8 @@ impl GenError {
 
     /// The problems as text, with the lines they are about.
     pub fn render(&self, colour: bool) -> String {
-        diagnostic::render(&self.problems, Sources::new(&[(&self.about.0, &self.about.1)]), colour)
+        let problems = diagnostic::render(&self.problems, Sources::new(&[(&self.about.0, &self.about.1)]), colour);
+        problems + &self.words
     }
 }
 
@@ -155,6 +170,9 @@ pub fn run(arguments: &GenArgs) -> Status {
 fn write(arguments: &GenArgs) -> Result<(), GenError> {
     let mut request = GenRequest::of(&arguments.package);
     request.output.clone_from(&arguments.output);
+    if request.evaluation == Evaluation::Needed {
+        request.evaluation = Evaluation::Tried;
+    }
     objects::fill(&mut request, &arguments.package)?;
     let generated = generate(&request)?;
     say(&generated);
@@ -179,7 +197,7 @@ fn to_standard_output(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says on standard error which package set was taken, where the user did not.
+/// Says on standard error which package set was taken, where the user did not, and where the attributes were read.
 pub fn say(generated: &Generated) {
     if !generated.pkgs_chosen {
         match &generated.pkgs {
@@ -190,9 +208,13 @@ pub fn say(generated: &Generated) {
             Some(PkgsChoice::Path(_)) | None => {}
         }
     }
+    if let ReadFrom::Text(Why::Failed(line)) = &generated.read_from {
+        eprintln!("warning: Nix cannot evaluate this package: {line}");
+    }
+    eprintln!("attributes: {}", generated.read_from);
 }
 
-/// Generates a split.nix. Reads the package's file; starts nothing and writes nothing.
+/// Generates a split.nix. Reads the package's file, and has Nix evaluate it where the request says so; writes no file.
 ///
 /// # Errors
 /// Where the package cannot be read, is no package that has phases, or what is asked cannot be done with it.
@@ -228,22 +250,26 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
             ));
         }
     };
-    let chain = plan::chain(&found.reading, &wish, &scopes)?;
-    request.overrides.check(&chain)?;
-    let split = Split {
+    let mut head = Head {
         from: subject.origin(&directory)?,
         command: header::command(request, &subject, choice.as_ref(), &directory)?,
         blake3: subject.bytes().map(|bytes| blake3::hash(bytes).to_hex().to_string()),
+        reading: String::new(),
         package: found.package,
         pkgs,
-        chain,
-        overrides: request.overrides.clone(),
-        engines: request.engines.clone(),
-        library,
     };
+    let expansion = expansion::expand(request, &head, choice.as_ref(), &found.reading, &directory)?;
+    head.reading = expansion.from.to_string();
+    let chain = plan::chain(&expansion.reading, &wish, &scopes)?;
+    request.overrides.check(&chain)?;
+    if let Some(found) = &expansion.attributes {
+        let names: Vec<&str> = found.attributes.keys().map(String::as_str).collect();
+        request.overrides.check_names(&names, &found.inputs(), &scopes)?;
+    }
+    let split = Split { head, chain, overrides: request.overrides.clone(), engines: request.engines.clone(), library };
     let text = render::render(&split)
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
-    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, identity })
+    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, read_from: expansion.from, identity })
 }
 
 /// The package set that is used, as the user's word for it and as split.nix has it, and whether the user chose it.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::expansion::Evaluation;
 use super::r#gen::{GenError, GenRequest};
 use super::pkgs::PkgsChoice;
 use super::place;
@@ -54,7 +55,7 @@ pub fn command(
     }
     words.extend(request.cuts.iter().flat_map(|cut| ["--cut".to_owned(), format!("{}:{}", cut.phase, cut.command)]));
     words.extend(overrides(&request.overrides));
-    if request.no_eval {
+    if request.evaluation == Evaluation::Off {
         words.push("--no-eval".to_owned());
     }
     let mut line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Entry;
-use crate::phase::Stage;
+use crate::phase::{Scopes, Stage};
 
 /// How boldly attributes are held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,26 @@ pub enum OverrideError {
         /// The stages there are.
         known: Vec<String>,
     },
+    /// The package has no such attribute.
+    #[error("--scope {name}={stage}: the package has no attribute {name}; it has {}", .known.join(", "))]
+    NoSuchAttribute {
+        /// The name.
+        name: String,
+        /// The stage.
+        stage: Stage,
+        /// The attributes there are.
+        known: Vec<String>,
+    },
+    /// The package has no such input.
+    #[error("--late {stage}={name}: the package has no input {name}; {}", inputs(.known))]
+    NoSuchInput {
+        /// The name.
+        name: String,
+        /// The stage.
+        stage: Stage,
+        /// The inputs there are.
+        known: Vec<String>,
+    },
     /// Two stages for one thing.
     #[error("{what} is given to {} and to {}", .stages[0], .stages[1])]
     Twice {
@@ -100,6 +120,10 @@ pub enum OverrideError {
         /// The two.
         stages: [Stage; 2],
     },
+}
+
+fn inputs(known: &[String]) -> String {
+    if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
 }
 
 impl Overrides {
@@ -150,6 +174,37 @@ impl Overrides {
         once("attribute", self.scope.iter().map(|(name, stage)| (*stage, name.as_str())))?;
         once("input", self.late())
     }
+
+    /// Checks the names against a package of which all attributes and inputs are known. A name that the table of scopes
+    /// has may be set by a phase or a hook instead.
+    ///
+    /// # Errors
+    /// Names what is not there, and what is.
+    pub fn check_names(&self, attributes: &[&str], inputs: &[&str], scopes: &Scopes) -> Result<(), OverrideError> {
+        for (name, stage) in &self.scope {
+            if !attributes.contains(&name.as_str()) && scopes.source(name).is_none() {
+                let known = listed(attributes);
+                return Err(OverrideError::NoSuchAttribute { name: name.clone(), stage: *stage, known });
+            }
+        }
+        for (stage, name) in self.late() {
+            if !inputs.contains(&name) {
+                let known = listed(inputs);
+                return Err(OverrideError::NoSuchInput { name: name.to_owned(), stage, known });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `all`, with the rest of a long list counted.
+fn listed(all: &[&str]) -> Vec<String> {
+    const MOST: usize = 60;
+    let mut shown: Vec<String> = all.iter().take(MOST).map(|name| (*name).to_owned()).collect();
+    if all.len() > MOST {
+        shown.push(format!("and {} more", all.len() - MOST));
+    }
+    shown
 }
 
 fn once<'a>(kind: &str, given: impl Iterator<Item = (Stage, &'a str)>) -> Result<(), OverrideError> {
@@ -203,6 +258,22 @@ mod tests {
         assert_eq!(overrides.late_by_stage(), [(Stage::Build, vec!["a", "b"])]);
         overrides.late_inputs.push((Stage::Finish, vec!["a".to_owned()]));
         assert_eq!(overrides.check(&chain()).unwrap_err().to_string(), "input a is given to build and to finish");
+    }
+
+    #[test]
+    fn names_are_those_of_the_package_or_of_the_table() {
+        let scopes = Scopes::builtin().expect("the table parses");
+        let scope = |name: &str| Overrides { scope: vec![(name.to_owned(), Stage::Install)], ..Overrides::default() };
+        let check = |overrides: Overrides| {
+            overrides.check_names(&["FOO", "src"], &["cmake"], &scopes).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(scope("FOO")), Ok(()));
+        assert_eq!(check(scope("makeFlags")), Ok(()));
+        let unknown = "--scope FOOO=install: the package has no attribute FOOO; it has FOO, src";
+        assert_eq!(check(scope("FOOO")), Err(unknown.to_owned()));
+        let late = Overrides { late_inputs: vec![(Stage::Build, vec!["make".to_owned()])], ..Overrides::default() };
+        let unknown = "--late build=make: the package has no input make; it has cmake";
+        assert_eq!(check(late), Err(unknown.to_owned()));
     }
 
     #[test]
