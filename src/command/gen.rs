@@ -13,7 +13,7 @@ use super::{colour, header, nix_error, objects, output, reading};
 use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
-use crate::phase::{Scopes, Stage};
+use crate::phase::{InputNames, ScopeError, Scopes, Stage};
 use crate::plan::{self, OverrideError, Overrides, Wish, WishError};
 use crate::render::{self, Head, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
@@ -237,8 +237,8 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         return Err(GenError::one(Status::Usage, problem));
     }
     let wish = Wish { stages: request.stages.clone(), merge: request.merge.clone() };
-    let scopes = Scopes::builtin()
-        .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string())))?;
+    let table = |error: &ScopeError| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string()));
+    let scopes = Scopes::builtin().map_err(|error| table(&error))?;
     let library = match &request.lib {
         None => Library::Inline,
         Some(path) if path.exists() => Library::Import(place::as_named(path, &directory)?),
@@ -264,7 +264,8 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     request.overrides.check(&chain)?;
     if let Some(found) = &expansion.attributes {
         let names: Vec<&str> = found.attributes.keys().map(String::as_str).collect();
-        request.overrides.check_names(&names, &found.inputs(), &scopes)?;
+        let called = InputNames::builtin().map_err(|error| table(&error))?;
+        request.overrides.check_names(&names, &found.inputs(), &scopes, &called)?;
     }
     let split = Split { head, chain, overrides: request.overrides.clone(), engines: request.engines.clone(), library };
     let text = render::render(&split)

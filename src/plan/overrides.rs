@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Entry;
-use crate::phase::{Scopes, Stage};
+use crate::phase::{InputNames, Scopes, Stage};
 
 /// How boldly attributes are held back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,13 @@ impl Overrides {
     ///
     /// # Errors
     /// Names what is not there, and what is.
-    pub fn check_names(&self, attributes: &[&str], inputs: &[&str], scopes: &Scopes) -> Result<(), OverrideError> {
+    pub fn check_names(
+        &self,
+        attributes: &[&str],
+        inputs: &[&str],
+        scopes: &Scopes,
+        names: &InputNames,
+    ) -> Result<(), OverrideError> {
         for (name, stage) in &self.scope {
             if !attributes.contains(&name.as_str()) && scopes.source(name).is_none() {
                 let known = listed(attributes);
@@ -188,7 +194,7 @@ impl Overrides {
             }
         }
         for (stage, name) in self.late() {
-            if !inputs.contains(&name) {
+            if !inputs.iter().any(|input| names.is_called(name, input)) {
                 let known = listed(inputs);
                 return Err(OverrideError::NoSuchInput { name: name.to_owned(), stage, known });
             }
@@ -265,7 +271,9 @@ mod tests {
         let scopes = Scopes::builtin().expect("the table parses");
         let scope = |name: &str| Overrides { scope: vec![(name.to_owned(), Stage::Install)], ..Overrides::default() };
         let check = |overrides: Overrides| {
-            overrides.check_names(&["FOO", "src"], &["cmake"], &scopes).map_err(|error| error.to_string())
+            overrides
+                .check_names(&["FOO", "src"], &["cmake"], &scopes, &InputNames::default())
+                .map_err(|error| error.to_string())
         };
         assert_eq!(check(scope("FOO")), Ok(()));
         assert_eq!(check(scope("makeFlags")), Ok(()));
