@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::command::build::BuildArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::phase::{Stage, UnknownStage};
+use crate::plan::Trust;
 use crate::status;
 
 /// Splits a Nix stdenv package into a chain of derivations, one per phase.
@@ -62,6 +63,35 @@ pub struct PackageArgs {
     #[arg(long, value_name = "STAGE+STAGE", value_parser = group)]
     pub merge: Vec<Group>,
 
+    /// End a stage inside a phase, behind the Nth top-level command of its script; may be repeated
+    ///
+    /// A line `# phasesplit: cut` in the script does the same.
+    #[arg(long, value_name = "PHASE:N", value_parser = cut)]
+    pub cut: Vec<Cut>,
+
+    /// How boldly attributes are held back: strict, contract (the default) or text
+    ///
+    /// strict holds back only the scripts of phases and hooks; contract what stdenv and nixpkgs' hooks promise to read no
+    /// earlier; text also the package's own attributes, and inputs that are known to be wanted late.
+    #[arg(long, value_name = "strict|contract|text")]
+    pub trust: Option<Trust>,
+
+    /// STAGE is the first to get the attribute NAME; may be repeated
+    #[arg(long, value_name = "NAME=STAGE", value_parser = scope)]
+    pub scope: Vec<AttributeScope>,
+
+    /// STAGE is the first to get these inputs, each by its name without version; may be repeated
+    #[arg(long, value_name = "STAGE=INPUT,…", value_parser = late)]
+    pub late: Vec<LateInputs>,
+
+    /// Give every attribute to STAGE at the latest: a hook reads variables by names that it computes
+    #[arg(long, value_name = "STAGE")]
+    pub reads_all: Option<Stage>,
+
+    /// Do not evaluate the package to see its attributes: read its text alone
+    #[arg(long)]
+    pub no_eval: bool,
+
     /// Name this store path as the state engine instead of this version's own.
     #[arg(long, value_name = "STORE_PATH", hide = true)]
     pub engine: Option<String>,
@@ -98,6 +128,52 @@ fn group(text: &str) -> Result<Group, String> {
     Ok(Group(stages))
 }
 
+/// A place to end a stage: behind a top-level command of a phase's script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The phase.
+    pub phase: String,
+    /// The number of the command, the first is 1.
+    pub command: usize,
+}
+
+fn cut(text: &str) -> Result<Cut, String> {
+    let wrong = || "name a phase and the number of a command in its script, as in buildPhase:2".to_owned();
+    let (phase, number) = text.split_once(':').ok_or_else(wrong)?;
+    match number.parse() {
+        Ok(command) if command > 0 && !phase.is_empty() => Ok(Cut { phase: phase.to_owned(), command }),
+        _ => Err(wrong()),
+    }
+}
+
+/// An attribute and the first stage that gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributeScope(pub String, pub Stage);
+
+fn scope(text: &str) -> Result<AttributeScope, String> {
+    match text.rsplit_once('=') {
+        Some((name, stage)) if !name.is_empty() => Ok(AttributeScope(name.to_owned(), stage_named(stage)?)),
+        _ => Err("name an attribute and a stage, as in FOO=install".to_owned()),
+    }
+}
+
+/// Inputs and the first stage that gets them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateInputs(pub Stage, pub Vec<String>);
+
+fn late(text: &str) -> Result<LateInputs, String> {
+    let (stage, inputs) = text.split_once('=').unwrap_or((text, ""));
+    let inputs: Vec<String> = inputs.split(',').map(str::to_owned).collect();
+    if inputs.iter().any(String::is_empty) {
+        return Err("name a stage and inputs, as in install=makeWrapper,installShellFiles".to_owned());
+    }
+    Ok(LateInputs(stage_named(stage)?, inputs))
+}
+
+fn stage_named(name: &str) -> Result<Stage, String> {
+    name.parse().map_err(|error: UnknownStage| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +189,16 @@ mod tests {
         assert_eq!(group("configure+build"), Ok(Group(vec![Stage::Configure, Stage::Build])));
         assert!(group("build").is_err());
         assert!(group("build+fixup").unwrap_err().contains("`fixup` is no stage"));
+    }
+
+    #[test]
+    fn the_words_of_scopes_and_cuts() {
+        assert_eq!(scope("FOO=install"), Ok(AttributeScope("FOO".to_owned(), Stage::Install)));
+        assert!(scope("FOO").is_err() && scope("=install").is_err());
+        assert!(scope("FOO=fixup").unwrap_err().contains("the stages are unpack, patch"));
+        assert_eq!(late("install=a,b"), Ok(LateInputs(Stage::Install, vec!["a".to_owned(), "b".to_owned()])));
+        assert!(late("install").is_err() && late("install=a,,b").is_err() && late("fixup=a").is_err());
+        assert_eq!(cut("buildPhase:2"), Ok(Cut { phase: "buildPhase".to_owned(), command: 2 }));
+        assert!(["buildPhase", "buildPhase:0", ":1", "buildPhase:x"].iter().all(|text| cut(text).is_err()));
     }
 }

@@ -1,28 +1,5 @@
 {# split.nix; filled by `SplitNix` in src/render/mod.rs #}
-{%- for line in header -%}
-# {{ line|safe }}
-{% endfor -%}
-{%- if let Some(pkgs) = pkgs %}{
-  pkgs ? import {{ pkgs|safe }} { },
-}:
-{% endif -%}
-let
-{%- if let Some(nixpkgs) = nixpkgs %}
-  # What <nixpkgs> means in the package's own files.
-  nixpkgs = {{ nixpkgs|safe }};
-  scope = {
-    __nixPath = [
-      {
-        prefix = "nixpkgs";
-        path = nixpkgs;
-      }
-    ]
-    ++ builtins.nixPath;
-    import = file: if toString file == toString nixpkgs then import file else builtins.scopedImport scope file;
-  };
-{% endif %}
-  # {{ package_comment|safe }}
-  package ={{ package|safe }};
+{%- include "head.nix" %}
 
   # The chain: one derivation per stage. A stage runs its phases, and is the first to get its attributes: a change of one
   # builds again from that stage on. Attributes that no stage names belong to the scopes below or else to the first
@@ -85,4 +62,13 @@ let
       };
 {%- endmatch %}
 in
+{% if arguments.is_empty() -%}
 split { inherit package chain engines; }
+{%- else -%}
+split {
+  inherit package chain engines;
+{%- for argument in arguments %}
+  {{ argument|safe }}
+{%- endfor %}
+}
+{%- endif -%}

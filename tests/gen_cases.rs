@@ -9,7 +9,8 @@
 //! anything else      the input
 //! ```
 //! `UPDATE_EXPECT=1 cargo test --test gen_cases` writes what came out. The inlined nix-lib is cut out of the comparison
-//! (src/render/library.rs tests it), and what was generated must parse where there is Nix.
+//! (src/render/library.rs tests it), and what was generated must parse where there is Nix. The program itself finds no Nix:
+//! `tests/evaluation.rs` is about what it does with one.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,9 +19,14 @@ use std::process::Command;
 
 use pretty_assertions::StrComparison;
 
+/// The programs that a `cmd` may use. Nothing else is on its PATH, and no Nix above all.
+const TOOLS: [&str; 7] = ["cat", "head", "mkdir", "mkfifo", "sh", "touch", "tr"];
+
 const ENGINE: &str = "/nix/store/0000000000000000000000000000000a-phasesplit-state-1";
 const HOST_SET: &str = "/nix/store/0000000000000000000000000000000b-phasesplit-host";
-/// The last line of a split.nix.
+/// How the last lines of a split.nix begin.
+const LAST: &str = "in\nsplit {";
+/// The last line of a split.nix that asks for nothing.
 const CALL: &str = "split { inherit package chain engines; }";
 
 #[test]
@@ -85,12 +91,18 @@ fn run(folder: &Path) -> Vec<String> {
         .expect("the wrapper");
     fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("the wrapper's mode");
 
+    for tool in TOOLS {
+        let place = ["/usr/bin", "/bin"].map(|directory| Path::new(directory).join(tool));
+        let found = place.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("no {tool} on this machine"));
+        std::os::unix::fs::symlink(found, bin.join(tool)).expect("a link");
+    }
+
     let line = fs::read_to_string(folder.join("cmd")).unwrap_or_else(|error| panic!("{case}/cmd: {error}"));
     let output = Command::new("sh")
         .args(["-c", &line])
         .current_dir(&directory)
         .env_clear()
-        .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+        .env("PATH", &bin)
         .env("HOME", scratch.path())
         .env("NIX_PATH", "")
         .output()
@@ -107,12 +119,12 @@ fn run(folder: &Path) -> Vec<String> {
     let status = output.status.code().map_or_else(|| "killed".to_owned(), |code| code.to_string());
     compare("status", if status == "0" { "" } else { &status });
 
-    let mut generated: Vec<String> = stdout.contains(CALL).then_some(stdout).into_iter().collect();
+    let mut generated: Vec<String> = stdout.contains(LAST).then_some(stdout).into_iter().collect();
     for name in names(folder).iter().filter_map(|name| name.strip_suffix(".expected")) {
         if !matches!(name, "stdout" | "stderr" | "value") {
             let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
             compare(&format!("{name}.expected"), &text);
-            generated.extend(text.contains(CALL).then_some(text));
+            generated.extend(text.contains(LAST).then_some(text));
         }
     }
     for text in &generated {
@@ -140,7 +152,7 @@ fn asking_for_the_name(text: &str) -> String {
 
 /// What follows this line is nix-lib, up to the `in` of the last two lines.
 fn without_library(text: &str) -> String {
-    match (text.find("  # phasesplit's nix-lib, version"), text.rfind("in\nsplit {")) {
+    match (text.find("  # phasesplit's nix-lib, version"), text.rfind(LAST)) {
         (Some(start), Some(end)) if start < end => {
             let line = text[start..].lines().next().unwrap_or_default();
             format!("{}{line}\n  …\n{}", &text[..start], &text[end..])

@@ -8,6 +8,7 @@ use std::path::Path;
 use phasesplit::command::build::report::{Outcome, Report};
 use phasesplit::command::build::run::{BuildError, Input, Wish, run};
 use phasesplit::gcroot::Roots;
+use phasesplit::nix::Cause;
 use phasesplit::nix::sandbox::toolchain_options;
 
 /// A chain of three. `salt` makes it this run's own, so that nothing is in the store beforehand.
@@ -143,7 +144,8 @@ fn an_error_in_the_expression_is_the_inputs_fault() {
         host: false,
     };
     let error = run(&input, &Wish::default(), None).expect_err("a syntax error");
-    assert!(error.is_input_fault(), "{error:?}");
+    let BuildError::Nix(error) = error else { panic!("{error}") };
+    assert!(matches!(error.cause, Cause::Evaluation { .. }), "{error:?}");
 }
 
 #[test]

@@ -15,12 +15,12 @@ use clap::Args;
 
 use super::r#gen::{self, GenRequest};
 use super::pkgs::PkgsChoice;
-use super::{colour, objects};
+use super::{colour, nix_error, objects};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
 use crate::gcroot::{RootError, Roots};
+use crate::nix::Nix;
 use crate::nix::engine::StoreObject;
-use crate::nix::{Cause, Nix, NixError};
 use crate::status::Status;
 use report::Report;
 use run::{BuildError, Input, Wish};
@@ -56,6 +56,7 @@ pub struct BuildArgs {
 /// Runs `phasesplit build`.
 pub fn run(arguments: &BuildArgs) -> Status {
     let mut request = GenRequest::of(&arguments.package);
+    request.nix_options.clone_from(&arguments.nix_options);
     let generated = match objects::fill(&mut request, &arguments.package).and_then(|()| r#gen::generate(&request)) {
         Ok(generated) => generated,
         Err(error) => {
@@ -145,33 +146,15 @@ fn write_paths(report: &Report) -> io::Result<()> {
 
 fn status_of(error: &BuildError) -> Status {
     match error {
-        BuildError::NoSuchStage { .. } | BuildError::Nix(NixError { cause: Cause::Option { .. }, .. }) => Status::Usage,
-        BuildError::Nix(_) if error.is_input_fault() => Status::Input,
-        BuildError::Nix(_) => Status::Environment,
+        BuildError::NoSuchStage { .. } => Status::Usage,
+        BuildError::Nix(error) => nix_error::status(error),
     }
 }
 
 fn explain(error: &BuildError) -> String {
-    let (code, message, command, words) = match error {
-        BuildError::NoSuchStage { .. } => ("build/until", error.to_string(), "", ""),
-        // Nix's message has lines and carets of its own: it stands as it is, below ours.
-        BuildError::Nix(NixError { cause: Cause::Evaluation { detail }, operation, .. }) => {
-            ("build/evaluation", operation.clone(), "", detail.as_str())
-        }
-        BuildError::Nix(nix) => ("build/nix", nix.to_string(), nix.command.as_str(), ""),
+    let (problem, words) = match error {
+        BuildError::NoSuchStage { .. } => (Problem::new("build/until", error.to_string()), String::new()),
+        BuildError::Nix(error) => nix_error::told(error),
     };
-    let mut problem = Problem::new(code, message);
-    if let Some(help) = error.help() {
-        problem = problem.help(help);
-    } else if words.contains("stdin") {
-        problem = problem.help("the lines of «stdin» are those that `phasesplit gen` writes with the same arguments");
-    }
-    let mut text = diagnostic::render(&[problem], Sources::new(&[]), colour());
-    if !command.is_empty() {
-        text = format!("{text}the command was: {command}\n");
-    }
-    if !words.is_empty() {
-        text = format!("{text}Nix says: {words}\n");
-    }
-    text
+    diagnostic::render(&[problem], Sources::new(&[]), colour()) + &words
 }

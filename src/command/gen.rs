@@ -1,18 +1,21 @@
-//! `phasesplit gen`: reads a package and writes split.nix. Needs no Nix.
+//! `phasesplit gen`: reads a package and writes split.nix. Needs no Nix, and asks it where it is there.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::expansion::{self, Evaluation, ReadFrom, Why};
 use super::output::OutputError;
 use super::pkgs::{self, PkgsChoice};
 use super::place::{self, PlaceError};
 use super::subject::{Subject, attribute_path};
-use super::{colour, header, objects, output, reading};
-use crate::cli::{GenArgs, PackageArgs};
+use super::{colour, header, nix_error, objects, output, reading};
+use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
-use crate::phase::{Scopes, Stage};
-use crate::plan::{self, Wish, WishError};
-use crate::render::{self, Library, Location, Package, Pkgs, Split};
+use crate::nix::NixError;
+use crate::phase::{InputNames, ScopeError, Scopes, Stage};
+use crate::plan::{self, OverrideError, Overrides, Wish, WishError};
+use crate::render::{self, Head, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
 
 /// What to generate from.
@@ -32,6 +35,14 @@ pub struct GenRequest {
     pub stages: Option<Vec<Stage>>,
     /// `--merge`, each group.
     pub merge: Vec<Vec<Stage>>,
+    /// `--cut`, each.
+    pub cuts: Vec<Cut>,
+    /// `--trust`, `--scope`, `--late`, `--reads-all`, `--pin`.
+    pub overrides: Overrides,
+    /// Whether the package is evaluated to see its attributes.
+    pub evaluation: Evaluation,
+    /// Options that this evaluation gets, such as `--argstr NAME VALUE`.
+    pub nix_options: Vec<OsString>,
     /// Where the file will lie; `None` for the current directory.
     pub output: Option<PathBuf>,
     /// Nix system → store path of the state engine.
@@ -51,6 +62,15 @@ impl GenRequest {
             lib: arguments.lib.clone(),
             stages: arguments.stages.clone(),
             merge: arguments.merge.iter().map(|group| group.0.clone()).collect(),
+            cuts: arguments.cut.clone(),
+            overrides: Overrides {
+                trust: arguments.trust,
+                scope: arguments.scope.iter().map(|AttributeScope(name, stage)| (name.clone(), *stage)).collect(),
+                late_inputs: arguments.late.iter().map(|LateInputs(stage, names)| (*stage, names.clone())).collect(),
+                reads_all: arguments.reads_all,
+                pin: None,
+            },
+            evaluation: if arguments.no_eval { Evaluation::Off } else { Evaluation::Needed },
             ..Self::default()
         }
     }
@@ -67,6 +87,8 @@ pub struct Generated {
     pub pkgs: Option<PkgsChoice>,
     /// Whether that set was the user's choice.
     pub pkgs_chosen: bool,
+    /// Where its attributes were read.
+    pub read_from: ReadFrom,
     /// What tells this package from others, the same each time: absolute path or reference, and attribute.
     pub identity: Vec<u8>,
 }
@@ -81,11 +103,18 @@ pub struct GenError {
     pub problems: Vec<Problem>,
     /// The text that problems point into: its name and content.
     pub about: (String, String),
+    /// What stands below them: Nix's own words.
+    pub words: String,
 }
 
 impl GenError {
     pub(super) fn one(status: Status, problem: Problem) -> Self {
-        Self { status, problems: vec![problem], about: Default::default() }
+        Self { status, problems: vec![problem], about: Default::default(), words: String::new() }
+    }
+
+    pub(super) fn nix(error: &NixError) -> Self {
+        let (problem, words) = nix_error::told(error);
+        Self { words, ..Self::one(nix_error::status(error), problem) }
     }
 
     pub(super) fn input(problem: Problem) -> Self {
@@ -94,7 +123,8 @@ impl GenError {
 
     /// The problems as text, with the lines they are about.
     pub fn render(&self, colour: bool) -> String {
-        diagnostic::render(&self.problems, Sources::new(&[(&self.about.0, &self.about.1)]), colour)
+        let problems = diagnostic::render(&self.problems, Sources::new(&[(&self.about.0, &self.about.1)]), colour);
+        problems + &self.words
     }
 }
 
@@ -120,6 +150,12 @@ impl From<WishError> for GenError {
     }
 }
 
+impl From<OverrideError> for GenError {
+    fn from(error: OverrideError) -> Self {
+        Self::one(Status::Usage, Problem::new("gen/scope", error.to_string()))
+    }
+}
+
 /// Runs `phasesplit gen`.
 pub fn run(arguments: &GenArgs) -> Status {
     match write(arguments) {
@@ -134,6 +170,9 @@ pub fn run(arguments: &GenArgs) -> Status {
 fn write(arguments: &GenArgs) -> Result<(), GenError> {
     let mut request = GenRequest::of(&arguments.package);
     request.output.clone_from(&arguments.output);
+    if request.evaluation == Evaluation::Needed {
+        request.evaluation = Evaluation::Tried;
+    }
     objects::fill(&mut request, &arguments.package)?;
     let generated = generate(&request)?;
     say(&generated);
@@ -158,7 +197,7 @@ fn to_standard_output(text: &str) -> io::Result<()> {
     }
 }
 
-/// Says on standard error which package set was taken, where the user did not.
+/// Says on standard error which package set was taken, where the user did not, and where the attributes were read.
 pub fn say(generated: &Generated) {
     if !generated.pkgs_chosen {
         match &generated.pkgs {
@@ -169,9 +208,13 @@ pub fn say(generated: &Generated) {
             Some(PkgsChoice::Path(_)) | None => {}
         }
     }
+    if let ReadFrom::Text(Why::Failed(line)) = &generated.read_from {
+        eprintln!("warning: Nix cannot evaluate this package: {line}");
+    }
+    eprintln!("attributes: {}", generated.read_from);
 }
 
-/// Generates a split.nix. Reads the package's file; starts nothing and writes nothing.
+/// Generates a split.nix. Reads the package's file, and has Nix evaluate it where the request says so; writes no file.
 ///
 /// # Errors
 /// Where the package cannot be read, is no package that has phases, or what is asked cannot be done with it.
@@ -189,9 +232,13 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     let identity = subject.identity(&attributes);
     let found = reading::read(&subject, attributes, &directory)?;
     let (choice, pkgs, chosen) = package_set(request, &found.package, &directory)?;
+    if let Some(cut) = request.cuts.first() {
+        let problem = Problem::new("gen/cut", format!("--cut {}:{}: cuts are not made yet", cut.phase, cut.command));
+        return Err(GenError::one(Status::Usage, problem));
+    }
     let wish = Wish { stages: request.stages.clone(), merge: request.merge.clone() };
-    let scopes = Scopes::builtin()
-        .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string())))?;
+    let table = |error: &ScopeError| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string()));
+    let scopes = Scopes::builtin().map_err(|error| table(&error))?;
     let library = match &request.lib {
         None => Library::Inline,
         Some(path) if path.exists() => Library::Import(place::as_named(path, &directory)?),
@@ -203,19 +250,27 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
             ));
         }
     };
-    let split = Split {
+    let mut head = Head {
         from: subject.origin(&directory)?,
         command: header::command(request, &subject, choice.as_ref(), &directory)?,
         blake3: subject.bytes().map(|bytes| blake3::hash(bytes).to_hex().to_string()),
+        reading: String::new(),
         package: found.package,
         pkgs,
-        chain: plan::chain(&found.reading, &wish, &scopes)?,
-        engines: request.engines.clone(),
-        library,
     };
+    let expansion = expansion::expand(request, &head, choice.as_ref(), &found.reading, &directory)?;
+    head.reading = expansion.from.to_string();
+    let chain = plan::chain(&expansion.reading, &wish, &scopes)?;
+    request.overrides.check(&chain)?;
+    if let Some(found) = &expansion.attributes {
+        let names: Vec<&str> = found.attributes.keys().map(String::as_str).collect();
+        let called = InputNames::builtin().map_err(|error| table(&error))?;
+        request.overrides.check_names(&names, &found.inputs(), &scopes, &called)?;
+    }
+    let split = Split { head, chain, overrides: request.overrides.clone(), engines: request.engines.clone(), library };
     let text = render::render(&split)
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
-    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, identity })
+    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, read_from: expansion.from, identity })
 }
 
 /// The package set that is used, as the user's word for it and as split.nix has it, and whether the user chose it.

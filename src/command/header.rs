@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::expansion::Evaluation;
 use super::r#gen::{GenError, GenRequest};
 use super::pkgs::PkgsChoice;
 use super::place;
 use super::subject::Subject;
 use crate::phase::Stage;
+use crate::plan::Overrides;
 use crate::render::Location;
 
 /// The command, the same for every way to ask for the same file.
@@ -51,6 +53,11 @@ pub fn command(
     for group in &request.merge {
         words.extend(["--merge".to_owned(), join(group, "+")]);
     }
+    words.extend(request.cuts.iter().flat_map(|cut| ["--cut".to_owned(), format!("{}:{}", cut.phase, cut.command)]));
+    words.extend(overrides(&request.overrides));
+    if request.evaluation == Evaluation::Off {
+        words.push("--no-eval".to_owned());
+    }
     let mut line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
     match &request.output {
         Some(output) => {
@@ -61,6 +68,16 @@ pub fn command(
         None => line.push_str(" > split.nix"),
     }
     Ok(line)
+}
+
+/// The options for scopes. A pin is none of `gen`: the file that `build --pin` makes is for that build alone.
+fn overrides(overrides: &Overrides) -> Vec<String> {
+    let trust = overrides.trust.map(|trust| ["--trust".to_owned(), trust.to_string()]);
+    let scopes = overrides.scope.iter().map(|(name, stage)| ["--scope".to_owned(), format!("{name}={stage}")]);
+    let late = overrides.late_by_stage();
+    let late = late.iter().map(|(stage, names)| ["--late".to_owned(), format!("{stage}={}", names.join(","))]);
+    let all = overrides.reads_all.map(|stage| ["--reads-all".to_owned(), stage.to_string()]);
+    trust.into_iter().chain(scopes).chain(late).chain(all).flatten().collect()
 }
 
 fn join(stages: &[Stage], separator: &str) -> String {

@@ -3,8 +3,10 @@
 
 pub mod build;
 mod drv;
+pub mod expansion;
 pub mod r#gen;
 mod header;
+mod nix_error;
 mod objects;
 mod output;
 pub mod pkgs;

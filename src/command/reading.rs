@@ -57,7 +57,12 @@ pub fn read(subject: &Subject, attributes: Vec<String>, directory: &Path) -> Res
 /// How a text's value becomes the package, and what the text tells of it.
 fn read_text(subject: &Subject, text: &str, attributes: &[String]) -> Result<(Call, Reading), GenError> {
     let name = subject.name();
-    let fail = |problems: Vec<Problem>| GenError { status: Status::Input, problems, about: subject.text() };
+    let fail = |problems: Vec<Problem>| GenError {
+        status: Status::Input,
+        problems,
+        about: subject.text(),
+        words: String::new(),
+    };
     if crate::render::is_ours(text.as_bytes()) {
         let problem = Problem::new("gen/split", format!("{name} is a split.nix itself"));
         return Err(fail(vec![problem.help("name the package's own file; its header says which")]));

@@ -7,8 +7,9 @@
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+use super::Nix;
 use super::error::{Cause, NixError};
-use super::{Nix, Tool};
+use super::question::{self, Mode};
 
 /// One derivation of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -40,36 +41,27 @@ pub struct Chain {
     pub stages: Vec<Stage>,
 }
 
-/// What is asked of the split package `s`; `outPath` of an output needs no build to be known.
-const QUESTION: &str = "
-  s = if builtins.isFunction f then f (builtins.intersectAttrs (builtins.functionArgs f) args) else f;
-  stage = d: {
-    inherit (d) drvPath;
-    stage = d.stage or \"unsplit\";
-    outputName = d.outputName or \"out\";
-    outputs = builtins.listToAttrs
-      (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
-  };
-in { answer = { inherit (s) name; stages = map stage (s.chain or [ s ]); }; }";
+/// What is asked of the split package; `outPath` of an output needs no build to be known.
+const BODY: &str = "
+  let
+    stage = d: {
+      inherit (d) drvPath;
+      stage = d.stage or \"unsplit\";
+      outputName = d.outputName or \"out\";
+      outputs = builtins.listToAttrs
+        (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
+    };
+  in { inherit (s) name; stages = map stage (s.chain or [ s ]); }";
 
 /// Evaluates the text of a `split.nix` in `nix`'s directory and writes its derivations to the store.
 ///
-/// The text goes through standard input, so nothing has to be written beside the package, and its
-/// relative paths start in that directory. Gives the chain and Nix's warnings.
+/// Gives the chain and Nix's warnings.
 ///
 /// # Errors
 /// Nix's own, or [`Cause::Answer`] where the answer is not a chain.
 pub fn evaluate(nix: &Nix, split: &str) -> Result<(Chain, String), NixError> {
-    // `--attr` makes Nix call the function, with `--arg` or without. The text starts on line 1 and in column 1 + a few, so that line numbers are those of `gen`.
-    let question = format!("{{ ... }}@args: let f = ({split}\n);{QUESTION}");
     let operation = "cannot evaluate the split package";
-    let args = ["--eval", "--strict", "--json", "--read-write-mode", "--attr", "answer", "-"];
-    let answer = nix.run(Tool::Instantiate, operation, args, question.as_bytes())?;
-    let chain: Chain = serde_json::from_slice(&answer.stdout).map_err(|e| NixError {
-        operation: operation.to_owned(),
-        command: String::new(),
-        cause: Cause::Answer(e.to_string()),
-    })?;
+    let (chain, warnings): (Chain, String) = question::ask(nix, Mode::Full, operation, split, BODY)?;
     if chain.stages.is_empty() {
         return Err(NixError {
             operation: operation.to_owned(),
@@ -77,5 +69,5 @@ pub fn evaluate(nix: &Nix, split: &str) -> Result<(Chain, String), NixError> {
             cause: Cause::Answer("the chain is empty".to_owned()),
         });
     }
-    Ok((chain, answer.stderr))
+    Ok((chain, warnings))
 }

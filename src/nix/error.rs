@@ -114,11 +114,6 @@ impl NixError {
         Self { operation: operation.into(), command: String::new(), cause: Cause::Io(source) }
     }
 
-    /// Whether the package, not the machine, is at fault (`command` maps this to its exit code).
-    pub fn is_input_fault(&self) -> bool {
-        matches!(self.cause, Cause::Evaluation { .. })
-    }
-
     /// What the person can do about it, or nothing where Nix's own words must do.
     pub fn help(&self) -> Option<String> {
         Some(match &self.cause {

@@ -2,15 +2,16 @@
 //!
 //! Owns the one place that starts Nix ([`spawn`]), the meaning of its failures ([`error`]), the
 //! arithmetic of store paths ([`store_path`]), the objects phasesplit itself puts into the store
-//! ([`engine`]), the sandbox's view of the machine ([`sandbox`]), and the reading of build events
-//! ([`events`]). Must not know how `split.nix` is
-//! made: it gets finished Nix text and hands back what Nix did with it.
+//! ([`engine`]), the sandbox's view of the machine ([`sandbox`]), the one way to evaluate
+//! ([`question`]), and the reading of build events ([`events`]). Must not know how `split.nix` is made: it gets finished Nix text and hands back what Nix did with it.
 
+pub mod attributes;
 pub mod build;
 pub mod chain;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod question;
 pub mod sandbox;
 pub mod spawn;
 pub mod store;

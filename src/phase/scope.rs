@@ -36,6 +36,12 @@ pub const UNPACK_ATTRIBUTES: [&str; 10] = [
 #[error("the table of scopes: {0}")]
 pub struct ScopeError(String);
 
+impl ScopeError {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 /// Attribute → the first stage that gets it, with the source of the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
@@ -97,7 +103,7 @@ impl Scopes {
 }
 
 /// The entries of an attribute set whose names are single identifiers.
-fn entries(set: &ast::AttrSet) -> Result<Vec<(String, ast::Expr)>, ScopeError> {
+pub(super) fn entries(set: &ast::AttrSet) -> Result<Vec<(String, ast::Expr)>, ScopeError> {
     let mut found = Vec::new();
     for entry in set.entries() {
         let shown = || entry.syntax().text().to_string();
@@ -114,7 +120,7 @@ fn entries(set: &ast::AttrSet) -> Result<Vec<(String, ast::Expr)>, ScopeError> {
 }
 
 /// The text of a string without interpolation.
-fn literal(value: &ast::Expr) -> Option<String> {
+pub(super) fn literal(value: &ast::Expr) -> Option<String> {
     let ast::Expr::Str(text) = value else { return None };
     let mut whole = String::new();
     for part in text.parts() {

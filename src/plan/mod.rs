@@ -4,7 +4,10 @@
 //! and leaves out a stage that has nothing to run. Here such a stage stays in the list: the list is part of every stage's
 //! derivation, so taking it out, and putting it back when a first patch is added, would build all of them again.
 
+mod overrides;
 mod reading;
+
+pub use overrides::{OverrideError, Overrides, Pin, Trust, UnknownTrust};
 
 use crate::phase::{CutPhase, PhaseLists, Runs, Scopes, Stage, Switches, UNPACK_ATTRIBUTES, cut};
 

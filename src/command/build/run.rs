@@ -15,7 +15,7 @@ use crate::nix::events::Event;
 use crate::nix::sandbox;
 use crate::nix::store;
 use crate::nix::watch::Watch;
-use crate::nix::{Cause, Nix, NixError, Tool};
+use crate::nix::{Nix, NixError, Tool};
 use crate::report::human;
 use crate::report::progress::Progress;
 
@@ -268,19 +268,4 @@ fn label(chain: &Chain, drv: &str) -> String {
 fn base_name(path: &str) -> &str {
     let base = path.rsplit('/').next().unwrap_or(path);
     base.split_once('-').map_or(base, |(_, name)| name)
-}
-
-impl BuildError {
-    /// What to do about it, where that is known.
-    pub fn help(&self) -> Option<String> {
-        match self {
-            Self::Nix(error) => error.help(),
-            Self::NoSuchStage { .. } => None,
-        }
-    }
-
-    /// Whether the package is at fault rather than the machine.
-    pub fn is_input_fault(&self) -> bool {
-        matches!(self, Self::Nix(NixError { cause: Cause::Evaluation { .. }, .. }))
-    }
 }

@@ -1,0 +1,5 @@
+{ stdenv }:
+stdenv.mkDerivation {
+  name = "own-1";
+  phases = [ "unpackPhase" "buildPhase" "installPhase" ];
+}
