@@ -1,12 +1,13 @@
 //! Phases and stages: what stdenv runs in which order, where the order is cut, and which stage first gets an attribute.
 //!
-//! Pure functions on values. It must not know Nix syntax, files or how a package was read; `scope` alone parses text, the
-//! table in `nix-lib/scopes.nix` that the Nix side uses too.
+//! Pure functions on values. It must not know Nix syntax, files or how a package was read; `scope` parses the
+//! table in `nix-lib/scopes.nix` that the Nix side uses too, and `script` the bash of a phase.
 
 mod cut;
 mod order;
 mod runs;
 mod scope;
+pub mod script;
 mod stage;
 
 pub use cut::{CutPhase, assign, cut};
