@@ -49,6 +49,8 @@ pub fn word_for(name: &str) -> &'static str {
         "mesonFlags" => "-Dword=mutated",
         "configureFlags" => "--mutated",
         "ninjaFlags" => "-k2",
+        // make's option, and harmless among targets.
+        "installTargets" => "-k",
         "patchFlags" => "--no-backup-if-mismatch",
         "pypaBuildFlags" => "-Cmutated=1",
         "makeWrapperArgs" => "--inherit-argv0",

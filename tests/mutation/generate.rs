@@ -48,8 +48,14 @@ const SCRIPTS: &[&str] = &[
     "postFixup",
 ];
 
+/// A patch that adds a file, as a Nix string has it.
+const PATCH: &str = r"--- /dev/null\n+++ b/added\n@@ -0,0 +1 @@\n+added\n";
+
+/// An input whose hook leaves a trace when installing.
+const HOOK: &str = r#"pkgs.makeSetupHook { name = "added-hook"; } (builtins.toFile "added-hook.sh" "addedHook() { echo hooked >>$NIX_BUILD_TOP/trace; }\npreInstallHooks+=(addedHook)\n")"#;
+
 /// How many references each early script gets, to different attributes and in different ways.
-const REFERENCES_A_SCRIPT: usize = 3;
+const REFERENCES_A_SCRIPT: usize = 2;
 
 pub fn mutations(package: &str, answer: &Answer) -> Vec<Mutation> {
     let mut all = Vec::new();
@@ -96,7 +102,6 @@ fn values(name: &str, shape: &Shape) -> Vec<(&'static str, String)> {
         }
         Shape::Text { .. } if is_script(name) => vec![
             ("append", format!("old.{name} + \"\\n\" + trace \"appended to {name}\"")),
-            ("prepend", format!("trace \"before {name}\" + old.{name}")),
             ("remove", "null".to_owned()),
         ],
         Shape::Text { .. } if matches!(name, "pname" | "version") => vec![("edit", format!("old.{name} + \"1\""))],
@@ -105,32 +110,20 @@ fn values(name: &str, shape: &Shape) -> Vec<(&'static str, String)> {
             ("edit", format!("\"{word}\"")),
             ("remove", "null".to_owned()),
         ],
-        Shape::Words { count } => {
-            let mut ways = vec![("append", format!("(old.{name} or [ ]) ++ [ \"{word}\" ]"))];
-            if *count > 0 {
-                ways.push(("shorten", format!("builtins.tail old.{name}")));
-                ways.push(("remove", "null".to_owned()));
-            }
-            ways
+        _ if name == "patches" => {
+            vec![
+                ("append", format!("(old.{name} or [ ]) ++ [ (builtins.toFile \"more.patch\" \"{PATCH}\") ]")),
+                ("remove", "[ ]".to_owned()),
+            ]
         }
-        Shape::Packages if name == "patches" => vec![
-            (
-                "append",
-                format!(
-                    "old.{name} ++ [ (builtins.toFile \"more.patch\" \"--- /dev/null\\n+++ b/added\\n@@ -0,0 +1 @@\\n+added\\n\") ]"
-                ),
-            ),
-            ("shorten", format!("builtins.tail old.{name}")),
+        _ if name == "nativeBuildInputs" => vec![("append", format!("(old.{name} or [ ]) ++ [ ({HOOK}) ]"))],
+        // Given by mkDerivation itself, and like nativeBuildInputs for the stages.
+        Shape::Words { count: 0 } if name.ends_with("Inputs") => Vec::new(),
+        Shape::Words { count } => vec![
+            ("append", format!("(old.{name} or [ ]) ++ [ \"{word}\" ]")),
+            if *count > 1 { ("shorten", format!("builtins.tail old.{name}")) } else { ("remove", "null".to_owned()) },
         ],
-        Shape::Packages => vec![
-            (
-                "append",
-                format!(
-                    "old.{name} ++ [ (pkgs.makeSetupHook {{ name = \"added-hook\"; }} (builtins.toFile \"added-hook.sh\" \"addedHook() {{ echo hooked >>$NIX_BUILD_TOP/trace; }}\\npreInstallHooks+=(addedHook)\\n\")) ]"
-                ),
-            ),
-            ("shorten", format!("builtins.tail old.{name}")),
-        ],
+        Shape::Packages => vec![("shorten", format!("builtins.tail old.{name}"))],
         Shape::Package if name == "src" => vec![(
             "edit",
             "old.src.overrideAttrs (source: { buildCommand = source.buildCommand + \"\\necho more >>$out/more\\n\"; })"

@@ -7,10 +7,10 @@ stdenv.mkDerivation {
     mkdir -p "$out"
     cd "$out"
     cat >Makefile <<'END'
-    prefix = /nowhere
+    prefix = $(out)
     word = none
     program: program.c
-    	$(CC) -DWORD='"$(word)"' -DLEVEL=$(LEVEL) -o $@ $<
+    	$(CC) -DWORD='"$(word)"' -DLEVEL='"$(LEVEL)"' -o $@ $<
     	echo "built with $(word)" >>$(NIX_BUILD_TOP)/trace
     check: program
     	./program | grep $(word)
@@ -21,7 +21,7 @@ stdenv.mkDerivation {
     installcheck:
     	$(prefix)/bin/program
     END
-    printf '#include <stdio.h>\nint main(void) { puts(WORD); return LEVEL; }\n' >program.c
+    printf '#include <stdio.h>\nint main(void) { puts(WORD LEVEL); return 0; }\n' >program.c
   '';
   LEVEL = "0";
   makeFlags = [ "word=hello" ];
