@@ -1,0 +1,36 @@
+# finalAttrs, attributes made of others, and an environment.
+{ stdenv, runCommand, trace }:
+stdenv.mkDerivation (finalAttrs: {
+  pname = "final-attrs";
+  version = "1.2";
+  src = runCommand "final-attrs-src" { } ''
+    mkdir -p "$out"
+    printf 'all:\n\techo "$(GREETING) $(tags) $(LEVEL)" >made\ninstall:\n\tinstall -D made $(PREFIX)/share/made\n' >"$out/Makefile"
+  '';
+  env = {
+    GREETING = "hello";
+    LEVEL = "3";
+  };
+  # make takes it from its environment.
+  tags = "one,two";
+  makeFlags = [ "PREFIX=$(out)" ];
+  installFlags = finalAttrs.makeFlags;
+  preBuild = trace "preBuild ${finalAttrs.version}";
+  doCheck = true;
+  checkPhase = ''
+    runHook preCheck
+    grep "$GREETING" made
+    runHook postCheck
+  '';
+  postInstall = ''
+    cp "$NIX_BUILD_TOP/trace" $out/trace
+    echo "$farewell" >>$out/trace
+  '';
+  farewell = "bye from ${finalAttrs.pname}";
+  postFixup = "echo ${finalAttrs.version} >>$out/trace";
+  passthru.mutation.reads = {
+    GREETING = "build";
+    LEVEL = "build";
+    farewell = "install";
+  };
+})

@@ -1,0 +1,144 @@
+//! What a run found: a table for people, JSON lines for programs, problems for the exit status.
+
+use crate::{
+    judge::Outcome,
+    run::{Result, Results},
+    settings::Settings,
+};
+use std::{collections::BTreeSet, fs};
+
+/// Fewer reusable stages reused than this (of a hundred) at `contract` is a problem.
+const GOAL: usize = 90;
+
+/// So many failing mutations of a hundred say that the mutations are no good.
+const FAILING: usize = 25;
+
+/// How many of the worst the summary lists.
+const WORST: usize = 15;
+
+fn is_unsound(result: &Result) -> bool {
+    matches!(result.outcome, Outcome::Unsound(_))
+}
+
+fn is_refused(result: &Result) -> bool {
+    matches!(result.outcome, Outcome::Refused(_))
+}
+
+pub fn unsound(results: &Results) -> usize {
+    results.mutations.iter().filter(|one| is_unsound(one)).count()
+}
+
+pub fn refused(results: &Results) -> usize {
+    results.mutations.iter().filter(|one| is_refused(one)).count()
+}
+
+fn levels(results: &Results) -> BTreeSet<&str> {
+    results.mutations.iter().map(|one| one.level.as_str()).collect()
+}
+
+/// Of a hundred; a hundred where there is nothing.
+fn share(part: usize, whole: usize) -> usize {
+    (part * 100).checked_div(whole).unwrap_or(100)
+}
+
+/// Stages reused, those that this level and any level could have reused. More than possible counts as what is possible.
+fn reuse(results: &Results, level: &str) -> (usize, usize, usize) {
+    results
+        .mutations
+        .iter()
+        .filter(|one| one.level == level)
+        .fold((0, 0, 0), |sums, one| (sums.0 + one.reused.min(one.possible), sums.1 + one.possible, sums.2 + one.ideal))
+}
+
+/// Everything that must not be: empty when the run is good.
+pub fn problems(results: &Results) -> Vec<String> {
+    let mut problems = results.problems.clone();
+    for one in results.mutations.iter().filter(|one| is_unsound(one)) {
+        problems.push(format!("UNSOUND {} at {}: {:?}", one.mutation, one.level, one.outcome));
+    }
+    if results.mutations.is_empty() {
+        problems.push("no mutation was run".to_owned());
+    }
+    let (reused, possible, _) = reuse(results, "contract");
+    if share(reused, possible) < GOAL {
+        problems.push(format!("at contract {reused} of {possible} stages were reused, less than {GOAL} %"));
+    }
+    let failing = results.mutations.iter().filter(|one| one.outcome == Outcome::BothFail).count();
+    if share(failing, results.mutations.len().max(1)) > FAILING {
+        problems.push(format!("{failing} of {} mutated packages do not build at all", results.mutations.len()));
+    }
+    problems
+}
+
+pub fn print(results: &Results) {
+    let mutations: BTreeSet<&str> = results.mutations.iter().map(|one| one.mutation.as_str()).collect();
+    let packages: BTreeSet<&str> = results.mutations.iter().map(|one| one.package.as_str()).collect();
+    println!(
+        "\n{} mutations (of {}) on {} packages in {} s\n",
+        mutations.len(),
+        results.generated,
+        packages.len(),
+        results.seconds
+    );
+    println!("level      equal  both fail  refused  UNSOUND  reused/possible  of the ideal");
+    for level in levels(results) {
+        let of = |test: &dyn Fn(&Outcome) -> bool| {
+            results.mutations.iter().filter(|one| one.level == level && test(&one.outcome)).count()
+        };
+        let (reused, possible, ideal) = reuse(results, level);
+        println!(
+            "{level:<9} {:>6} {:>10} {:>8} {:>8}  {reused:>5}/{possible:<5} {:>3} %  {:>10} %",
+            of(&|outcome| *outcome == Outcome::Equal),
+            of(&|outcome| *outcome == Outcome::BothFail),
+            of(&|outcome| matches!(outcome, Outcome::Refused(_))),
+            of(&|outcome| matches!(outcome, Outcome::Unsound(_))),
+            share(reused, possible),
+            share(reused, ideal),
+        );
+    }
+    list("refused", results, |one| match &one.outcome {
+        Outcome::Refused(message) => Some(message.clone()),
+        _ => None,
+    });
+    list("both fail", results, |one| (one.outcome == Outcome::BothFail).then(String::new));
+    worst(results);
+    list("UNSOUND", results, |one| match &one.outcome {
+        Outcome::Unsound(detail) => Some(format!("stages built: {}\n{detail}", one.built.join(" "))),
+        _ => None,
+    });
+}
+
+fn list(title: &str, results: &Results, detail: impl Fn(&Result) -> Option<String>) {
+    let lines: Vec<String> = results
+        .mutations
+        .iter()
+        .filter_map(|one| Some(format!("  {} at {}: {}", one.mutation, one.level, detail(one)?)))
+        .collect();
+    if !lines.is_empty() {
+        println!("\n{title}:\n{}", lines.join("\n"));
+    }
+}
+
+/// Where most stages were built that need not have been.
+fn worst(results: &Results) {
+    let mut lost: Vec<&Result> =
+        results.mutations.iter().filter(|one| one.level == "contract" && one.reused < one.possible).collect();
+    lost.sort_by_key(|one| (std::cmp::Reverse(one.possible - one.reused), one.mutation.clone()));
+    if !lost.is_empty() {
+        println!("\nleast reuse at contract (reused of possible stages):");
+    }
+    for one in lost.iter().take(WORST) {
+        println!("  {}: {} of {}", one.mutation, one.reused, one.possible);
+    }
+}
+
+/// A JSON object a line for each mutation and level.
+pub fn write(results: &Results, settings: &Settings) {
+    let lines: Vec<String> =
+        results.mutations.iter().map(|one| serde_json::to_string(one).expect("JSON") + "\n").collect();
+    if let Some(directory) = settings.results.parent() {
+        fs::create_dir_all(directory).expect("the results' directory");
+    }
+    fs::write(&settings.results, lines.concat()).expect("the results are written");
+    println!("\nresults: {}", settings.results.display());
+}

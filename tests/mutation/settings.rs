@@ -1,0 +1,71 @@
+//! What a run of the mutation test does.
+//!
+//! Owns the environment variables:
+//! - `PHASESPLIT_MUTATIONS`: `all`, or how many (a sample, by the seed);
+//! - `PHASESPLIT_MUTATION_SEED`: any word; the same word gives the same sample;
+//! - `PHASESPLIT_MUTATION_PACKAGES`, `…_LEVELS`, `…_ATTRIBUTES`: words; only these;
+//! - `PHASESPLIT_MUTATION_SALT`: a word that runs may share, so that a second run builds only what changed;
+//! - `PHASESPLIT_MUTATION_RESULTS`: where the JSON lines go (`target/mutation.jsonl`).
+
+use crate::support::{root, salt};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// A run's choices.
+pub struct Settings {
+    /// How many mutations; none: all.
+    pub limit: Option<usize>,
+    pub seed: String,
+    /// Names of packages; empty: all. Likewise below.
+    pub packages: Vec<String>,
+    pub levels: Vec<String>,
+    pub attributes: Vec<String>,
+    pub salt: String,
+    pub results: PathBuf,
+    /// A nix-lib other than the program's own (`gen --lib`).
+    pub library: Option<PathBuf>,
+}
+
+impl Settings {
+    pub fn from_environment() -> Self {
+        let variable =
+            |name: &str| env::var(format!("PHASESPLIT_MUTATION{name}")).ok().filter(|value| !value.is_empty());
+        let words = |name: &str| {
+            variable(name)
+                .unwrap_or_default()
+                .split([' ', ','])
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect()
+        };
+        Self {
+            limit: match variable("S").as_deref() {
+                None | Some("all") => None,
+                Some(number) => Some(number.parse().expect("PHASESPLIT_MUTATIONS is `all` or a number")),
+            },
+            seed: variable("_SEED").unwrap_or_else(|| "phasesplit".to_owned()),
+            packages: words("_PACKAGES"),
+            levels: words("_LEVELS"),
+            attributes: words("_ATTRIBUTES"),
+            salt: variable("_SALT").unwrap_or_else(salt),
+            results: variable("_RESULTS").map_or_else(|| root().join("target/mutation.jsonl"), PathBuf::from),
+            library: None,
+        }
+    }
+
+    /// The small run for the test of the test: one package, whose hook reads an attribute early.
+    pub fn planted(library: Option<&Path>) -> Self {
+        Self {
+            limit: None,
+            seed: String::new(),
+            packages: vec!["own-hook".to_owned()],
+            levels: vec!["contract".to_owned()],
+            attributes: vec!["installFlags".to_owned()],
+            salt: salt(),
+            results: PathBuf::new(),
+            library: library.map(Path::to_owned),
+        }
+    }
+}
