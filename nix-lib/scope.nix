@@ -92,29 +92,34 @@ let
   );
   hasInput = prefix: any (name: substring 0 (stringLength prefix) name == prefix) inputNames;
 
-  # Hooks that read or set, in configure, what the table gives to a later stage: the table holds for packages without
-  # them. (nixpkgs: the setup hooks of cmake, meson, waf and gradle, and stdenv's multiple-outputs.sh.)
-  readInConfigure =
+  # Hooks that read or set an attribute earlier than the table says: the table holds for packages without them. (nixpkgs:
+  # the setup hooks of these inputs, and stdenv's multiple-outputs.sh.)
+  readByHooks =
     filter ({ there, ... }: there) [
-      { there = hasInput "cmake"; by = "the hook of cmake"; reads = [ "doCheck" "buildPhase" "enableParallelBuilding" "enableParallelChecking" "enableParallelInstalling" ]; }
-      { there = hasInput "meson"; by = "the hook of meson"; reads = [ "enableParallelBuilding" "checkPhase" "installPhase" ]; }
-      { there = hasInput "waf"; by = "the hook of waf"; reads = [ "enableParallelBuilding" "enableParallelInstalling" ]; }
-      { there = hasInput "gradle"; by = "the hook of gradle"; reads = [ "enableParallelBuilding" "enableParallelChecking" ]; }
-      { there = outputs != [ "out" ]; by = "the hook for several outputs"; reads = [ "installFlags" ]; }
+      { there = hasInput "cmake"; stage = "configure"; by = "the hook of cmake"; reads = [ "doCheck" "buildPhase" "enableParallelBuilding" "enableParallelChecking" "enableParallelInstalling" ]; }
+      { there = hasInput "meson"; stage = "configure"; by = "the hook of meson"; reads = [ "enableParallelBuilding" "checkPhase" "installPhase" ]; }
+      { there = hasInput "waf"; stage = "configure"; by = "the hook of waf"; reads = [ "enableParallelBuilding" "enableParallelInstalling" ]; }
+      { there = hasInput "gradle"; stage = "configure"; by = "the hook of gradle"; reads = [ "enableParallelBuilding" "enableParallelChecking" ]; }
+      { there = hasInput "meson-python"; stage = "configure"; by = "the hook of meson-python"; reads = [ "pypaBuildFlags" "pipBuildFlags" ]; }
+      { there = hasInput "scikit-build-core"; stage = "configure"; by = "the hook of scikit-build-core"; reads = [ "pypaBuildFlags" ]; }
+      # It registers a hook after build, while it is sourced, unless the package has an installPhase.
+      { there = hasInput "cargo-install-hook"; stage = "unpack"; by = "the hook of cargo-install-hook"; reads = [ "installPhase" ]; }
+      { there = outputs != [ "out" ]; stage = "configure"; by = "the hook for several outputs"; reads = [ "installFlags" ]; }
     ];
-  configureIndex = let index = stageIndex "configure"; in if index == null then null else cut.firstOf index;
-  hookScope = listToAttrs (
-    concatLists (
+  hookScope = foldl' (
+    found:
+    { stage, reads, ... }:
+    let index = stageIndex stage;
+    in
+    found
+    // listToAttrs (
       map (
-        { reads, ... }:
-        map (
-          name:
-          let table = tableScope.${name} or 0;
-          in { inherit name; value = if configureIndex == null then table else least table configureIndex; }
-        ) reads
-      ) readInConfigure
+        name:
+        let sofar = found.${name} or (tableScope.${name} or 0);
+        in { inherit name; value = if stage == "unpack" then 0 else if index == null then sofar else least sofar (cut.firstOf index); }
+      ) reads
     )
-  );
+  ) { } readByHooks;
 
   # ---- Scopes ----------------------------------------------------------------------------------------------------------
 
@@ -241,7 +246,7 @@ let
     name:
     let
       own = scopeOf.${name};
-      hooks = filter ({ reads, ... }: elem name reads) readInConfigure;
+      hooks = filter ({ reads, ... }: elem name reads) readByHooks;
       mentioning = filter (one: one.name != name && runsAt scopeOf one == own && (one.all || mentions one.text name)) readers;
     in
     if hasAttr name userScope && userScope.${name} == own then "scope"

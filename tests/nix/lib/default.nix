@@ -162,6 +162,9 @@ let
     "cmake as a word of a string" = test [ "configure" "build" "install" "finish" ] (
       getting "buildPhase" (with' { nativeBuildInputs = "/nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-x-1 /nix/store/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-cmake-3.30.1"; })
     );
+    "cargo-install-hook asks for installPhase while it is sourced" = test (stageNames base) (
+      getting "installPhase" (with' { nativeBuildInputs = [ (make attributes // { pname = "cargo-install-hook.sh"; }) ]; })
+    );
     "several outputs: installFlags are set in configure" = test [ "configure" "build" "install" "finish" ] (
       getting "installFlags" (with' { installFlags = "x"; })
     );
