@@ -1,141 +1,92 @@
-//! Bytes modulo the package's own hashes.
+//! One file's contents: taken apart by format, and bytes compared modulo the package's own hashes.
 //!
-//! Owns the excuse for a byte that differs: on both sides it is the same character of the same output's hash, in a run that
-//! relocation would have to rewrite. Nothing is replaced, so no coincidence on one side can hide or invent a difference.
+//! Nothing is replaced before bytes are compared, so no coincidence on one side can hide or invent a difference.
 
-use super::{Excuse, What};
+use super::context::{Context, DEPTH, Found, Outcome};
+use super::formats::{self, elf, pyc};
+use super::what::{Places, What};
+use super::{show, spans};
 use crate::state::relocate::layout::Layout;
-use crate::state::relocate::packed::{self, GzipMember, Unpacked};
-use crate::state::relocate::runs::{Finder, Run};
+use std::path::Path;
 
-/// Bytes of a difference that are shown.
-const SHOWN: usize = 16;
+/// Bytes of a difference that are quoted.
+const QUOTED: usize = 16;
 
-/// One side's bytes with what finds its own paths.
+/// A content as both sides have it.
 #[derive(Clone, Copy)]
-pub struct Bytes<'a> {
-    pub bytes: &'a [u8],
-    pub finder: &'a Finder,
+pub struct Pair<'a> {
+    pub a: &'a [u8],
+    pub b: &'a [u8],
+    /// Its name, or its member's: bytecode is known by it.
+    pub name: &'a str,
+    /// Where the files lie, if they are files.
+    pub paths: Option<[&'a Path; 2]>,
+    /// How many archives it lies in.
+    pub depth: usize,
 }
 
-impl<'a> Bytes<'a> {
-    /// Other bytes of the same side.
-    pub fn part<'b>(self, bytes: &'b [u8]) -> Bytes<'b>
-    where
-        'a: 'b,
+impl Pair<'_> {
+    /// A member of this archive.
+    pub fn member<'b>(&self, a: &'b [u8], b: &'b [u8], name: &'b str) -> Pair<'b> {
+        Pair { a, b, name, paths: None, depth: self.depth + 1 }
+    }
+
+    /// Other bytes of the same file, of no format.
+    pub fn part<'b>(a: &'b [u8], b: &'b [u8]) -> Pair<'b> {
+        Pair { a, b, name: "", paths: None, depth: DEPTH }
+    }
+}
+
+/// Compares two contents, unpacked where the raw bytes differ.
+pub fn compare(context: &Context, pair: &Pair) -> Outcome {
+    if pair.a == pair.b {
+        return Outcome::default();
+    }
+    if pair.depth < DEPTH
+        && let Some(outcome) = formats::ARCHIVES.iter().find_map(|format| format(context, pair))
     {
-        Bytes { bytes, finder: self.finder }
+        return outcome;
     }
+    leaf(context, pair)
 }
 
-/// Compares two contents; gzip unpacked. Excuses are added to `excused`.
-pub fn compare(a: Bytes, b: Bytes, excused: &mut Vec<Excuse>) -> Option<What> {
-    if a.bytes == b.bytes {
-        return None;
+/// Compares bytes that have no members.
+pub fn leaf(context: &Context, pair: &Pair) -> Outcome {
+    let &Pair { a, b, .. } = pair;
+    if a.len() != b.len() {
+        let (shown, places) = show::sizes(context, a, b);
+        let what = What::Size(a.len() as u64, b.len() as u64);
+        return Outcome::of(Found { members: Vec::new(), what, shown, places });
     }
-    if let (Some(one), Some(other)) = (gzip(a.bytes), gzip(b.bytes)) {
-        return compare_gzip(a, &one, b, &other, excused);
+    let mut outcome = Outcome::default();
+    let mut explained = context.explained(a, b);
+    explained.extend(pyc::explained(context, pair));
+    let elf = elf::Twins::of(a, b);
+    explained.extend(elf.iter().flat_map(|elf| elf.explained(context, pair)));
+    let (mut real, used) = spans::subtract(spans::differing(a, b), explained);
+    used.into_iter().for_each(|rule| outcome.excuse(rule));
+    if let Some(elf) = &elf
+        && let Some(left) = elf.strings(context, pair, &real)
+    {
+        real = left;
+        outcome.excuse(super::Excuse::StringOrder);
     }
-    if a.bytes.len() != b.bytes.len() {
-        return Some(What::Size(a.bytes.len() as u64, b.bytes.len() as u64));
-    }
-    let differing = differing(a, b);
-    let layouts = (Layout::of(a.bytes), Layout::of(b.bytes));
-    let is_build_id = |layout: &Layout, at: usize| {
-        let region = layout.region(at);
-        region.is_some_and(|region| region.section == ".note.gnu.build-id")
-    };
-    let real: Vec<usize> =
-        differing.iter().copied().filter(|&at| !(is_build_id(&layouts.0, at) && is_build_id(&layouts.1, at))).collect();
-    if real.len() < differing.len() {
-        excused.push(Excuse::BuildId);
-    }
-    let at = *real.first()?;
-    let end = (at + SHOWN).min(a.bytes.len());
-    Some(What::Content {
-        at,
-        bytes: real.len(),
-        shown: (a.bytes[at..end].to_vec(), b.bytes[at..end].to_vec()),
-        section: layouts.0.region(at).map(|region| region.section.clone()),
-        member: None,
-    })
-}
-
-/// Whether two short texts, such as symlink targets, say the same.
-pub fn same_text(a: Bytes, b: Bytes) -> bool {
-    a.bytes.len() == b.bytes.len() && differing(a, b).is_empty()
-}
-
-/// Offsets of bytes that differ other than in the package's own hashes. Both sides must be equally long.
-fn differing(a: Bytes, b: Bytes) -> Vec<usize> {
-    let unequal = a.bytes.iter().zip(b.bytes).enumerate();
-    let mut unequal: Vec<usize> = unequal.filter(|(_, (one, other))| one != other).map(|(at, _)| at).collect();
-    if unequal.is_empty() {
-        return unequal;
-    }
-    let runs = (a.finder.find(a.bytes), b.finder.find(b.bytes));
-    unequal.retain(|&at| {
-        let one = places(&runs.0, a.finder, at);
-        let other = places(&runs.1, b.finder, at);
-        !one.iter().any(|place| other.contains(place))
+    let Some(first) = real.first() else { return outcome };
+    let at = first.start;
+    let end = (at + QUOTED).min(a.len());
+    let layout = Layout::of(a);
+    let (shown, lines) = show::content(context, a, b, at);
+    outcome.found.push(Found {
+        members: Vec::new(),
+        what: What::Content {
+            at,
+            bytes: spans::count(&real),
+            shown: (a[at..end].to_vec(), b[at..end].to_vec()),
+            section: layout.region(at).map(|region| region.section.clone()),
+            symbol: layout.symbol(at).map(str::to_owned),
+        },
+        shown,
+        places: lines.unwrap_or(Places::Bytes(real)),
     });
-    unequal
-}
-
-/// Which characters of which hash the byte at `at` is.
-fn places(runs: &[Run], finder: &Finder, at: usize) -> Vec<(usize, usize)> {
-    let behind = runs.partition_point(|run| run.at <= at);
-    runs[..behind]
-        .iter()
-        .rev()
-        .take_while(|run| run.at + finder.longest() > at)
-        .filter(|run| at < run.end())
-        .filter_map(|run| {
-            let position = run.start + (at - run.at);
-            let hash = finder.paths()[run.path].hash_range();
-            hash.contains(&position).then(|| (run.path, position - hash.start))
-        })
-        .collect()
-}
-
-/// The members of a gzip file with nothing behind them; none if it is not one.
-fn gzip(bytes: &[u8]) -> Option<Vec<(GzipMember, Vec<u8>)>> {
-    let mut members = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        match packed::gzip_member(bytes, at, 0, &|_| false)? {
-            (member, Unpacked::Whole(content)) => {
-                at = member.end();
-                members.push((member, content));
-            }
-            (_, Unpacked::Large(_)) => return None,
-        }
-    }
-    (!members.is_empty()).then_some(members)
-}
-
-fn compare_gzip(
-    a: Bytes,
-    one: &[(GzipMember, Vec<u8>)],
-    b: Bytes,
-    other: &[(GzipMember, Vec<u8>)],
-    excused: &mut Vec<Excuse>,
-) -> Option<What> {
-    if one.len() != other.len() {
-        return Some(What::Gzip);
-    }
-    for (index, ((member, content), (twin, inside))) in one.iter().zip(other).enumerate() {
-        let headers = (a.part(&a.bytes[member.header.clone()]), b.part(&b.bytes[twin.header.clone()]));
-        if !same_text(headers.0, headers.1) {
-            return Some(What::Gzip);
-        }
-        let found = compare(a.part(content), b.part(inside), excused);
-        if let Some(mut what) = found {
-            if let What::Content { member, .. } = &mut what {
-                *member = Some(index);
-            }
-            return Some(what);
-        }
-    }
-    None
+    outcome
 }

@@ -2,16 +2,42 @@
 //!
 //! Owns the meaning of *equal modulo the package's own hash* (DESIGN.md §3.4): the two results lie at different store paths, so where each
 //! mentions its own, fully or in a piece, the bytes may differ. Nothing else is excused but what [`Excuse`] lists.
-//! Compared: the shape of the trees, kinds, modes, symlink targets, hard links, contents; gzip files unpacked.
+//! Compared: the shape of the trees, kinds, modes, symlink targets, hard links, contents; archives and compressed files by what is in them.
 //! Not compared: owners and times, which the Nix store makes the same for all. Knows nothing of how the results came about.
 
+//!
+//! ```text
+//! spans     ranges of bytes: what differs, less what is explained
+//! seed      words that stand for each other            (of -frandom-seed, of build-ids)
+//! context   what is known of the two packages
+//! show      differences for people
+//! content   one file: bytes, or by its format           (formats/*)
+//! names     files named after build-ids
+//! tree      files and directories
+//! stable    what a package does not agree with itself about
+//! ```
+
 mod content;
+mod context;
+mod excuse;
+mod formats;
+mod names;
 mod record;
+mod seed;
+mod show;
+mod spans;
+mod stable;
 mod tree;
+mod what;
+
+pub use excuse::Excuse;
+pub use stable::unstable;
+pub use what::{Places, What};
 
 use crate::state::relocate::prefix::StorePath;
 use crate::state::relocate::runs::Finder;
-use std::collections::BTreeMap;
+use context::{Context, Side};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -42,42 +68,14 @@ pub enum Error {
 pub struct Difference {
     /// Output and path in it, the package's own hashes replaced by the outputs' names.
     pub file: String,
+    /// The way to the member of an archive, outermost first; empty for the file itself.
+    pub members: Vec<String>,
     /// What differs.
     pub what: What,
-}
-
-/// What differs. Pairs hold the first side's value, then the second's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
-    /// The file is in the first result only.
-    OnlyInFirst,
-    /// The file is in the second result only.
-    OnlyInSecond,
-    /// One is a directory, say, and the other is not.
-    Kind(&'static str, &'static str),
-    /// Permission bits.
-    Mode(u32, u32),
-    /// A symlink's target.
-    Target(String, String),
-    /// The first path (in order) that is the same inode.
-    HardLink(String, String),
-    /// Size in bytes.
-    Size(u64, u64),
-    /// Bytes.
-    Content {
-        /// Offset of the first byte that differs.
-        at: usize,
-        /// How many differ.
-        bytes: usize,
-        /// The first few, on both sides.
-        shown: (Vec<u8>, Vec<u8>),
-        /// ELF section of the first.
-        section: Option<String>,
-        /// The gzip member that holds them (0 for the first), if any.
-        member: Option<usize>,
-    },
-    /// The gzip members are not the same number, or their headers differ.
-    Gzip,
+    /// Lines that show it: those with `-` are the first side's, those with `+` the second's.
+    pub shown: Vec<String>,
+    /// Where in the file or member.
+    pub places: Places,
 }
 
 /// A difference that does not count, and why.
@@ -87,15 +85,8 @@ pub struct Excused {
     pub file: String,
     /// The rule.
     pub rule: Excuse,
-}
-
-/// Every rule that excuses a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excuse {
-    /// The linker's hash of the program as it was linked, with the staged prefix in it.
-    BuildId,
-    /// Python's RECORD: the digest of a file that mentions its own package.
-    Record,
+    /// In how many of an archive's members, or 1.
+    pub times: usize,
 }
 
 /// What a comparison found.
@@ -124,6 +115,15 @@ impl Report {
 /// # Errors
 /// [`Error::Mismatch`] where that does not hold; [`Error::Io`] for what cannot be read.
 pub fn compare_packages(a: Outputs, b: Outputs) -> Result<Report, Error> {
+    compare_split(a, b, &[])
+}
+
+/// As [`compare_packages`], where the first was built with staged prefixes, which `staged` names: compilers were given parts of
+/// them as seeds.
+///
+/// # Errors
+/// As there; and where a staged prefix is no store path.
+pub fn compare_split(a: Outputs, b: Outputs, staged: Outputs) -> Result<Report, Error> {
     let first: BTreeMap<&str, &PathBuf> = a.iter().map(|(n, p)| (n.as_str(), p)).collect();
     let second: BTreeMap<&str, &PathBuf> = b.iter().map(|(n, p)| (n.as_str(), p)).collect();
     if !first.keys().eq(second.keys()) {
@@ -135,25 +135,66 @@ pub fn compare_packages(a: Outputs, b: Outputs) -> Result<Report, Error> {
         )));
     }
     let finder = |side: &BTreeMap<&str, &PathBuf>| {
-        side.values()
-            .map(|path| StorePath::parse(logical(path.as_os_str().as_bytes())).map_err(Error::Mismatch))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Finder::new)
+        side.values().map(|path| store_path(path)).collect::<Result<Vec<_>, _>>().map(Finder::new)
     };
-    let finders = (finder(&first)?, finder(&second)?);
-    for (one, other) in finders.0.paths().iter().zip(finders.1.paths()) {
+    let finders = [finder(&first)?, finder(&second)?];
+    let mut words = Vec::new();
+    for ((one, other), name) in finders[0].paths().iter().zip(finders[1].paths()).zip(first.keys()) {
         if one.bytes().len() != other.bytes().len() {
             return Err(Error::Mismatch(format!("{one} and {other} differ in length, so they have not the same name")));
         }
+        words.extend(seed::words_of_seed(one.hash(), other.hash()));
+        for (_, path) in staged.iter().filter(|(output, _)| output == name) {
+            words.extend(seed::words_of_seed(store_path(path)?.hash(), other.hash()));
+        }
     }
-    let names: Vec<&str> = first.keys().copied().collect();
+    let names = first.keys().map(|name| (*name).to_owned()).collect();
+    let context = Context { names, finders, words, debug_files: HashMap::new() };
+    compare_trees(context, first.values().copied(), second.values().copied())
+}
+
+/// Compares a result with what the same derivation gave when it was built again, of which some outputs were kept: `kept` are
+/// the outputs of the first build, `copies` those of the second, by the same names but at paths of their own (`<path>.check`).
+/// Both mention `all` the outputs' paths of the first.
+///
+/// # Errors
+/// As [`compare_packages`].
+pub fn compare_rebuilt(all: Outputs, kept: Outputs, copies: Outputs) -> Result<Report, Error> {
+    let mut paths = Vec::new();
+    let mut names = Vec::new();
+    // The outputs that have trees come first: a tree is read for each name that has a root.
+    let others = all.iter().filter(|(name, _)| !kept.iter().any(|(known, _)| known == name));
+    for (name, path) in kept.iter().chain(others) {
+        paths.push(store_path(path)?);
+        names.push(name.clone());
+    }
+    let finders = [Finder::new(paths.clone()), Finder::new(paths)];
+    let copy_of = |name: &str| copies.iter().find(|(copy, _)| copy == name).map(|(_, path)| path);
+    let copies: Vec<&PathBuf> = kept.iter().filter_map(|(name, _)| copy_of(name)).collect();
+    if copies.len() != kept.len() {
+        return Err(Error::Mismatch("an output was not kept when it was built again".to_owned()));
+    }
+    let context = Context { names, finders, words: Vec::new(), debug_files: HashMap::new() };
+    compare_trees(context, kept.iter().map(|(_, path)| path), copies.into_iter())
+}
+
+fn compare_trees<'a>(
+    mut context: Context,
+    first: impl Iterator<Item = &'a PathBuf>,
+    second: impl Iterator<Item = &'a PathBuf>,
+) -> Result<Report, Error> {
+    let mut trees =
+        [tree::Tree::read(&context, Side::First, first)?, tree::Tree::read(&context, Side::Second, second)?];
+    let [one, other] = &mut trees;
+    names::pair(&mut context, one, other);
+    trees.iter_mut().for_each(tree::Tree::link);
     let mut report = Report::default();
-    tree::compare(
-        &tree::Side::read(&names, first.values().copied(), &finders.0)?,
-        &tree::Side::read(&names, second.values().copied(), &finders.1)?,
-        &mut report,
-    )?;
+    tree::compare(&context, &trees[0], &trees[1], &mut report)?;
     Ok(report)
+}
+
+fn store_path(path: &std::path::Path) -> Result<StorePath, Error> {
+    StorePath::parse(logical(path.as_os_str().as_bytes())).map_err(Error::Mismatch)
 }
 
 /// The path as the files mention it: a store below another root (`--store DIR`, `$DESTDIR`) still calls itself `/nix/store`.
@@ -174,7 +215,7 @@ impl fmt::Display for Report {
             n => write!(f, "{n} differences in {entries} files, directories and links")?,
         }
         for difference in &self.differences {
-            write!(f, "\n  {}: {}", difference.file, difference.what)?;
+            write!(f, "\n  {}: {}", difference.place(), difference.what)?;
         }
         for excused in &self.excused {
             write!(f, "\n  excused: {}: {}", excused.file, excused.rule)?;
@@ -183,42 +224,11 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for Excuse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BuildId => f.write_str(
-                "the build-id note (.note.gnu.build-id) is a hash of the program as linked, before relocation",
-            ),
-            Self::Record => f.write_str("RECORD has the digests of files that mention their own package"),
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OnlyInFirst => f.write_str("only in the first result"),
-            Self::OnlyInSecond => f.write_str("only in the second result"),
-            Self::Kind(a, b) => write!(f, "is a {a} in one and a {b} in the other"),
-            Self::Mode(a, b) => write!(f, "mode {a:04o} against {b:04o}"),
-            Self::Target(a, b) => write!(f, "points to `{a}` against `{b}`"),
-            Self::HardLink(a, b) if a == b => write!(f, "hard links differ"),
-            Self::HardLink(a, b) => {
-                write!(f, "is the same file as {a} in one, as {b} in the other")
-            }
-            Self::Size(a, b) => write!(f, "{a} bytes against {b}"),
-            Self::Gzip => f.write_str("gzip members differ in number or in their headers"),
-            Self::Content { at, bytes, shown, section, member } => {
-                let plural = if *bytes == 1 { "byte differs" } else { "bytes differ" };
-                write!(f, "{bytes} {plural}, the first at offset {at:#x}")?;
-                if let Some(member) = member {
-                    write!(f, " of gzip member {}", member + 1)?;
-                }
-                if let Some(section) = section {
-                    write!(f, " (section {section})")?;
-                }
-                write!(f, ": `{}` against `{}`", shown.0.escape_ascii(), shown.1.escape_ascii())
-            }
-        }
+impl Difference {
+    /// The file, and the way to the member in it.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let way = self.members.iter().map(|member| format!(", {member}"));
+        std::iter::once(self.file.clone()).chain(way).collect()
     }
 }
