@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
 use crate::command::pkgs::PkgsChoice;
+use crate::command::verify::VerifyArgs;
 use crate::phase::{Stage, UnknownStage};
 use crate::plan::Trust;
 use crate::status;
@@ -26,6 +27,8 @@ pub enum Command {
     Gen(GenArgs),
     /// Build a package as a chain, and tell which stages were built and which reused
     Build(BuildArgs),
+    /// Build a package split and unsplit, and tell whether they are the same
+    Verify(VerifyArgs),
 }
 
 /// Which package, and how it is split: for every command that takes a package.

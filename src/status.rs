@@ -7,7 +7,7 @@ use std::process::ExitCode;
 pub enum Status {
     /// All went well.
     Success = 0,
-    /// The package, or another input, is at fault.
+    /// The package, or another input, is at fault; or `verify` found that the split package is not the unsplit one.
     Input = 1,
     /// The command line is at fault (the number is clap's).
     Usage = 2,
@@ -21,7 +21,7 @@ pub enum Status {
 pub const HELP: &str = "\
 Exit codes:
   0  all went well
-  1  the package or another input is at fault
+  1  the package or another input is at fault, or verify found a real difference
   2  the command line is at fault
   3  a build failed
   4  Nix, the store or the file system is at fault";

@@ -55,32 +55,9 @@ pub struct BuildArgs {
 
 /// Runs `phasesplit build`.
 pub fn run(arguments: &BuildArgs) -> Status {
-    let mut request = GenRequest::of(&arguments.package);
-    request.nix_options.clone_from(&arguments.nix_options);
-    let generated = match objects::fill(&mut request, &arguments.package).and_then(|()| r#gen::generate(&request)) {
-        Ok(generated) => generated,
-        Err(error) => {
-            anstream::eprint!("{}", error.render(colour()));
-            return error.status;
-        }
-    };
-    r#gen::say(&generated);
-    let roots = match Roots::of_user() {
-        Ok(roots) => Some(roots),
-        Err(error) => {
-            anstream::eprintln!("warning: nothing will be protected from garbage collection: {error}");
-            None
-        }
-    };
-    if let Err(error) = provide(&objects::wanted(&generated, &arguments.package), roots.as_ref()) {
-        anstream::eprint!("{}", explain(&error));
-        return status_of(&error);
-    }
-    let input = Input {
-        split: generated.text,
-        directory: generated.directory,
-        identity: generated.identity,
-        host: generated.pkgs == Some(PkgsChoice::Host),
+    let (input, roots) = match prepare(&arguments.package, &arguments.nix_options) {
+        Ok(prepared) => prepared,
+        Err(status) => return status,
     };
     let wish = Wish {
         until: arguments.until.clone(),
@@ -94,6 +71,35 @@ pub fn run(arguments: &BuildArgs) -> Status {
             status_of(&error)
         }
     }
+}
+
+/// Generates a split package and has in the store what its text names. What goes wrong is told on standard error.
+pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString]) -> Result<(Input, Option<Roots>), Status> {
+    let mut request = GenRequest::of(package);
+    nix_options.clone_into(&mut request.nix_options);
+    let generated = objects::fill(&mut request, package).and_then(|()| r#gen::generate(&request)).map_err(|error| {
+        anstream::eprint!("{}", error.render(colour()));
+        error.status
+    })?;
+    r#gen::say(&generated);
+    let roots = match Roots::of_user() {
+        Ok(roots) => Some(roots),
+        Err(error) => {
+            anstream::eprintln!("warning: nothing will be protected from garbage collection: {error}");
+            None
+        }
+    };
+    provide(&objects::wanted(&generated, package), roots.as_ref()).map_err(|error| {
+        anstream::eprint!("{}", explain(&error));
+        status_of(&error)
+    })?;
+    let input = Input {
+        split: generated.text,
+        directory: generated.directory,
+        identity: generated.identity,
+        host: generated.pkgs == Some(PkgsChoice::Host),
+    };
+    Ok((input, roots))
 }
 
 /// Has in the store what the generated text names; without it the evaluation could only fail.
@@ -144,14 +150,14 @@ fn write_paths(report: &Report) -> io::Result<()> {
     report.outputs.values().try_for_each(|path| writeln!(out, "{path}"))
 }
 
-fn status_of(error: &BuildError) -> Status {
+pub(super) fn status_of(error: &BuildError) -> Status {
     match error {
         BuildError::NoSuchStage { .. } => Status::Usage,
         BuildError::Nix(error) => nix_error::status(error),
     }
 }
 
-fn explain(error: &BuildError) -> String {
+pub(super) fn explain(error: &BuildError) -> String {
     let (problem, words) = match error {
         BuildError::NoSuchStage { .. } => (Problem::new("build/until", error.to_string()), String::new()),
         BuildError::Nix(error) => nix_error::told(error),

@@ -13,6 +13,7 @@ pub mod pkgs;
 mod place;
 mod reading;
 mod subject;
+pub mod verify;
 
 use std::io::{self, IsTerminal as _};
 
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> Status {
     match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     }
 }
 

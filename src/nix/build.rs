@@ -37,9 +37,23 @@ pub fn build(
     nix: &Nix,
     target: Target<'_>,
     link: Option<&Path>,
+    on_event: impl FnMut(Event),
+) -> Result<Ended, NixError> {
+    build_all(nix, &[target], link, on_event)
+}
+
+/// As [`build`], for several outputs at once.
+///
+/// # Errors
+/// As there.
+pub fn build_all(
+    nix: &Nix,
+    targets: &[Target<'_>],
+    link: Option<&Path>,
     mut on_event: impl FnMut(Event),
 ) -> Result<Ended, NixError> {
-    let mut args: Vec<OsString> = vec![format!("{}!{}", target.drv, target.output).into()];
+    let mut args: Vec<OsString> =
+        targets.iter().map(|target| format!("{}!{}", target.drv, target.output).into()).collect();
     args.extend(["--log-format".into(), "internal-json".into()]);
     match link {
         Some(link) => args.extend(["--out-link".into(), link.into()]),

@@ -1,7 +1,7 @@
 //! The chain of derivations of a generated `split.nix`, as an evaluation gives it.
 //!
 //! The other side is `nix-lib/split.nix`: its result has `chain`, the stages in order, each a
-//! derivation with `stage` (its name); the last is the package itself. A package that `--fallback`
+//! derivation with `stage` (its name); the last is the package itself, and `unsplit` is what it was made from. A package that `--fallback`
 //! left whole has no `chain`: it is a chain of one, called `unsplit`.
 
 use serde::Deserialize;
@@ -39,6 +39,8 @@ pub struct Chain {
     pub name: String,
     /// The stages; the last is the package.
     pub stages: Vec<Stage>,
+    /// The package as it was.
+    pub unsplit: Stage,
 }
 
 /// What is asked of the split package; `outPath` of an output needs no build to be known.
@@ -51,7 +53,7 @@ const BODY: &str = "
       outputs = builtins.listToAttrs
         (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
     };
-  in { inherit (s) name; stages = map stage (s.chain or [ s ]); }";
+  in { inherit (s) name; stages = map stage (s.chain or [ s ]); unsplit = stage (s.unsplit or s); }";
 
 /// Evaluates the text of a `split.nix` in `nix`'s directory and writes its derivations to the store.
 ///

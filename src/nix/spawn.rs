@@ -72,6 +72,13 @@ impl Nix {
         Self { options: options.into_iter().collect(), directory: None }
     }
 
+    /// The same with more options.
+    #[must_use]
+    pub fn with(mut self, options: impl IntoIterator<Item = OsString>) -> Self {
+        self.options.extend(options);
+        self
+    }
+
     /// The same, run in `directory`: relative paths of an expression on standard input start there.
     #[must_use]
     pub fn in_directory(mut self, directory: impl Into<PathBuf>) -> Self {
