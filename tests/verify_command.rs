@@ -141,6 +141,76 @@ fn a_package_that_differs_from_itself_is_not_blamed_on_splitting() {
 }
 
 #[test]
+fn of_several_outputs_that_differ_only_what_nix_kept_is_told_apart() {
+    let project = package("");
+    let plain = std::fs::read_to_string(project.path().join("pkg.nix")).expect("pkg.nix");
+    let random = "cat /proc/sys/kernel/random/uuid | tee $out/random >$doc/random; cp text $out/share/text";
+    project.write(&plain.replace("cp text $out/share/text", random));
+    let output = verify(&project, &["--rebuild", "--json"]);
+    let report = json(&output);
+    // Nix stops at the first output that differs: of the other nothing is known, and so it is not excused.
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    let unknown = report["rebuild"]["unknown"].as_array().expect("a list");
+    assert_eq!(unknown.len(), 1, "{report}");
+    for difference in report["differences"].as_array().expect("a list") {
+        let file = difference["file"].as_str().expect("a path");
+        let is_unknown = file.starts_with(unknown[0].as_str().expect("an output"));
+        assert_eq!(difference["unstable"], !is_unknown, "{report}");
+    }
+    assert_eq!(report["differences"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn what_compilers_make_of_the_path_is_excused_by_name() {
+    // As nixpkgs' reproducible-builds.sh and separate-debug-info.sh have it.
+    let project = Project::new(&format!(
+        r#"{{ stdenv }}:
+stdenv.mkDerivation {{
+  name = "compiled-1";
+  salt = "{}";
+  dontUnpack = true;
+  dontStrip = true;
+  outputs = [ "out" "debug" ];
+  buildPhase = ''
+    seed=''${{out##*/}}
+    printf '%s\n' 'struct one {{ int a; }}; struct two {{ struct one *b; long c; }};' \
+      'long twice(struct two *x) {{ return x->c * 2 + x->b->a; }}' >lib.c
+    printf '%s\n' '#include <stdio.h>' 'struct two; long twice(struct two *);' \
+      "int main(int n, char **v) {{ return n > 9 ? twice(0) : puts(\"$out/share\"); }}" >main.c
+    gcc -g -O1 -frandom-seed=''${{seed:0:10}} -c lib.c
+    ar rcU liblib.a lib.o
+    gcc -g -O1 -frandom-seed=''${{seed:0:10}} -Wl,--build-id -o main main.c liblib.a
+  '';
+  installPhase = ''
+    mkdir -p $out/bin $out/lib
+    cp main $out/bin
+    cp liblib.a $out/lib
+  '';
+  postFixup = ''
+    id=$(readelf -n $out/bin/main | sed -n 's/.*Build ID: //p')
+    mkdir -p $debug/lib/debug/.build-id/''${{id:0:2}}
+    file=$debug/lib/debug/.build-id/''${{id:0:2}}/''${{id:2}}.debug
+    objcopy --only-keep-debug $out/bin/main $file
+    objcopy --strip-debug --add-gnu-debuglink=$file $out/bin/main
+  '';
+}}
+"#,
+        salt()
+    ));
+    let output = verify(&project, &["--json"]);
+    let report = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{report:#}");
+    let rules = |file: &str| -> Vec<&str> {
+        let all = report["excused"].as_array().expect("a list").iter();
+        all.filter(|row| row["file"] == file).filter_map(|row| row["rule"].as_str()).collect()
+    };
+    assert_eq!(rules("out/bin/main"), ["build-id", "debug-name", "debug-link"], "{report:#}");
+    assert!(rules("out/lib/liblib.a").contains(&"ar-time"), "{report:#}");
+    let debug = "debug/lib/debug/.build-id/<build-id of out/bin/main>/.debug";
+    assert!(rules(debug).contains(&"build-id") && rules(debug).contains(&"debug-name"), "{report:#}");
+}
+
+#[test]
 fn a_failing_build_ends_with_3() {
     let project = package("preFixup = \"echo not in a split build; test -e /no/such/file\";");
     let output = verify(&project, &[]);

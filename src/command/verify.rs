@@ -72,7 +72,7 @@ fn verify(arguments: &VerifyArgs) -> Result<Report, Status> {
         Some(rebuild) => compare::unstable(&compared, &rebuild.compared),
         None => vec![false; compared.differences.len()],
     };
-    Ok(Report::new(sides, compared, unstable, rebuild, start.elapsed()))
+    Ok(Report::new(sides, &compared, &unstable, rebuild, start.elapsed()))
 }
 
 /// Builds the unsplit package again and compares it with itself. Where split and unsplit agree in all, there is nothing to

@@ -64,7 +64,7 @@ pub fn leaf(context: &Context, pair: &Pair) -> Outcome {
     let elf = elf::Twins::of(a, b);
     explained.extend(elf.iter().flat_map(|elf| elf.explained(context, pair)));
     let (mut real, used) = spans::subtract(spans::differing(a, b), explained);
-    used.into_iter().for_each(|rule| outcome.excuse(rule));
+    outcome.excuse_all(used);
     if let Some(elf) = &elf
         && let Some(left) = elf.strings(context, pair, &real)
     {

@@ -162,6 +162,12 @@ impl Outcome {
         *self.excused.entry(rule).or_default() += 1;
     }
 
+    pub fn excuse_all(&mut self, rules: impl IntoIterator<Item = Excuse>) {
+        for rule in rules {
+            self.excuse(rule);
+        }
+    }
+
     /// Takes over what was found in a member.
     pub fn nest(&mut self, member: &str, inner: Self) {
         for mut found in inner.found {

@@ -35,9 +35,9 @@ pub fn pair(context: &mut Context, first: &mut Tree, second: &mut Tree) {
     }
     for (path, entry) in first.entries.iter().filter(|(path, _)| path.ends_with(b".debug")) {
         if let Some(twin) = second.entries.get(path) {
-            let names =
+            let both =
                 [entry, twin].map(|entry| entry.path.file_name().unwrap_or_default().as_encoded_bytes().to_vec());
-            context.debug_files.entry(names).or_default().push([entry.path.clone(), twin.path.clone()]);
+            context.debug_files.entry(both).or_default().push([entry.path.clone(), twin.path.clone()]);
         }
     }
 }

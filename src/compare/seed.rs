@@ -47,7 +47,7 @@ pub fn words_of_seed(first: &[u8], second: &[u8]) -> Vec<Word> {
 /// GCC's `crc32_string` (libiberty and gcc/tree.cc): polynomial 04C11DB7, highest bit first, the string's NUL included.
 fn checksum(text: &[u8]) -> u32 {
     text.iter().chain(&[0]).fold(0, |sum, &byte| {
-        (0..8).fold(sum ^ u32::from(byte) << 24, |sum: u32, _| sum << 1 ^ (sum >> 31) * 0x04c1_1db7)
+        (0..8).fold(sum ^ (u32::from(byte) << 24), |sum: u32, _| (sum << 1) ^ ((sum >> 31) * 0x04c1_1db7))
     })
 }
 

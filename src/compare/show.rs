@@ -126,10 +126,10 @@ fn dump(a: &[u8], b: &[u8], at: usize) -> Vec<String> {
         part.chunks(ROW)
             .enumerate()
             .map(|(index, row)| {
-                let hex: String = row.iter().map(|byte| format!("{byte:02x} ")).collect();
+                let hex = row.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
                 let plain: String =
                     row.iter().map(|&b| if (b' '..=b'~').contains(&b) { char::from(b) } else { '.' }).collect();
-                format!("{mark}{:08x}  {hex:<48} |{plain}|", from + index * ROW)
+                format!("{mark}{:08x}  {hex:<47}  |{plain}|", from + index * ROW)
             })
             .collect()
     };

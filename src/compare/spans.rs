@@ -8,11 +8,12 @@ use std::ops::Range;
 /// Bytes that may differ, and by which rule; no rule for the package's own hash.
 pub type Explained = (Range<usize>, Option<Excuse>);
 
+/// Whole blocks are compared at once: most of most files is the same.
+const BLOCK: usize = 4096;
+
 /// Where two equally long contents differ.
 pub fn differing(a: &[u8], b: &[u8]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    // Whole blocks are compared at once: most of most files is the same.
-    const BLOCK: usize = 4096;
     for (index, (one, other)) in a.chunks(BLOCK).zip(b.chunks(BLOCK)).enumerate() {
         if one == other {
             continue;

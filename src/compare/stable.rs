@@ -23,13 +23,13 @@ fn is_of(difference: &Difference, own: &Difference) -> bool {
     }
     match (&difference.places, &own.places) {
         (Places::Whole, Places::Whole) => same_kind(&difference.what, &own.what),
-        (Places::Bytes(these), Places::Bytes(those)) => {
-            let words = words(those);
-            these.iter().all(|range| words.iter().any(|word| word.start <= range.start && range.end <= word.end))
+        (Places::Bytes(found), Places::Bytes(known)) => {
+            let words = words(known);
+            found.iter().all(|range| words.iter().any(|word| word.start <= range.start && range.end <= word.end))
         }
         // Lines of the second side, which is the first when it is compared with itself.
-        (Places::Lines(these), Places::Lines(those)) => {
-            these.iter().all(|(_, line)| those.iter().any(|(own, _)| own.start <= line.start && line.end <= own.end))
+        (Places::Lines(found), Places::Lines(known)) => {
+            found.iter().all(|(_, line)| known.iter().any(|(own, _)| own.start <= line.start && line.end <= own.end))
         }
         _ => false,
     }
@@ -52,4 +52,45 @@ fn words(spans: &[Range<usize>]) -> Vec<Range<usize>> {
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(file: &str, what: What, places: Places) -> Difference {
+        Difference { file: file.to_owned(), members: Vec::new(), what, shown: Vec::new(), places }
+    }
+
+    fn verdict(found: Difference, own: Vec<Difference>) -> bool {
+        let report = |differences| Report { differences, ..Report::default() };
+        unstable(&report(vec![found]), &report(own)) == [true]
+    }
+
+    #[test]
+    fn only_what_lies_within_an_unstable_place_is_told_apart() {
+        let size = || What::Size(1, 2);
+        let bytes = |ranges: &[(usize, usize)]| {
+            let ranges = ranges.iter().map(|&(start, end)| start..end).collect();
+            difference("out/x", size(), Places::Bytes(ranges))
+        };
+        assert!(verdict(bytes(&[(16, 20)]), vec![bytes(&[(17, 18)])]));
+        assert!(verdict(bytes(&[(16, 23), (24, 25)]), vec![bytes(&[(17, 18), (23, 26)])]));
+        assert!(!verdict(bytes(&[(16, 25)]), vec![bytes(&[(17, 18)])]));
+        assert!(!verdict(bytes(&[(16, 20), (40, 41)]), vec![bytes(&[(17, 18)])]));
+        let lines = |first: Range<usize>, second: Range<usize>| {
+            difference("out/x", size(), Places::Lines(vec![(first, second)]))
+        };
+        assert!(verdict(lines(0..1, 3..4), vec![lines(3..4, 9..10)]));
+        assert!(!verdict(lines(0..1, 3..5), vec![lines(3..4, 9..10)]));
+        assert!(!verdict(lines(0..1, 3..4), vec![bytes(&[(0, 100)])]));
+    }
+
+    #[test]
+    fn another_file_or_kind_is_another_difference() {
+        let whole = |file: &str, what: What| difference(file, what, Places::Whole);
+        assert!(verdict(whole("out/x", What::OnlyInFirst), vec![whole("out/x", What::OnlyInSecond)]));
+        assert!(!verdict(whole("out/x", What::OnlyInFirst), vec![whole("out/y", What::OnlyInFirst)]));
+        assert!(!verdict(whole("out/x", What::Mode(1, 2)), vec![whole("out/x", What::Size(1, 2))]));
+    }
 }

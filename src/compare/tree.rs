@@ -142,12 +142,11 @@ fn entries(context: &Context, entry: &Entry, twin: &Entry, is_new: bool) -> Resu
     if entry.meta.is_symlink() {
         let read = |e: &Entry| std::fs::read_link(&e.path).map_err(io("read the link", &e.path));
         let (one, other) = (read(entry)?, read(twin)?);
-        match context.same_text(one.as_os_str().as_bytes(), other.as_os_str().as_bytes()) {
-            Some(rules) => rules.into_iter().for_each(|rule| outcome.excuse(rule)),
-            None => {
-                let target = |path: &Path| shown(path.as_os_str().as_bytes());
-                outcome.found.push(Found::whole(What::Target(target(&one), target(&other))));
-            }
+        if let Some(rules) = context.same_text(one.as_os_str().as_bytes(), other.as_os_str().as_bytes()) {
+            outcome.excuse_all(rules);
+        } else {
+            let target = |path: &Path| shown(path.as_os_str().as_bytes());
+            outcome.found.push(Found::whole(What::Target(target(&one), target(&other))));
         }
     }
     if entry.meta.is_file() && is_new {

@@ -82,14 +82,17 @@ impl What {
                 format!("the members differ: {} in {}, {} in {}", list(a), sides[0], list(b), sides[1])
             }
             Self::Content { at, bytes, shown, section, symbol } => {
+                let place = match (section, symbol) {
+                    (Some(section), Some(symbol)) => format!(" (section {section}, {symbol})"),
+                    (Some(section), None) => format!(" (section {section})"),
+                    (None, _) => String::new(),
+                };
                 let plural = if *bytes == 1 { "byte differs" } else { "bytes differ" };
-                let mut text = format!("{bytes} {plural}, the first at offset {at:#x}");
-                match (section, symbol) {
-                    (Some(section), Some(symbol)) => text.push_str(&format!(" (section {section}, {symbol})")),
-                    (Some(section), None) => text.push_str(&format!(" (section {section})")),
-                    (None, _) => {}
-                }
-                format!("{text}: `{}` against `{}`", shown.0.escape_ascii(), shown.1.escape_ascii())
+                format!(
+                    "{bytes} {plural}, the first at offset {at:#x}{place}: `{}` against `{}`",
+                    shown.0.escape_ascii(),
+                    shown.1.escape_ascii()
+                )
             }
         }
     }

@@ -56,7 +56,8 @@ pub fn on(differences: &[&Difference], sides: &Sides, rebuild: Option<&Rebuild>)
 fn logs(sides: &Sides, stage: &str) -> String {
     let known = sides.stages.iter().find(|(name, _)| name == stage).or(sides.stages.last());
     let drvs = known.map(|(_, drv)| drv.as_str()).into_iter().chain([sides.unsplit_drv()]);
-    drvs.map(|drv| format!("\n      nix-store --read-log {drv}")).collect()
+    let commands: Vec<String> = drvs.map(|drv| format!("nix-store --read-log {drv}")).collect();
+    format!(": {}", commands.join("; "))
 }
 
 /// Whether lines were replaced that are the same but for a digest.

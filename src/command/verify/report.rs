@@ -88,17 +88,11 @@ pub struct Report {
 
 impl Report {
     /// Puts together what was found. `unstable` is in the order of `compared.differences`.
-    pub fn new(
-        sides: Sides,
-        compared: Compared,
-        unstable: Vec<bool>,
-        rebuild: Option<Rebuild>,
-        time: Duration,
-    ) -> Self {
+    pub fn new(sides: Sides, compared: &Compared, unstable: &[bool], rebuild: Option<Rebuild>, time: Duration) -> Self {
         let real: Vec<&Difference> = compared
             .differences
             .iter()
-            .zip(&unstable)
+            .zip(unstable)
             .filter(|(_, unstable)| !**unstable)
             .map(|(real, _)| real)
             .collect();
@@ -109,7 +103,7 @@ impl Report {
         };
         let advice = if real.is_empty() { Vec::new() } else { advice::on(&real, &sides, rebuild.as_ref()) };
         let differences =
-            compared.differences.iter().zip(unstable).map(|(found, unstable)| row(found, SIDES, unstable));
+            compared.differences.iter().zip(unstable).map(|(found, unstable)| row(found, SIDES, *unstable));
         let paths = |outputs: &[(String, std::path::PathBuf)]| {
             outputs.iter().map(|(name, path)| (name.clone(), path.display().to_string())).collect()
         };

@@ -18,7 +18,7 @@ pub fn compare(context: &Context, pair: &Pair) -> Option<Outcome> {
         return Some(Outcome::of(found));
     }
     let mut outcome = Outcome::default();
-    let (mut from, mut twin_from) = (0, 0);
+    let (mut from, mut twin_from, mut resized) = (0, 0, false);
     for (member, twin) in one.iter().zip(&other) {
         // From the end of the member before: a byte of padding may lie between.
         let mut head = pair.a[from..member.range.start].to_vec();
@@ -30,18 +30,28 @@ pub fn compare(context: &Context, pair: &Pair) -> Option<Outcome> {
             twin_header[TIME].fill(b'0');
             outcome.excuse(Excuse::ArTime);
         }
-        if member.range.len() != twin.range.len() {
+        let other_size = member.range.len() != twin.range.len();
+        if other_size {
             // That the sizes differ is said of the content.
             header[SIZE].fill(b'0');
             twin_header[SIZE].fill(b'0');
         }
-        super::frame(context, &head, &twin_head, &format!("header of {}", member.name), &mut outcome);
+        super::frame(context, &head[at..], &twin_head[twin_at..], &format!("header of {}", member.name), &mut outcome);
+        padding(context, resized, &head[..at], &twin_head[..twin_at], &mut outcome);
         let inner = pair.member(&pair.a[member.range.clone()], &pair.b[twin.range.clone()], &member.name);
         outcome.nest(&format!("member {}", member.name), content::compare(context, &inner));
-        (from, twin_from) = (member.range.end, twin.range.end);
+        (from, twin_from, resized) = (member.range.end, twin.range.end, other_size);
     }
-    super::frame(context, &pair.a[from..], &pair.b[twin_from..], "end of the archive", &mut outcome);
+    padding(context, resized, &pair.a[from..], &pair.b[twin_from..], &mut outcome);
     Some(outcome)
+}
+
+/// The byte behind a member of odd length: a newline (ar(5)). Where the member has another size, so may have this.
+fn padding(context: &Context, resized: bool, a: &[u8], b: &[u8], outcome: &mut Outcome) {
+    let is_usual = |bytes: &[u8]| bytes.is_empty() || bytes == b"\n";
+    if !(resized && is_usual(a) && is_usual(b)) {
+        super::frame(context, a, b, "between the members", outcome);
+    }
 }
 
 fn is_number(field: &[u8]) -> bool {

@@ -115,8 +115,14 @@ impl Twins {
             let same = sections.iter().any(|section| {
                 let one = string_at(&pair.a[section.clone()], one);
                 let other = string_at(&pair.b[section.clone()], other);
-                matches!((one, other), (Some(x), Some(y)) if x == y
-                    || context.neutral(Side::First, x) == context.neutral(Side::Second, y))
+                let (Some(one), Some(other)) = (one, other) else { return false };
+                // What stands for each other is as long as each other.
+                let neutral = || (context.neutral(Side::First, one), context.neutral(Side::Second, other));
+                one == other
+                    || one.len() == other.len() && {
+                        let (one, other) = neutral();
+                        one == other
+                    }
             });
             same.then_some(from + 4)
         })
@@ -147,7 +153,8 @@ pub fn id_of(bytes: &[u8]) -> Option<String> {
     }
     let layout = Layout::of(bytes);
     let note = &bytes[layout.regions().iter().find(|region| region.section == BUILD_ID)?.range.clone()];
-    Some(note[build_id(note)?].iter().map(|byte| format!("{byte:02x}")).collect())
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    Some(note[build_id(note)?].iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect())
 }
 
 fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
@@ -156,7 +163,9 @@ fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
 
 /// The strings of a section, in an order of their own.
 fn strings(context: &Context, side: Side, section: &[u8]) -> Vec<Vec<u8>> {
-    let mut all: Vec<Vec<u8>> = section.split(|&byte| byte == 0).map(|text| context.neutral(side, text)).collect();
+    // Neither hashes nor words have a NUL in them.
+    let neutral = context.neutral(side, section);
+    let mut all: Vec<Vec<u8>> = neutral.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
     all.sort_unstable();
     all
 }

@@ -19,6 +19,9 @@ use super::what::What;
 pub const ARCHIVES: [fn(&Context, &Pair) -> Option<Outcome>; 5] =
     [gzip::compare, packed::compare, ar::compare, tar::compare, zip::compare];
 
+/// Members of one side that are named.
+const SHOWN: usize = 8;
+
 /// Whether two lists of members name the same ones in the same order; if not, that is the difference.
 fn same_members(context: &Context, a: &[String], b: &[String]) -> Option<Found> {
     let same =
@@ -28,7 +31,6 @@ fn same_members(context: &Context, a: &[String], b: &[String]) -> Option<Found> 
     }
     let only = |these: &[String], those: &[String]| -> Vec<String> {
         let missing = these.iter().filter(|name| !those.contains(name)).cloned().collect::<Vec<_>>();
-        const SHOWN: usize = 8;
         let more = missing.len().saturating_sub(SHOWN);
         let rest = (more > 0).then(|| format!("and {more} more"));
         missing.into_iter().take(SHOWN).chain(rest).collect()

@@ -13,7 +13,7 @@ pub fn compare(context: &Context, pair: &Pair) -> Option<Outcome> {
         return None;
     }
     let unpack = |bytes| match packed::unpack(packed::reader(format, bytes)?, packed::LIMIT, 0, &|_| false).ok()? {
-        Unpacked::Whole(content) => Some(content),
+        Unpacked::Whole(inside) => Some(inside),
         Unpacked::Large(_) => None,
     };
     let (one, other) = (unpack(pair.a)?, unpack(pair.b)?);

@@ -2,8 +2,7 @@
 
 use super::super::Excuse;
 use super::super::content::{self, Pair};
-use super::super::context::{Context, Found, Outcome};
-use super::super::what::What;
+use super::super::context::{Context, Outcome};
 use crate::state::relocate::archive::{self, Member, TAR_CHECKSUM};
 use std::ops::Range;
 
@@ -25,9 +24,11 @@ pub fn compare(context: &Context, pair: &Pair) -> Option<Outcome> {
         let mut twin_head = pair.b[twin_from..twin.range.start].to_vec();
         let (at, twin_at) = (head.len() - BLOCK, twin_head.len() - BLOCK);
         let (header, twin_header) = (&mut head[at..], &mut twin_head[twin_at..]);
-        // `archive::tar` has seen that the checksums are right: they follow from the rest, own hashes and times included.
-        header[TAR_CHECKSUM].fill(b' ');
-        twin_header[TAR_CHECKSUM].fill(b' ');
+        if without_checksum(header) != without_checksum(twin_header) {
+            // `archive::tar` has seen that the checksums are right: they follow from the rest, own hashes and times included.
+            header[TAR_CHECKSUM].fill(b' ');
+            twin_header[TAR_CHECKSUM].fill(b' ');
+        }
         if header[TIME] != twin_header[TIME] && is_octal(&header[TIME]) && is_octal(&twin_header[TIME]) {
             header[TIME].fill(b'0');
             twin_header[TIME].fill(b'0');
@@ -40,22 +41,26 @@ pub fn compare(context: &Context, pair: &Pair) -> Option<Outcome> {
         }
         let place = format!("header of {}", member.name);
         super::frame(context, &head[at..], &twin_head[twin_at..], &place, &mut outcome);
-        filling(&head[..at], &twin_head[..twin_at], &mut outcome);
+        filling(context, &head[..at], &twin_head[..twin_at], &mut outcome);
         let inner = pair.member(&pair.a[member.range.clone()], &pair.b[twin.range.clone()], &member.name);
         outcome.nest(&format!("member {}", member.name), content::compare(context, &inner));
         (from, twin_from) = (member.range.end, twin.range.end);
     }
     let (one, other) = (ending(pair.a, from), ending(pair.b, twin_from));
-    filling(one.0, other.0, &mut outcome);
+    filling(context, one.0, other.0, &mut outcome);
     super::frame(context, one.1, other.1, "end of the archive", &mut outcome);
     Some(outcome)
 }
 
-/// What fills a member's last block: its length follows from the member's, its bytes must be the same.
-fn filling(a: &[u8], b: &[u8], outcome: &mut Outcome) {
-    let zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
-    if a != b && !(zero(a) && zero(b)) {
-        outcome.nest("between the members", Outcome::of(Found::whole(What::Size(a.len() as u64, b.len() as u64))));
+fn without_checksum(header: &[u8]) -> (&[u8], &[u8]) {
+    (&header[..TAR_CHECKSUM.start], &header[TAR_CHECKSUM.end..])
+}
+
+/// What fills a member's last block: its length follows from the member's, its bytes are zero or the same.
+fn filling(context: &Context, a: &[u8], b: &[u8], outcome: &mut Outcome) {
+    let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+    if !(is_zero(a) && is_zero(b)) {
+        super::frame(context, a, b, "between the members", outcome);
     }
 }
 

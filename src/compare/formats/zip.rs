@@ -62,6 +62,8 @@ pub fn compare(context: &Context, pair: &Pair) -> Option<Outcome> {
 const END: usize = 22;
 const CENTRAL: usize = 46;
 const LOCAL: usize = 30;
+/// In a central header: where the local one is.
+const OFFSET: Range<usize> = 42..46;
 
 /// Takes a sound zip file apart. None for anything that cannot be accounted for: it is compared as bytes.
 fn read(bytes: &[u8]) -> Option<Zip> {
@@ -78,7 +80,7 @@ fn read(bytes: &[u8]) -> Option<Zip> {
         let header = bytes.get(at..at + CENTRAL)?;
         let (name, extra) = (number(header, 28..30)?, number(header, 30..32)?);
         let whole = bytes.get(at..at + CENTRAL + name + extra + number(header, 32..34)?)?;
-        let start = shift + number(header, 42..46)?;
+        let start = shift + number(header, OFFSET)?;
         let local = bytes.get(start..entry.packed.start)?;
         let content = content_of(bytes, entry)?;
         let mut crc = flate2::Crc::new();
@@ -94,8 +96,8 @@ fn read(bytes: &[u8]) -> Option<Zip> {
         }
         members.push(Member {
             name: entry.name.clone(),
-            local: masked(local, 10..14, &[14..26], LOCAL + number(local, 26..28)?, number(local, 28..30)?)?,
-            central: masked(whole, 12..16, &[16..28, 42..46], CENTRAL + name, extra)?,
+            local: masked(local, 10..14, 14..26, LOCAL + number(local, 26..28)?, number(local, 28..30)?)?,
+            central: masked(whole, 12..16, 16..28, CENTRAL + name, extra)?,
             content,
             packed: entry.packed.clone(),
             extent: start..entry.packed.end + behind,
@@ -142,12 +144,13 @@ fn descriptor(bytes: &[u8], at: usize, facts: [u32; 3], announced: bool) -> Opti
 }
 
 /// A header without its times and what was verified. `extra` is the place of the extra fields, `len` their length.
-fn masked(header: &[u8], time: Range<usize>, verified: &[Range<usize>], extra: usize, len: usize) -> Option<Header> {
+fn masked(header: &[u8], time: Range<usize>, verified: Range<usize>, extra: usize, len: usize) -> Option<Header> {
     let mut rest = header.to_vec();
     let mut times = header.get(time.clone())?.to_vec();
     rest[time].fill(0);
-    for range in verified {
-        rest[range.clone()].fill(0);
+    rest[verified].fill(0);
+    if let Some(offset) = rest.get_mut(OFFSET).filter(|_| header.starts_with(b"PK\x01\x02")) {
+        offset.fill(0);
     }
     let mut at = extra;
     while at + 4 <= extra + len {
