@@ -36,8 +36,7 @@ pub fn on(differences: &[&Difference], sides: &Sides, rebuild: Option<&Rebuild>)
         ));
     }
     advice.push(
-        "if a phase reads an attribute before the stage that gets it, say so: `scope.NAME = \"STAGE\"` in split.nix"
-            .to_owned(),
+        "if a phase reads an attribute before the stage that gets it, say so with `--scope NAME=STAGE`".to_owned(),
     );
     match rebuild {
         None => advice.push("`phasesplit verify --rebuild` tells whether the package agrees with itself".to_owned()),
