@@ -103,7 +103,7 @@ pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString]) -> Result
 }
 
 /// Has in the store what the generated text names; without it the evaluation could only fail.
-fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), BuildError> {
+pub(super) fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), BuildError> {
     let nix = Nix::default();
     for object in objects {
         match roots {

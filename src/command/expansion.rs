@@ -54,6 +54,17 @@ pub enum Why {
     NothingShown,
 }
 
+impl ReadFrom {
+    /// A word for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Evaluation => "evaluation",
+            Self::Drv => "drv",
+            Self::Text(_) => "text",
+        }
+    }
+}
+
 impl fmt::Display for ReadFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -13,8 +13,9 @@ use super::{colour, header, nix_error, objects, output, reading};
 use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
+use crate::nix::attributes::Attributes;
 use crate::phase::{InputNames, ScopeError, Scopes, Stage};
-use crate::plan::{self, OverrideError, Overrides, Wish, WishError};
+use crate::plan::{self, Entry, OverrideError, Overrides, Wish, WishError};
 use crate::render::{self, Head, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
 
@@ -89,6 +90,10 @@ pub struct Generated {
     pub pkgs_chosen: bool,
     /// Where its attributes were read.
     pub read_from: ReadFrom,
+    /// All attributes, where Nix evaluated them.
+    pub attributes: Option<Attributes>,
+    /// The stages as the file lists them.
+    pub chain: Vec<Entry>,
     /// What tells this package from others, the same each time: absolute path or reference, and attribute.
     pub identity: Vec<u8>,
 }
@@ -199,6 +204,12 @@ fn to_standard_output(text: &str) -> io::Result<()> {
 
 /// Says on standard error which package set was taken, where the user did not, and where the attributes were read.
 pub fn say(generated: &Generated) {
+    warn(generated);
+    eprintln!("attributes: {}", generated.read_from);
+}
+
+/// The same, but for where the attributes were read if nothing went wrong with that.
+pub fn warn(generated: &Generated) {
     if !generated.pkgs_chosen {
         match &generated.pkgs {
             Some(PkgsChoice::Nixpkgs) => eprintln!("package set: <nixpkgs> (--pkgs nixpkgs)"),
@@ -211,7 +222,6 @@ pub fn say(generated: &Generated) {
     if let ReadFrom::Text(Why::Failed(line)) = &generated.read_from {
         eprintln!("warning: Nix cannot evaluate this package: {line}");
     }
-    eprintln!("attributes: {}", generated.read_from);
 }
 
 /// Generates a split.nix. Reads the package's file, and has Nix evaluate it where the request says so; writes no file.
@@ -270,7 +280,16 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     let split = Split { head, chain, overrides: request.overrides.clone(), engines: request.engines.clone(), library };
     let text = render::render(&split)
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
-    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, read_from: expansion.from, identity })
+    Ok(Generated {
+        text,
+        directory,
+        pkgs: choice,
+        pkgs_chosen: chosen,
+        read_from: expansion.from,
+        attributes: expansion.attributes,
+        chain: split.chain,
+        identity,
+    })
 }
 
 /// The package set that is used, as the user's word for it and as split.nix has it, and whether the user chose it.

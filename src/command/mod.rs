@@ -11,7 +11,9 @@ mod objects;
 mod output;
 pub mod pkgs;
 mod place;
+pub mod plan;
 mod reading;
+mod size;
 mod subject;
 pub mod verify;
 
@@ -25,6 +27,7 @@ pub fn run(cli: Cli) -> Status {
     match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }
 }
