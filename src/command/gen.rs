@@ -9,13 +9,13 @@ use super::output::OutputError;
 use super::pkgs::{self, PkgsChoice};
 use super::place::{self, PlaceError};
 use super::subject::{Subject, attribute_path};
-use super::{colour, header, nix_error, objects, output, reading};
+use super::{colour, cuts, header, nix_error, objects, output, reading};
 use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
 use crate::nix::attributes::Attributes;
 use crate::phase::{InputNames, ScopeError, Scopes, Stage};
-use crate::plan::{self, Entry, OverrideError, Overrides, Wish, WishError};
+use crate::plan::{self, Entry, NoSuchPhase, OverrideError, Overrides, Wish, WishError};
 use crate::render::{self, Head, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
 
@@ -92,6 +92,8 @@ pub struct Generated {
     pub read_from: ReadFrom,
     /// All attributes, where Nix evaluated them.
     pub attributes: Option<Attributes>,
+    /// Whether the text has comments that cut phases and that do not count, as only evaluation shows scripts.
+    pub cuts_unseen: bool,
     /// The stages as the file lists them.
     pub chain: Vec<Entry>,
     /// What tells this package from others, the same each time: absolute path or reference, and attribute.
@@ -161,6 +163,12 @@ impl From<OverrideError> for GenError {
     }
 }
 
+impl From<NoSuchPhase> for GenError {
+    fn from(error: NoSuchPhase) -> Self {
+        Self::one(Status::Usage, Problem::new("gen/cut", error.to_string()))
+    }
+}
+
 /// Runs `phasesplit gen`.
 pub fn run(arguments: &GenArgs) -> Status {
     match write(arguments) {
@@ -222,6 +230,9 @@ pub fn warn(generated: &Generated) {
     if let ReadFrom::Text(Why::Failed(line)) = &generated.read_from {
         eprintln!("warning: Nix cannot evaluate this package: {line}");
     }
+    if generated.cuts_unseen {
+        eprintln!("warning: `# phasesplit: cut` counts only where the package is evaluated: no phase is cut");
+    }
 }
 
 /// Generates a split.nix. Reads the package's file, and has Nix evaluate it where the request says so; writes no file.
@@ -242,10 +253,6 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     let identity = subject.identity(&attributes);
     let found = reading::read(&subject, attributes, &directory)?;
     let (choice, pkgs, chosen) = package_set(request, &found.package, &directory)?;
-    if let Some(cut) = request.cuts.first() {
-        let problem = Problem::new("gen/cut", format!("--cut {}:{}: cuts are not made yet", cut.phase, cut.command));
-        return Err(GenError::one(Status::Usage, problem));
-    }
     let wish = Wish { stages: request.stages.clone(), merge: request.merge.clone() };
     let table = |error: &ScopeError| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string()));
     let scopes = Scopes::builtin().map_err(|error| table(&error))?;
@@ -277,6 +284,8 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         let called = InputNames::builtin().map_err(|error| table(&error))?;
         request.overrides.check_names(&names, &found.inputs(), &scopes, &called)?;
     }
+    let cuts = cuts::find(&request.cuts, &chain, &expansion)?;
+    let chain = plan::cut_stages(chain, &cuts)?;
     let split = Split { head, chain, overrides: request.overrides.clone(), engines: request.engines.clone(), library };
     let text = render::render(&split)
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
@@ -285,6 +294,7 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         directory,
         pkgs: choice,
         pkgs_chosen: chosen,
+        cuts_unseen: matches!(expansion.from, ReadFrom::Text(_)) && subject.text().1.contains("# phasesplit: cut"),
         read_from: expansion.from,
         attributes: expansion.attributes,
         chain: split.chain,

@@ -2,6 +2,7 @@
 //! the user's files. One file for each subcommand; each returns how it ended.
 
 pub mod build;
+mod cuts;
 mod drv;
 pub mod expansion;
 pub mod r#gen;

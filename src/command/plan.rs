@@ -22,6 +22,7 @@ use crate::gcroot::Roots;
 use crate::nix::chain::{self, Chain, Stage, StagePlan};
 use crate::nix::substituters::{self, Cache};
 use crate::nix::{Nix, store};
+use crate::plan::Entry;
 use crate::state::info;
 use crate::status::Status;
 use report::{CacheRow, Moved, Pin, Report, Row};
@@ -153,7 +154,7 @@ fn report(generated: &Generated, chain: &Chain, missing: &BTreeSet<String>, cach
         pinned: word
             .and_then(|word| word.pinned.as_ref())
             .map(|pin| Pin { stage: pin.stage.clone(), state: pin.state.clone() }),
-        left_out: generated.chain.iter().map(|entry| entry.stage.to_string()).filter(|name| !is_there(name)).collect(),
+        left_out: generated.chain.iter().map(Entry::name).filter(|name| !is_there(name)).collect(),
         stages,
         asked,
         caches: caches.into_iter().map(|cache| CacheRow { url: cache.url, error: cache.has.err() }).collect(),
