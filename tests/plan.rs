@@ -110,7 +110,8 @@ fn a_plan_before_and_after_a_build() {
     let build = &plan["stages"][1];
     assert!(build["bytes"].as_u64().expect("a size") > 0 && build["seconds"].as_f64().expect("a time") >= 0.0);
     assert_eq!(build["phases"], serde_json::json!(["buildPhase"]));
-    let moved = serde_json::json!([{ "attribute": "makeFlags", "from": "build", "by": "preConfigure" }]);
+    let moved =
+        serde_json::json!([{ "attribute": "makeFlags", "from": "build", "by": "preConfigure", "readsAll": null }]);
     assert_eq!(plan["stages"][0]["moved"], moved);
 
     project.write("echo more");
@@ -165,6 +166,21 @@ fn binary_caches_are_asked_for_what_is_missing() {
     assert_eq!(table.matches("not here").count(), 3, "{table}");
     let told = succeed(project.command("plan", "").args(["--", "--option", "substituters", &url]));
     assert!(text(&told.stdout).contains("in cache "), "{}", text(&told.stdout));
+}
+
+#[test]
+fn a_script_that_reads_everything_is_named_with_its_line() {
+    let project = Project::new();
+    let package = fs::read_to_string(project.path().join("pkg.nix")).expect("pkg.nix");
+    let all = "preConfigure = \"true\\nenv | sort\\n\";";
+    fs::write(project.path().join("pkg.nix"), package.replace("preConfigure = \"echo $makeFlags\";", all))
+        .expect("written");
+    let table = text(&project.plan(&["--offline"]).stdout);
+    assert!(
+        table.contains("  buildPhase makeFlags: in configure, not build: preConfigure reads everything: "),
+        "{table}"
+    );
+    assert!(table.contains(" (line 2)\n"), "{table}");
 }
 
 #[test]

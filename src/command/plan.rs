@@ -18,14 +18,16 @@ use super::build::{explain, provide, status_of};
 use super::r#gen::{self, GenRequest, Generated};
 use super::{colour, objects, size};
 use crate::cli::PackageArgs;
+use crate::diagnostic;
 use crate::gcroot::Roots;
 use crate::nix::chain::{self, Chain, Stage, StagePlan};
 use crate::nix::substituters::{self, Cache};
 use crate::nix::{Nix, store};
+use crate::phase::script;
 use crate::plan::Entry;
 use crate::state::info;
 use crate::status::Status;
-use report::{CacheRow, Moved, Pin, Report, Row};
+use report::{CacheRow, Moved, Pin, ReadsAll, Report, Row};
 
 /// The arguments of `phasesplit plan`.
 #[derive(Args, Clone, Debug)]
@@ -144,7 +146,8 @@ fn report(generated: &Generated, chain: &Chain, missing: &BTreeSet<String>, cach
     let plan_of = |stage: &Stage| word.and_then(|word| word.plan.iter().find(|plan| plan.stage == stage.stage));
     let asked = caches.is_some();
     let caches = caches.unwrap_or_default();
-    let stages: Vec<Row> = chain.stages.iter().map(|stage| row(stage, plan_of(stage), missing, &caches)).collect();
+    let stages: Vec<Row> =
+        chain.stages.iter().map(|stage| row(stage, plan_of(stage), missing, &caches, generated)).collect();
     let is_there = |name: &str| stages.iter().any(|row| row.stage == name);
     Report {
         package: chain.name.clone(),
@@ -162,7 +165,13 @@ fn report(generated: &Generated, chain: &Chain, missing: &BTreeSet<String>, cach
     }
 }
 
-fn row(stage: &Stage, plan: Option<&StagePlan>, missing: &BTreeSet<String>, caches: &[Cache]) -> Row {
+fn row(
+    stage: &Stage,
+    plan: Option<&StagePlan>,
+    missing: &BTreeSet<String>,
+    caches: &[Cache],
+    generated: &Generated,
+) -> Row {
     let lacking: Vec<&str> = outputs(stage).filter(|path| missing.contains(*path)).collect();
     let here = lacking.is_empty();
     let has_all = |cache: &&Cache| cache.has.as_ref().is_ok_and(|has| lacking.iter().all(|path| has.contains(*path)));
@@ -174,7 +183,12 @@ fn row(stage: &Stage, plan: Option<&StagePlan>, missing: &BTreeSet<String>, cach
         attributes: plan.map(|plan| plan.attributes.clone()).unwrap_or_default(),
         inputs: plan.map(|plan| plan.inputs.clone()).unwrap_or_default(),
         moved: moved
-            .map(|(name, moved)| Moved { attribute: name.clone(), from: moved.from.clone(), by: moved.by.clone() })
+            .map(|(name, moved)| Moved {
+                attribute: name.clone(),
+                from: moved.from.clone(),
+                by: moved.by.clone(),
+                reads_all: reads_all(generated, &moved.by, name),
+            })
             .collect(),
         here,
         caches: caches.iter().filter(|_| !here).filter(has_all).map(|cache| cache.url.clone()).collect(),
@@ -183,6 +197,13 @@ fn row(stage: &Stage, plan: Option<&StagePlan>, missing: &BTreeSet<String>, cach
         path: stage.path().to_owned(),
         drv: stage.drv_path.clone(),
     }
+}
+
+/// Why the script `reader` may read any variable, where it does not name the one that was moved for its sake.
+fn reads_all(generated: &Generated, reader: &str, moved: &str) -> Option<ReadsAll> {
+    let text = generated.attributes.as_ref()?.attributes.get(reader)?.text()?;
+    let finding = script::analyse(text).reads_all.filter(|_| !text.contains(moved))?;
+    Some(ReadsAll { reason: finding.reason, line: diagnostic::position(text, finding.span.start).line })
 }
 
 /// Attributes that a person does not look for: the derivation's own machinery, and what is empty.

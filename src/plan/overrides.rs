@@ -167,7 +167,7 @@ impl Overrides {
             // As `stageIndex` of nix-lib/split.nix finds it.
             let boundary = format!("{stage}Phase");
             if !chain.iter().any(|entry| entry.stage == stage || entry.phases.contains(&boundary)) {
-                let known = chain.iter().map(|entry| entry.name()).collect();
+                let known = chain.iter().map(Entry::name).collect();
                 return Err(OverrideError::NoSuchStage { option, stage, known });
             }
         }

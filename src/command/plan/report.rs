@@ -76,6 +76,7 @@ pub struct Row {
 
 /// An attribute that a stage gets before the one that the table of scopes says.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Moved {
     /// The attribute.
     pub attribute: String,
@@ -83,6 +84,17 @@ pub struct Moved {
     pub from: String,
     /// Why: the attribute whose text mentions it, or `the hook of NAME`, `scope`, `a builder script`, `readsAll`.
     pub by: String,
+    /// Where that attribute's text does not name it, but may read any variable: why, and the line of the text.
+    pub reads_all: Option<ReadsAll>,
+}
+
+/// A place in a script that may read any variable.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct ReadsAll {
+    /// Why, as the end of a sentence.
+    pub reason: String,
+    /// The line of the script, from 1.
+    pub line: usize,
 }
 
 /// A binary cache that was asked.
@@ -116,15 +128,7 @@ impl Report {
             ]
         });
         let mut text = table::render(&columns, rows);
-        let moved: Vec<(&Row, &Moved)> =
-            self.stages.iter().flat_map(|row| row.moved.iter().map(move |moved| (row, moved))).collect();
-        if !moved.is_empty() {
-            text.push_str("earlier than the table of scopes says:\n");
-        }
-        for (row, moved) in moved {
-            let Moved { attribute, from, by } = moved;
-            let _ = writeln!(text, "  {attribute}: in {}, not {from}: {}", row.stage, because(by));
-        }
+        text.push_str(&self.moved());
         if !self.left_out.is_empty() {
             let _ = writeln!(text, "nothing to run: {}", self.left_out.join(", "));
         }
@@ -135,6 +139,28 @@ impl Report {
             let _ = writeln!(text, "trust: {trust}");
         }
         let _ = writeln!(text, "attributes: {}", self.read);
+        text
+    }
+
+    /// A line for all attributes that are in a stage for the same reason.
+    fn moved(&self) -> String {
+        let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+        for row in &self.stages {
+            for moved in row.moved.iter().filter(|moved| !self.hidden.contains(&moved.attribute)) {
+                let why = format!("in {}, not {}: {}", row.stage, moved.from, moved.because());
+                match lines.iter_mut().find(|(known, _)| *known == why) {
+                    Some((_, names)) => names.push(&moved.attribute),
+                    None => lines.push((why, vec![&moved.attribute])),
+                }
+            }
+        }
+        let mut text = String::new();
+        if !lines.is_empty() {
+            text.push_str("earlier than the table of scopes says:\n");
+        }
+        for (why, names) in lines {
+            let _ = writeln!(text, "  {}: {why}", names.join(" "));
+        }
         text
     }
 
@@ -159,12 +185,15 @@ impl Report {
     }
 }
 
-fn because(by: &str) -> String {
-    match by {
-        "scope" => "scope says so".to_owned(),
-        "readsAll" => "readsAll says so".to_owned(),
-        hook if hook.starts_with("the hook of ") => format!("{hook} reads it"),
-        name => format!("{name} mentions it"),
+impl Moved {
+    fn because(&self) -> String {
+        match (self.by.as_str(), &self.reads_all) {
+            ("scope", _) => "scope says so".to_owned(),
+            ("readsAll", _) => "readsAll says so".to_owned(),
+            (hook, _) if hook.starts_with("the hook ") => format!("{hook} reads it"),
+            (name, Some(all)) => format!("{name} reads everything: {} (line {})", all.reason, all.line),
+            (name, None) => format!("{name} mentions it"),
+        }
     }
 }
 
@@ -199,6 +228,10 @@ pub(super) mod tests {
         }
     }
 
+    fn moved(attribute: &str, by: &str, reads_all: Option<ReadsAll>) -> Moved {
+        Moved { attribute: attribute.to_owned(), from: "install".to_owned(), by: by.to_owned(), reads_all }
+    }
+
     pub fn report(stages: Vec<Row>) -> Report {
         Report {
             package: "hello-2.12".to_owned(),
@@ -217,7 +250,10 @@ pub(super) mod tests {
     #[test]
     fn the_table_of_a_plan() {
         let mut build = row("build", &["buildFlags", "makeFlags"], false);
-        build.moved.push(Moved { attribute: "makeFlags".into(), from: "install".into(), by: "preBuild".into() });
+        build.moved.push(moved("makeFlags", "preBuild", None));
+        build.moved.push(moved("installFlags", "preBuild", None));
+        let all = ReadsAll { reason: "`env`".to_owned(), line: 2 };
+        build.moved.push(moved("installTargets", "postBuild", Some(all)));
         build.caches = vec!["https://cache.example.org/x?priority=1".into(), "file:///srv/states".into()];
         let mut install = row("install", &["postInstall"], false);
         install.inputs.push("makeWrapper".to_owned());
@@ -227,7 +263,8 @@ unpack   unpackPhase   src                      here                          1.
 build    buildPhase    buildFlags makeFlags     in cache.example.org, states        -          -
 install  installPhase  postInstall makeWrapper  no                                  -          -
 earlier than the table of scopes says:
-  makeFlags: in build, not install: preBuild mentions it
+  makeFlags installFlags: in build, not install: preBuild mentions it
+  installTargets: in build, not install: postBuild reads everything: `env` (line 2)
 nothing to run: patch, check
 trust: contract
 attributes: read by evaluation
