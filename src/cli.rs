@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
 use crate::command::pkgs::PkgsChoice;
+use crate::command::plan::PlanArgs;
 use crate::command::verify::VerifyArgs;
 use crate::phase::{Stage, UnknownStage};
 use crate::plan::Trust;
@@ -27,6 +28,8 @@ pub enum Command {
     Gen(GenArgs),
     /// Build a package as a chain, and tell which stages were built and which reused
     Build(BuildArgs),
+    /// Show what belongs to each stage of a package and why, and which states are there already
+    Plan(PlanArgs),
     /// Build a package split and unsplit, and tell whether they are the same
     Verify(VerifyArgs),
 }

@@ -10,10 +10,14 @@
 {%- if entry.idle %}
       # Nothing to run here now: left out of the chain.
 {%- endif %}
-      stage = "{{ entry.stage.name() }}";
+      stage = "{{ entry.stage }}";
       phases = {{ entry.phases|safe }};
 {%- if let Some(attributes) = entry.attributes %}
       attributes = {{ attributes|safe }};
+{%- endif %}
+{%- if let Some(until) = entry.until %}
+      # Ends inside that phase, behind so many bytes of its script.
+      until = {{ until|safe }};
 {%- endif %}
     }
 {%- endfor %}

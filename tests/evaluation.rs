@@ -14,8 +14,12 @@ struct Case(tempfile::TempDir);
 impl Case {
     fn new(package: &str) -> Self {
         let case = Self(tempfile::tempdir().expect("a directory"));
-        fs::write(case.path().join("pkg.nix"), package).expect("pkg.nix");
+        case.write(package);
         case
+    }
+
+    fn write(&self, package: &str) {
+        fs::write(self.path().join("pkg.nix"), package).expect("pkg.nix");
     }
 
     fn path(&self) -> &Path {
@@ -127,5 +131,66 @@ fn options_are_checked_against_what_there_is() {
         let output = case.generate(&options);
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
         assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
+    }
+}
+
+fn cut_package(script: &str) -> String {
+    format!("{{ stdenv }}:\nstdenv.mkDerivation {{\n  name = \"cut-1\";\n  buildPhase = ''\n{script}  '';\n}}\n")
+}
+
+#[test]
+fn a_phase_is_cut_at_its_top_level_commands() {
+    let case = Case::new(&cut_package("    runHook preBuild\n    make one\n    # phasesplit: cut\n    make two\n"));
+    let by_comment = text(&case.generate(&[]).stdout);
+    let first = r#"    {
+      stage = "build-1";
+      phases = [ "buildPhase" ];
+      # Ends inside that phase, behind so many bytes of its script.
+      until = { phase = "buildPhase"; length = 26; sha256 = ""#;
+    assert!(by_comment.contains(first), "{by_comment}");
+    assert!(by_comment.contains("      stage = \"build\";\n      phases = [ \"buildPhase\" ];\n"), "{by_comment}");
+    let untold = case.generate(&["--no-eval"]);
+    assert!(
+        text(&untold.stderr).contains("warning: `# phasesplit: cut` counts only where"),
+        "{}",
+        text(&untold.stderr)
+    );
+
+    let chain = |script: &str| {
+        case.write(&cut_package(script));
+        let output = case.generate(&["--cut", "buildPhase:1"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        fs::write(case.path().join("split.nix"), &output.stdout).expect("split.nix");
+        let drvs = succeed(command("nix-instantiate", case.path()).args(["split.nix", "-A", "chain"]));
+        text(&drvs.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, after) = (chain("    make one\n    make two\n"), chain("    make one\n    make three\n"));
+    let stages: Vec<bool> = before.iter().zip(&after).map(|(one, other)| one == other).collect();
+    // unpack, configure, build-1; build, install, finish.
+    assert_eq!(stages, [true, true, true, false, false, false], "{before:?}\n{after:?}");
+
+    // The file itself refuses another beginning.
+    case.write(&cut_package("    make uno\n    make three\n"));
+    let refused = command("nix-instantiate", case.path()).args(["split.nix", "-A", "chain"]).output().expect("Nix");
+    let talk = text(&refused.stderr);
+    assert!(talk.contains("buildPhase changed before the point where stage build-1 ends"), "{talk}");
+}
+
+#[test]
+fn what_cannot_be_cut_is_refused_with_the_place() {
+    let case =
+        Case::new(&cut_package("    for i in 1 2; do\n      make $i\n      # phasesplit: cut\n    done\n    make\n"));
+    for (options, status, messages) in [
+        (&[][..], 1, &["a cut inside a command", "buildPhase:3:3", "between its top-level commands only"][..]),
+        (&["--cut", "installPhase:1"], 2, &["installPhase cannot be cut: the package has no script of that name"]),
+        (&["--cut", "unpackPhase:1"], 2, &["unpackPhase cannot be cut: stdenv enters the source only after"]),
+        (&["--cut", "buildPhase:1", "--no-eval"], 2, &["its script was not evaluated", "cuts need Nix"]),
+    ] {
+        let output = case.generate(options);
+        let talk = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{options:?}: {talk}");
+        for message in messages {
+            assert!(talk.contains(message), "{options:?}: no `{message}` in\n{talk}");
+        }
     }
 }

@@ -19,8 +19,8 @@ use super::{colour, nix_error, objects};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
 use crate::gcroot::{RootError, Roots};
-use crate::nix::Nix;
 use crate::nix::engine::StoreObject;
+use crate::nix::{Nix, NixError};
 use crate::status::Status;
 use report::Report;
 use run::{BuildError, Input, Wish};
@@ -90,6 +90,7 @@ pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString]) -> Result
         }
     };
     provide(&objects::wanted(&generated, package), roots.as_ref()).map_err(|error| {
+        let error = BuildError::from(error);
         anstream::eprint!("{}", explain(&error));
         status_of(&error)
     })?;
@@ -103,7 +104,7 @@ pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString]) -> Result
 }
 
 /// Has in the store what the generated text names; without it the evaluation could only fail.
-fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), BuildError> {
+pub(super) fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), NixError> {
     let nix = Nix::default();
     for object in objects {
         match roots {
@@ -111,7 +112,7 @@ fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), BuildEr
                 object.ensure(&nix)?;
             }
             Some(roots) => match roots.provide(&nix, object) {
-                Err(RootError::Nix(error)) => return Err(error.into()),
+                Err(RootError::Nix(error)) => return Err(error),
                 Err(error) => {
                     anstream::eprintln!("warning: {} is not protected from garbage collection: {error}", object.name());
                 }

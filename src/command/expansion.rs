@@ -8,12 +8,14 @@ use std::fmt;
 use std::path::Path;
 
 use super::r#gen::{GenError, GenRequest};
-use super::nix_error;
 use super::pkgs::PkgsChoice;
+use super::{build, nix_error};
 use crate::diagnostic::Problem;
+use crate::gcroot::Roots;
 use crate::nix::attributes::{self, Attributes, Value};
+use crate::nix::engine::{self, StoreObject};
 use crate::nix::question::Mode;
-use crate::nix::{Cause, Nix, NixError, engine};
+use crate::nix::{Cause, Nix, NixError};
 use crate::plan::{Attribute, Reading};
 use crate::render::{self, Head, Package};
 use crate::status::Status;
@@ -52,6 +54,17 @@ pub enum Why {
     Failed(String),
     /// Its value shows no attributes: it is no package that can be split.
     NothingShown,
+}
+
+impl ReadFrom {
+    /// A word for programs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Evaluation => "evaluation",
+            Self::Drv => "drv",
+            Self::Text(_) => "text",
+        }
+    }
 }
 
 impl fmt::Display for ReadFrom {
@@ -100,8 +113,7 @@ pub fn expand(
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
     let nix = Nix::new(request.nix_options.iter().cloned()).in_directory(directory);
     let mode = if request.evaluation == Evaluation::Needed { Mode::Full } else { Mode::ReadOnly };
-    let host_set = request.host_set.as_deref().filter(|_| choice == Some(&PkgsChoice::Host));
-    match provide(host_set).and_then(|()| attributes::evaluate(&nix, mode, &package)) {
+    match provide(request, choice).and_then(|()| attributes::evaluate(&nix, mode, &package)) {
         Ok(Some(attributes)) => {
             let reading = reading(written, &attributes);
             Ok(Expansion { reading, from: ReadFrom::Evaluation, attributes: Some(attributes) })
@@ -115,14 +127,27 @@ pub fn expand(
     }
 }
 
-/// Has the host set in the store, for it to be imported.
-fn provide(host_set: Option<&str>) -> Result<(), NixError> {
-    let Some(wanted) = host_set.filter(|path| !Path::new(path).exists()) else { return Ok(()) };
-    match engine::host_set() {
-        Ok(own) if own.store_path().is_ok_and(|path| path == wanted) => own.ensure(&Nix::default()).map(drop),
-        // Another set, named by the user: evaluation says what is wrong with it.
+/// Has in the store what is evaluated: the host set. Where a build follows, also what that needs, and first of all, so that a
+/// store which cannot be used is told as such.
+fn provide(request: &GenRequest, choice: Option<&PkgsChoice>) -> Result<(), NixError> {
+    let host_set = || engine::host_set().ok().filter(|set| is(set, request.host_set.as_ref()));
+    // Another set, or engine, is the user's: evaluation says what is wrong with it.
+    let host_set = if choice == Some(&PkgsChoice::Host) { host_set() } else { None };
+    if request.evaluation == Evaluation::Needed {
+        let engine = engine::engine().ok();
+        let engine = engine.filter(|engine| request.engines.iter().any(|(_, path)| is(engine, Some(path))));
+        return build::provide(&engine.into_iter().chain(host_set).collect::<Vec<_>>(), Roots::of_user().ok().as_ref());
+    }
+    match host_set {
+        Some(set) if !set.store_path().is_ok_and(|path| Path::new(&path).exists()) => {
+            set.ensure(&Nix::default()).map(drop)
+        }
         _ => Ok(()),
     }
+}
+
+fn is(object: &StoreObject, path: Option<&String>) -> bool {
+    object.store_path().ok().as_ref() == path
 }
 
 /// The attributes in the order of the text, then what evaluation adds; all of them, so that it is complete.

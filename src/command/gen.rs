@@ -9,12 +9,13 @@ use super::output::OutputError;
 use super::pkgs::{self, PkgsChoice};
 use super::place::{self, PlaceError};
 use super::subject::{Subject, attribute_path};
-use super::{colour, header, nix_error, objects, output, reading};
+use super::{colour, cuts, header, nix_error, objects, output, reading};
 use crate::cli::{AttributeScope, Cut, GenArgs, LateInputs, PackageArgs};
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
+use crate::nix::attributes::Attributes;
 use crate::phase::{InputNames, ScopeError, Scopes, Stage};
-use crate::plan::{self, OverrideError, Overrides, Wish, WishError};
+use crate::plan::{self, Entry, NoSuchPhase, OverrideError, Overrides, Wish, WishError};
 use crate::render::{self, Head, Library, Location, Package, Pkgs, Split};
 use crate::status::Status;
 
@@ -89,6 +90,12 @@ pub struct Generated {
     pub pkgs_chosen: bool,
     /// Where its attributes were read.
     pub read_from: ReadFrom,
+    /// All attributes, where Nix evaluated them.
+    pub attributes: Option<Attributes>,
+    /// Whether the text has comments that cut phases and that do not count, as only evaluation shows scripts.
+    pub cuts_unseen: bool,
+    /// The stages as the file lists them.
+    pub chain: Vec<Entry>,
     /// What tells this package from others, the same each time: absolute path or reference, and attribute.
     pub identity: Vec<u8>,
 }
@@ -156,6 +163,12 @@ impl From<OverrideError> for GenError {
     }
 }
 
+impl From<NoSuchPhase> for GenError {
+    fn from(error: NoSuchPhase) -> Self {
+        Self::one(Status::Usage, Problem::new("gen/cut", error.to_string()))
+    }
+}
+
 /// Runs `phasesplit gen`.
 pub fn run(arguments: &GenArgs) -> Status {
     match write(arguments) {
@@ -199,6 +212,12 @@ fn to_standard_output(text: &str) -> io::Result<()> {
 
 /// Says on standard error which package set was taken, where the user did not, and where the attributes were read.
 pub fn say(generated: &Generated) {
+    warn(generated);
+    eprintln!("attributes: {}", generated.read_from);
+}
+
+/// The same, but for where the attributes were read if nothing went wrong with that.
+pub fn warn(generated: &Generated) {
     if !generated.pkgs_chosen {
         match &generated.pkgs {
             Some(PkgsChoice::Nixpkgs) => eprintln!("package set: <nixpkgs> (--pkgs nixpkgs)"),
@@ -211,7 +230,9 @@ pub fn say(generated: &Generated) {
     if let ReadFrom::Text(Why::Failed(line)) = &generated.read_from {
         eprintln!("warning: Nix cannot evaluate this package: {line}");
     }
-    eprintln!("attributes: {}", generated.read_from);
+    if generated.cuts_unseen {
+        eprintln!("warning: `# phasesplit: cut` counts only where the package is evaluated: no phase is cut");
+    }
 }
 
 /// Generates a split.nix. Reads the package's file, and has Nix evaluate it where the request says so; writes no file.
@@ -232,10 +253,6 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
     let identity = subject.identity(&attributes);
     let found = reading::read(&subject, attributes, &directory)?;
     let (choice, pkgs, chosen) = package_set(request, &found.package, &directory)?;
-    if let Some(cut) = request.cuts.first() {
-        let problem = Problem::new("gen/cut", format!("--cut {}:{}: cuts are not made yet", cut.phase, cut.command));
-        return Err(GenError::one(Status::Usage, problem));
-    }
     let wish = Wish { stages: request.stages.clone(), merge: request.merge.clone() };
     let table = |error: &ScopeError| GenError::one(Status::Environment, Problem::new("gen/scopes", error.to_string()));
     let scopes = Scopes::builtin().map_err(|error| table(&error))?;
@@ -267,10 +284,22 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         let called = InputNames::builtin().map_err(|error| table(&error))?;
         request.overrides.check_names(&names, &found.inputs(), &scopes, &called)?;
     }
+    let cuts = cuts::find(&request.cuts, &chain, &expansion)?;
+    let chain = plan::cut_stages(chain, &cuts)?;
     let split = Split { head, chain, overrides: request.overrides.clone(), engines: request.engines.clone(), library };
     let text = render::render(&split)
         .map_err(|error| GenError::one(Status::Environment, Problem::new("gen/render", error.to_string())))?;
-    Ok(Generated { text, directory, pkgs: choice, pkgs_chosen: chosen, read_from: expansion.from, identity })
+    Ok(Generated {
+        text,
+        directory,
+        pkgs: choice,
+        pkgs_chosen: chosen,
+        cuts_unseen: matches!(expansion.from, ReadFrom::Text(_)) && subject.text().1.contains("# phasesplit: cut"),
+        read_from: expansion.from,
+        attributes: expansion.attributes,
+        chain: split.chain,
+        identity,
+    })
 }
 
 /// The package set that is used, as the user's word for it and as split.nix has it, and whether the user chose it.

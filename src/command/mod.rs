@@ -2,6 +2,7 @@
 //! the user's files. One file for each subcommand; each returns how it ended.
 
 pub mod build;
+mod cuts;
 mod drv;
 pub mod expansion;
 pub mod r#gen;
@@ -11,7 +12,9 @@ mod objects;
 mod output;
 pub mod pkgs;
 mod place;
+pub mod plan;
 mod reading;
+mod size;
 mod subject;
 pub mod verify;
 
@@ -25,6 +28,7 @@ pub fn run(cli: Cli) -> Status {
     match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }
 }

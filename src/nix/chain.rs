@@ -41,6 +41,53 @@ pub struct Chain {
     pub stages: Vec<Stage>,
     /// The package as it was.
     pub unsplit: Stage,
+    /// What belongs to each stage and why; `None` for an unsplit package.
+    #[serde(default)]
+    pub phasesplit: Option<Word>,
+}
+
+/// The attribute `phasesplit` of a split package: `extras` in `nix-lib/split.nix`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Word {
+    /// One for each stage that is not left out.
+    pub plan: Vec<StagePlan>,
+    /// How boldly attributes are held back.
+    pub trust: String,
+    /// The stage that continues from an older state, and that state.
+    pub pinned: Option<Pinned>,
+}
+
+/// What belongs to a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct StagePlan {
+    /// The stage's name.
+    pub stage: String,
+    /// Its phases.
+    pub phases: Vec<String>,
+    /// The attributes that it is the first to get.
+    pub attributes: Vec<String>,
+    /// The inputs that it is the first to get, where they are late.
+    pub inputs: Vec<String>,
+    /// Of its attributes, those that the table of scopes gives to a later stage.
+    pub moved: BTreeMap<String, Moved>,
+}
+
+/// Why an attribute is in an earlier stage than the table says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Moved {
+    /// The stage that the table says.
+    pub from: String,
+    /// The attribute whose text mentions it, or another reason: `the hook of cmake`, `scope`, `a builder script`, `readsAll`.
+    pub by: String,
+}
+
+/// A pin.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Pinned {
+    /// The stage.
+    pub stage: String,
+    /// Its state.
+    pub state: String,
 }
 
 /// What is asked of the split package; `outPath` of an output needs no build to be known.
@@ -53,7 +100,12 @@ const BODY: &str = "
       outputs = builtins.listToAttrs
         (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
     };
-  in { inherit (s) name; stages = map stage (s.chain or [ s ]); unsplit = stage (s.unsplit or s); }";
+  in {
+    inherit (s) name;
+    stages = map stage (s.chain or [ s ]);
+    unsplit = stage (s.unsplit or s);
+    phasesplit = if s ? chain then s.phasesplit or null else null;
+  }";
 
 /// Evaluates the text of a `split.nix` in `nix`'s directory and writes its derivations to the store.
 ///

@@ -13,9 +13,11 @@ pub mod error;
 pub mod events;
 pub mod question;
 pub mod sandbox;
+mod settings;
 pub mod spawn;
 pub mod store;
 pub mod store_path;
+pub mod substituters;
 pub mod watch;
 
 pub use error::{Cause, NixError};

@@ -10,7 +10,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Nix, Tool};
+use super::settings::setting;
 
 /// Where distributions keep a toolchain and what it needs to run.
 const TOOLCHAIN: [&str; 5] = ["/bin", "/usr", "/lib", "/lib64", "/etc/alternatives"];
@@ -23,34 +23,13 @@ pub fn toolchain_options() -> Vec<OsString> {
     if paths.is_empty() {
         return Vec::new();
     }
-    let value = merged(&paths, &setting("sandbox-paths").unwrap_or_default());
+    let value = merged(&paths, &setting("sandbox-paths", &[]).unwrap_or_default());
     vec!["--option".into(), "sandbox-paths".into(), value.into()]
 }
 
 /// The directories of the toolchain that this machine has.
 pub fn toolchain_paths() -> Vec<&'static str> {
     TOOLCHAIN.into_iter().filter(|path| Path::new(path).exists()).collect()
-}
-
-/// The value of one of Nix's settings as its configuration gives it; `None` where the program
-/// `nix` is missing or does not tell.
-///
-/// `config show` came after 2.8, which knows `show-config`. A build does not depend on the answer
-/// being complete, so that Nix fails is no error here.
-fn setting(name: &str) -> Option<String> {
-    let feature = ["--extra-experimental-features", "nix-command"];
-    let nix = Nix::default();
-    let ask = |words: &[&str]| nix.run(Tool::Nix, "cannot read Nix's settings", feature.iter().chain(words), b"");
-    let answer = ask(&["config", "show"]).or_else(|_| ask(&["show-config"])).ok()?;
-    value_of(&String::from_utf8_lossy(&answer.stdout), name)
-}
-
-/// The value of `name` in a list of `NAME = VALUE` lines.
-fn value_of(settings: &str, name: &str) -> Option<String> {
-    settings.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == name).then(|| value.trim().to_owned())
-    })
 }
 
 /// `own` and the entries of `list` (`PATH`, `TARGET=SOURCE`, either with a `?` behind it) whose
@@ -77,13 +56,5 @@ mod tests {
     fn what_the_user_lets_in_elsewhere_stays() {
         let list = "/binary /usr/bin/env? /rust=/usr/local/rust /bin /var/cache/ccache?";
         assert_eq!(merged(&["/bin", "/usr"], list), "/bin /usr /binary /rust=/usr/local/rust /var/cache/ccache?");
-    }
-
-    #[test]
-    fn a_setting_is_found_among_others() {
-        let text = "extra-sandbox-paths = /no\nsandbox = true\nsandbox-paths = /a=/b /c\nstore = auto\n";
-        assert_eq!(value_of(text, "sandbox-paths").as_deref(), Some("/a=/b /c"));
-        assert_eq!(value_of("sandbox-paths = \n", "sandbox-paths").as_deref(), Some(""));
-        assert_eq!(value_of(text, "cores"), None);
     }
 }

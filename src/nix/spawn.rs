@@ -117,15 +117,29 @@ impl Nix {
         args: impl IntoIterator<Item = S>,
         input: &[u8],
     ) -> Result<Answer, NixError> {
+        self.run_within((tool == Tool::Store).then_some(STORE_PATIENCE), tool, operation, args, input)
+    }
+
+    /// As [`Nix::run`], for `patience` at most.
+    ///
+    /// # Errors
+    /// As [`Nix::run`], and [`Cause::Locked`] where the time is over.
+    pub fn run_within<S: AsRef<OsStr>>(
+        &self,
+        patience: Option<Duration>,
+        tool: Tool,
+        operation: &str,
+        args: impl IntoIterator<Item = S>,
+        input: &[u8],
+    ) -> Result<Answer, NixError> {
         let mut command = self.command(tool, args);
         let shown = shell_words(&command);
         let fail = |cause| NixError { operation: operation.to_owned(), command: shown.clone(), cause };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|e| fail(spawn_cause(tool, e)))?;
-        let patience = (tool == Tool::Store).then_some(STORE_PATIENCE);
         let (status, stdout, stderr) = converse(child, input, patience).map_err(|e| match e.kind() {
             io::ErrorKind::TimedOut => fail(Cause::Locked {
-                detail: format!("`{}` was silent for {} s", tool.program(), STORE_PATIENCE.as_secs()),
+                detail: format!("`{}` was silent for {} s", tool.program(), patience.unwrap_or_default().as_secs()),
             }),
             _ => fail(Cause::Io(e)),
         })?;

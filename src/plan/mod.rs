@@ -4,9 +4,11 @@
 //! and leaves out a stage that has nothing to run. Here such a stage stays in the list: the list is part of every stage's
 //! derivation, so taking it out, and putting it back when a first patch is added, would build all of them again.
 
+mod cuts;
 mod overrides;
 mod reading;
 
+pub use cuts::{NoSuchPhase, Until, cut_stages};
 pub use overrides::{OverrideError, Overrides, Pin, Trust, UnknownTrust};
 
 use crate::phase::{CutPhase, PhaseLists, Runs, Scopes, Stage, Switches, UNPACK_ATTRIBUTES, cut};
@@ -46,12 +48,26 @@ pub struct Wish {
 pub struct Entry {
     /// The stage.
     pub stage: Stage,
+    /// The number of this part of it, from 1, where it is cut; the last part has none.
+    pub part: Option<usize>,
     /// Its phases, in order.
     pub phases: Vec<String>,
     /// The attributes that it is the first to get, in the order of the text.
     pub attributes: Vec<String>,
     /// Nothing of it runs, as far as reading tells for sure: it will be left out when the package is evaluated.
     pub idle: bool,
+    /// Where it ends inside its last phase; `None` at the end.
+    pub until: Option<Until>,
+}
+
+impl Entry {
+    /// Its name in the chain: the stage's, with the number of the part.
+    pub fn name(&self) -> String {
+        match self.part {
+            None => self.stage.to_string(),
+            Some(part) => format!("{}-{part}", self.stage),
+        }
+    }
 }
 
 /// Why a wish cannot be met.
@@ -121,6 +137,7 @@ pub fn chain(reading: &Reading, wish: &Wish, scopes: &Scopes) -> Result<Vec<Entr
         .iter()
         .map(|stage| Entry {
             stage: *stage,
+            part: None,
             phases: phases_of(&pieces, *stage),
             attributes: reading
                 .attributes
@@ -129,6 +146,7 @@ pub fn chain(reading: &Reading, wish: &Wish, scopes: &Scopes) -> Result<Vec<Entr
                 .map(|attribute| attribute.name.clone())
                 .collect(),
             idle: is_idle(&switches, &pieces, *stage),
+            until: None,
         })
         .collect())
 }

@@ -167,7 +167,7 @@ impl Overrides {
             // As `stageIndex` of nix-lib/split.nix finds it.
             let boundary = format!("{stage}Phase");
             if !chain.iter().any(|entry| entry.stage == stage || entry.phases.contains(&boundary)) {
-                let known = chain.iter().map(|entry| entry.stage.to_string()).collect();
+                let known = chain.iter().map(Entry::name).collect();
                 return Err(OverrideError::NoSuchStage { option, stage, known });
             }
         }
@@ -233,9 +233,11 @@ mod tests {
     fn chain() -> Vec<Entry> {
         let entry = |stage, phases: &[&str]| Entry {
             stage,
+            part: None,
             phases: phases.iter().map(|phase| (*phase).to_owned()).collect(),
             attributes: Vec::new(),
             idle: false,
+            until: None,
         };
         vec![entry(Stage::Build, &["configurePhase", "buildPhase"]), entry(Stage::Finish, &["fixupPhase"])]
     }

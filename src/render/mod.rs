@@ -16,8 +16,7 @@ pub use escape::{attribute_name, nix_indented_string, nix_string};
 pub use library::runtime;
 pub use package::{Call, DrvText, FlakeSource, FlakeText, Location, Package};
 
-use crate::phase::Stage;
-use crate::plan::{Entry, Overrides};
+use crate::plan::{Entry, Overrides, Until};
 use library::Inlined;
 
 /// The line by which a file is known to be ours to overwrite.
@@ -113,7 +112,9 @@ struct PackageNix {
 }
 
 struct EntryText {
-    stage: Stage,
+    stage: String,
+    /// Why it ends inside a phase, as an attribute set.
+    until: Option<String>,
     phases: String,
     attributes: Option<String>,
     idle: bool,
@@ -184,11 +185,17 @@ fn head_text(head: &Head) -> HeadText {
 
 fn entry_text(entry: &Entry) -> EntryText {
     EntryText {
-        stage: entry.stage,
+        stage: entry.name(),
+        until: entry.until.as_ref().map(until),
         idle: entry.idle,
         phases: list(&entry.phases, "phases = ".len() + 6, 6),
         attributes: (!entry.attributes.is_empty()).then(|| list(&entry.attributes, "attributes = ".len() + 6, 6)),
     }
+}
+
+fn until(until: &Until) -> String {
+    let Until { phase, length, sha256 } = until;
+    format!("{{ phase = {}; length = {length}; sha256 = {}; }}", nix_string(phase), nix_string(sha256))
 }
 
 /// A list of strings: on one line where it fits into 100 columns after `column`, else one a line, as nixfmt writes it.

@@ -1,13 +1,12 @@
 //! Evaluates a generated split package, builds it, roots its states, and reports.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::failure::{Failure, SafeState};
 use super::report::{Outcome, Report, StageReport};
+use crate::command::size;
 use crate::gcroot::{self, Roots};
 use crate::nix::build::{Target, build};
 use crate::nix::chain::{self, Chain, Stage};
@@ -158,25 +157,7 @@ fn row(stage: &Stage, watch: &Watch, was_there: bool, succeeded: bool) -> StageR
 
 fn stage_size(stage: &Stage) -> Option<u64> {
     // Outputs that were not asked for may be absent: what is there counts.
-    let sizes = stage.outputs.values().map(|path| size_of(Path::new(path)));
-    sizes.filter_map(Result::ok).reduce(u64::saturating_add)
-}
-
-/// Bytes of the regular files in a tree; store paths have few levels of directories.
-fn size_of(path: &Path) -> io::Result<u64> {
-    let mut total = 0;
-    let mut todo = vec![path.to_owned()];
-    while let Some(path) = todo.pop() {
-        let metadata = fs::symlink_metadata(&path)?;
-        if metadata.is_file() {
-            total += metadata.len();
-        } else if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                todo.push(entry?.path());
-            }
-        }
-    }
-    Ok(total)
+    size::of_all(stage.outputs.values().map(String::as_str))
 }
 
 /// Roots the last state of each stage in place of the one before. Without roots the build is as
