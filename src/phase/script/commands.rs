@@ -124,7 +124,10 @@ impl Walk<'_> {
             .chain(command.args.iter().map(|word| syntax::constant(word, self.text)))
             .collect();
         let words = std::iter::once(&command.name).chain(&command.args).collect();
-        let words = Words { words, texts, place: self.at(command.span) };
+        // The parser counts what follows a command to it.
+        let last = command.args.last().map_or(name_place, |word| self.at(word.span));
+        let place = Place { start: name_place.start, end: last.end.max(name_place.end) };
+        let words = Words { words, texts, place };
         match &name {
             None => self.computed_command = true,
             Some(name) => {
@@ -144,6 +147,9 @@ impl Walk<'_> {
                     return;
                 }
             }
+        }
+        if name.as_deref() == Some("command") && matches!(words.text(1), Some("-v" | "-V")) {
+            return;
         }
         // A command that is not known may call its arguments.
         for at in 1..words.len() {
@@ -219,7 +225,7 @@ impl Walk<'_> {
             }
             "unset" => self.unset(words, first),
             "read" => self.names_after_options(words, first, "adintpNu", &['a'], "REPLY"),
-            "mapfile" | "readarray" => self.names_after_options(words, first, "dnOstuCc", &[], "MAPFILE"),
+            "mapfile" | "readarray" => self.names_after_options(words, first, "dnOsuCc", &[], "MAPFILE"),
             "getopts" => {
                 if first + 2 < words.len() {
                     self.written(words, first + 2, "it sets a variable by a computed name (`getopts`)");
@@ -231,8 +237,6 @@ impl Walk<'_> {
                     self.written(words, first + 2, "it sets a variable by a computed name");
                     // `printf -v x` says nothing about the value before.
                     self.clear_plain(words, first + 2);
-                } else if words.text(first + 1).is_none() && words.len() > first + 1 && name == "wait" {
-                    // A process.
                 }
             }
             "let" => {
@@ -266,6 +270,8 @@ impl Walk<'_> {
                 self.found.reads.push(Use { name: "HOME".to_owned(), span });
             }
             "shift" => self.bind("`shift` changes the arguments of stdenv's own function", place),
+            // It only asks where a command is.
+            "command" if matches!(words.text(first + 1), Some("-v" | "-V")) => {}
             "command" | "builtin" | "exec" | "nohup" | "nice" | "time" | "sudo" => {
                 let target = arguments.clone().find(|at| words.text(*at).is_none_or(|word| !word.starts_with('-')));
                 match target {
@@ -489,7 +495,14 @@ fn is_shell(name: &str) -> bool {
 
 /// `declare`, `typeset`, `local`, `export` and `readonly`.
 pub(super) fn declaration(walk: &mut Walk, declaration: &DeclClause) {
-    let place = walk.at(declaration.span);
+    let operands = declaration.operands.iter().map(|operand| match operand {
+        DeclOperand::Flag(word) | DeclOperand::Dynamic(word) => word.span,
+        DeclOperand::Name(name) => name.span,
+        DeclOperand::Assignment(assignment) => assignment.span,
+    });
+    let end = operands.map(|span| walk.at(span).end).max().unwrap_or(0);
+    let name = walk.at(declaration.variant_span);
+    let place = Place { start: name.start, end: end.max(name.end) };
     let variant = declaration.variant.as_str();
     walk.call(variant, walk.at(declaration.variant_span).start);
     let mut letters = String::new();
@@ -529,7 +542,16 @@ pub(super) fn declaration(walk: &mut Walk, declaration: &DeclClause) {
         match operand {
             DeclOperand::Flag(_) => {}
             DeclOperand::Name(name) => {
-                if functions {
+                let span = walk.at(name.span);
+                let slice = &walk.text[span.start..span.end];
+                if !slice.starts_with(name.name.as_str())
+                    || slice.contains(['"', '\'', '\\']) && name.subscript.is_none()
+                {
+                    // `export do"Check"`: the parser's name is a part of it.
+                    let plain = slice.replace(['"', '\'', '\\'], "");
+                    walk.found.may_read.push(Use { name: plain.clone(), span });
+                    walk.write(&plain, span);
+                } else if functions {
                     walk.clear(walk.at(name.span), None);
                 } else if matches!(variant, "declare" | "typeset" | "local") && !letters.contains('p') {
                     walk.target(name, renews);

@@ -18,6 +18,9 @@ mod pieces;
 mod syntax;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 pub use cut::{CutAt, cut_points};
@@ -146,7 +149,7 @@ fn has(uses: &[Use], name: &str) -> bool {
 }
 
 /// The longest script that is read, in bytes. stdenv's own `setup.sh` has 60,000.
-pub const LONGEST: usize = 1 << 20;
+pub const LONGEST: usize = 1 << 18;
 
 /// Analyses a script. Never fails: what is not understood reads everything.
 pub fn analyse(text: &str) -> Analysis {
@@ -154,9 +157,13 @@ pub fn analyse(text: &str) -> Analysis {
         let reason = format!("it is longer than {LONGEST} bytes");
         return Analysis::unknown(Finding { reason, span: Place { start: 0, end: 0 } });
     }
-    syntax::with_a_deep_stack(|| analyse_at_depth(text, 0)).unwrap_or_else(|| {
-        let reason = "the bash parser gave up on it".to_owned();
-        Analysis::unknown(Finding { reason, span: Place { start: 0, end: text.len() } })
+    let own = text.to_owned();
+    syntax::apart(move || analyse_at_depth(&own, 0)).unwrap_or_else(|lost| {
+        let reason = match lost {
+            syntax::Lost::Time => "the bash parser takes too long for it",
+            syntax::Lost::Panic => "the bash parser failed on it",
+        };
+        Analysis::unknown(Finding { reason: reason.to_owned(), span: Place { start: 0, end: text.len() } })
     })
 }
 

@@ -77,7 +77,7 @@ impl Walk<'_> {
                 self.reads_all(format!("it reads a variable by a computed name (`${{!{}}}`)", one.name), one.span);
             }
         }
-        let own: Vec<&str> = self.found.functions.iter().map(|one| one.name.as_str()).collect();
+        let own: std::collections::BTreeSet<&str> = self.found.functions.iter().map(|one| one.name.as_str()).collect();
         let mut cleared: Vec<Place> = self
             .cleared
             .iter()
@@ -85,7 +85,7 @@ impl Walk<'_> {
                 None => true,
                 Some(command) => {
                     !self.recursive
-                        && !own.contains(&command)
+                        && !own.contains(command)
                         && !(self.output_redirected && matches!(command, "echo" | "printf" | "cat"))
                 }
             })
@@ -105,6 +105,7 @@ impl Walk<'_> {
                 may_read.push(Use { name: word.to_owned(), span: name });
             }
         }
+        may_read.extend(lexical::joined_names(text));
         if self.computed_command
             && let Some(one) = may_read.iter().find(|one| commands::is_indirect(&one.name))
         {
@@ -112,6 +113,7 @@ impl Walk<'_> {
         }
         self.found.may_read.append(&mut may_read);
         self.found.reads.extend(expansions.reads);
+        self.found.may_read.extend(expansions.may_read);
         // A name that is surely read is not listed twice.
         let sure: std::collections::BTreeSet<(usize, usize)> =
             self.found.reads.iter().map(|one| (one.span.start, one.span.end)).collect();
@@ -404,7 +406,7 @@ impl Walk<'_> {
                 self.functions -= 1;
             }
             CompoundCommand::BraceGroup(body) => self.sequence(body),
-            CompoundCommand::Arithmetic(one) => self.arithmetic(one.expr_ast.as_ref(), self.at(one.span)),
+            CompoundCommand::Arithmetic(one) => self.arithmetic(one.expr_ast.as_ref(), self.at(one.span), false),
             CompoundCommand::Time(one) => {
                 if let Some(command) = &one.command {
                     self.statement(command);
@@ -441,20 +443,23 @@ impl Walk<'_> {
             [(&one.init_ast, one.init_span), (&one.condition_ast, one.condition_span), (&one.step_ast, one.step_span)];
         for (tree, span) in parts {
             if let Some(span) = span {
-                self.arithmetic(tree.as_ref(), self.at(span));
+                self.arithmetic(tree.as_ref(), self.at(span), false);
             }
         }
         self.sequence(&one.body);
     }
 
     /// Arithmetic: every name in it is read (none is cleared), and so are names that stand in the values of these.
-    pub fn arithmetic(&mut self, tree: Option<&ArithmeticExprNode>, place: Place) {
+    /// Without a tree, `words` tells whether its words are visited all the same.
+    pub fn arithmetic(&mut self, tree: Option<&ArithmeticExprNode>, place: Place, words: bool) {
         let slice = &self.text[place.start..place.end];
         let computes = slice.bytes().any(|byte| lexical::begins_name(byte) || byte == b'$' || byte == b'`');
         self.recursive |= computes;
         match tree {
             Some(tree) => self.arithmetic_node(tree),
-            None if computes && lexical::hides_expansion(slice) => self.doubt("an arithmetic expression", place),
+            None if computes && !words && lexical::hides_expansion(slice) => {
+                self.doubt("an arithmetic expression", place)
+            }
             None => {}
         }
     }
