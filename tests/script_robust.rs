@@ -38,7 +38,9 @@ fn check(text: &str, analysis: &Analysis) {
     let lists =
         [&analysis.reads, &analysis.may_read, &analysis.writes, &analysis.unsets, &analysis.calls, &analysis.functions];
     for list in lists {
-        list.iter().for_each(|one| inside(one.span));
+        for one in list {
+            inside(one.span);
+        }
         assert!(list.is_sorted());
     }
     // What is read is named, so the Nix side's search in the text finds it too: but for `~` and `cd`, and names that
@@ -151,7 +153,7 @@ fn mutate(text: &str, random: &mut Random) -> String {
 fn mutants_of_real_scripts_are_survived() {
     let corpus = corpus();
     let mut slowest = Duration::ZERO;
-    let count = rounds(1_500);
+    let count = rounds(1_000);
     for round in 0..count {
         let mut random = Random::new(round as u64 + 1);
         let text = mutate(&corpus[random.below(corpus.len())], &mut random);
@@ -190,7 +192,7 @@ fn the_scripts_of_this_repository_are_understood_and_bash_agrees_on_their_pieces
 #[test]
 fn bash_agrees_on_the_pieces_of_mutants() {
     let corpus = corpus();
-    let count = rounds(150);
+    let count = rounds(120);
     let (mut whole, mut seen) = (0, 0);
     for round in 0..count {
         let mut random = Random::new(round as u64 + 7_000_000);
@@ -233,7 +235,7 @@ fn depth_and_size_have_bounds() {
     let deep =
         [("$(", ")"), ("(", ")"), ("{ ", ";}"), ("${a:-", "}"), ("$((", "))"), ("if ", ";then :;fi"), ("\"$(", ")\"")];
     for (open, close) in deep {
-        for depth in [20, 3_000] {
+        for depth in [20, 500] {
             let text = format!("{}x{}", open.repeat(depth), close.repeat(depth));
             let analysis = analyse(&text);
             check(&text, &analysis);
@@ -247,12 +249,12 @@ fn depth_and_size_have_bounds() {
     // Each of these takes the parser long, or would take it hours, without a bound.
     let units = ["x;", "a && ", "$a", "<<E ", "# c\n", "${a[", "${a:", "${a[}", "{a,", "((a ? ", "x # c\n", "\"$a"];
     for unit in units {
-        let text = unit.repeat(40_000 / unit.len());
+        let text = unit.repeat(12_000 / unit.len());
         let begin = Instant::now();
         check(&text, &analyse(&text));
         assert!(begin.elapsed() < Duration::from_secs(15), "{unit:?} took {:?}", begin.elapsed());
     }
-    assert!(analyse(&"x\n".repeat(200_000)).reads_all.is_some());
+    assert!(analyse(&"x\n".repeat(140_000)).reads_all.is_some());
 }
 
 fn quoted(text: &str) -> String {
@@ -260,7 +262,7 @@ fn quoted(text: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn any_text_is_survived(text in "(\\PC|[\\t\\r\\n\\x00]|\\$|\\{|\\}|\\(|\\)|<<|['\"`\\\\;&|#=!\\[\\]]|EOF|if|fi|漢){0,80}") {
         check(&text, &analyse(&text));

@@ -14,7 +14,7 @@ use super::error::{Cause, NixError, OLDEST_NIX, Work, classify, parse_version};
 
 /// A question to the store that is not answered after this time waits for somebody's lock: with its
 /// database locked, Nix 2.8 said nothing and did not give up for as long as it was watched.
-const STORE_PATIENCE: Duration = Duration::from_secs(60);
+const STORE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Options of Nix that only `nix-build` knows; an evaluation before it must not get them.
 const BUILD_ONLY: [&str; 5] = ["--check", "--repair", "--no-build-output", "-Q", "--keep-going"];

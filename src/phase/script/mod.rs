@@ -1,7 +1,7 @@
 //! What a bash script of a phase or a hook does with variables, and where its top-level commands lie.
 //!
-//! Pure. Owns every contact with the parser crate (`syntax`, `walk`, `pieces`): nothing outside this module may see its
-//! types. It must not know what the names mean (attributes, stages) or where a script came from.
+//! Pure. Owns every contact with the parser crate: nothing outside this module may see its types, and `lexical` and `cut`
+//! do without them. It must not know what the names mean (attributes, stages) or where a script came from.
 //!
 //! The analysis is conservative the way a lock is: every word that could be a variable's name counts as a reading of
 //! it, unless the syntax around it proves that it is none (an argument of `mkdir`, a comment, the target of an
@@ -13,6 +13,7 @@
 
 mod commands;
 mod cut;
+mod declarations;
 mod lexical;
 mod pieces;
 mod syntax;
