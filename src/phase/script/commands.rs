@@ -1,7 +1,7 @@
 //! What commands make of their arguments: which read or set variables by name, which reach all of them, and which are
 //! known to take no variable's name at all.
 
-use shuck_ast::{DeclClause, DeclOperand, SimpleCommand, Word};
+use shuck_ast::{SimpleCommand, Word};
 
 use super::walk::{Walk, shorten};
 use super::{Analysis, Place, Use, analyse_at_depth, lexical, syntax};
@@ -89,7 +89,7 @@ fn takes_no_names(name: &str) -> bool {
 
 /// Words of a command from its name on, each with its constant text.
 struct Words<'w> {
-    words: Vec<&'w Word>,
+    all: Vec<&'w Word>,
     texts: Vec<Option<String>>,
     /// The whole command.
     place: Place,
@@ -101,7 +101,7 @@ impl Words<'_> {
     }
 
     fn len(&self) -> usize {
-        self.words.len()
+        self.all.len()
     }
 }
 
@@ -123,20 +123,23 @@ impl Walk<'_> {
         let texts = std::iter::once(name.clone())
             .chain(command.args.iter().map(|word| syntax::constant(word, self.text)))
             .collect();
-        let words = std::iter::once(&command.name).chain(&command.args).collect();
-        let words = Words { words, texts, place: self.at(command.span) };
+        let all = std::iter::once(&command.name).chain(&command.args).collect();
+        // The parser counts what follows a command to it.
+        let last = command.args.last().map_or(name_place, |word| self.at(word.span));
+        let place = Place { start: name_place.start, end: last.end.max(name_place.end) };
+        let words = Words { all, texts, place };
         match &name {
-            None => self.computed_command = true,
+            None => self.taint.computed_command = true,
             Some(name) => {
                 self.found.calls.push(Use { name: name.clone(), span: name_place });
                 self.clear_word(&command.name, None);
                 if name == "exec" && redirected && command.args.is_empty() {
-                    self.output_redirected = true;
+                    self.taint.output_redirected = true;
                     self.bind("`exec` with redirections changes open files, which no state carries on", words.place);
                 }
                 self.dispatch(&words, 0);
                 if takes_no_names(name) && !(self.is_captured() && matches!(name.as_str(), "echo" | "printf")) {
-                    for (at, word) in words.words.iter().enumerate().skip(1) {
+                    for (at, word) in words.all.iter().enumerate().skip(1) {
                         if !names_a_variable(&words, at) {
                             self.clear_word(word, Some(name));
                         }
@@ -144,6 +147,9 @@ impl Walk<'_> {
                     return;
                 }
             }
+        }
+        if name.as_deref() == Some("command") && matches!(words.text(1), Some("-v" | "-V")) {
+            return;
         }
         // A command that is not known may call its arguments.
         for at in 1..words.len() {
@@ -169,7 +175,7 @@ impl Walk<'_> {
                 }
             }
             "." | "source" => {
-                let file = words.words.get(first + 1).map(|word| self.at(word.span));
+                let file = words.all.get(first + 1).map(|word| self.at(word.span));
                 let file = file.map_or("", |place| &self.text[place.start..place.end]);
                 // What every builder script begins with; its contract is the table of scopes.
                 let own = matches!(file.trim_matches('"'), "$stdenv/setup" | "${stdenv}/setup");
@@ -217,65 +223,26 @@ impl Walk<'_> {
                     self.written(words, at, "it sets a variable by a computed name");
                 }
             }
-            "unset" => self.unset(words, first),
-            "read" => self.names_after_options(words, first, "adintpNu", &['a'], "REPLY"),
-            "mapfile" | "readarray" => self.names_after_options(words, first, "dnOstuCc", &[], "MAPFILE"),
-            "getopts" => {
-                if first + 2 < words.len() {
-                    self.written(words, first + 2, "it sets a variable by a computed name (`getopts`)");
-                }
-            }
-            "printf" | "wait" => {
-                let flag = if name == "printf" { "-v" } else { "-p" };
-                if words.text(first + 1) == Some(flag) && first + 2 < words.len() {
-                    self.written(words, first + 2, "it sets a variable by a computed name");
-                    // `printf -v x` says nothing about the value before.
-                    self.clear_plain(words, first + 2);
-                } else if words.text(first + 1).is_none() && words.len() > first + 1 && name == "wait" {
-                    // A process.
-                }
-            }
-            "let" => {
-                self.recursive = true;
-                for at in arguments.clone() {
-                    match words.text(at) {
-                        Some(text) => {
-                            let text = text.to_owned();
-                            let span = self.at(words.words[at].span);
-                            for name in lexical::names(&text) {
-                                self.write(&text[name.start..name.end], span);
-                            }
-                        }
-                        None => self.reads_all("it evaluates a computed expression (`let`)", place),
-                    }
-                }
-            }
-            "test" | "[" => {
-                for at in arguments.clone() {
-                    if names_a_variable(words, at) {
-                        let place = self.at(words.words[at].span);
-                        self.named_by(words.words[at], "it asks whether a variable is set by a computed name", place);
-                    }
-                }
-            }
             "shopt" if arguments.clone().any(|at| words.text(at) == Some("expand_aliases")) => {
                 self.reads_all("it turns aliases on, which change what a text means (`expand_aliases`)", place);
             }
             "cd" if words.len() == first + 1 => {
-                let span = self.at(words.words[first].span);
+                let span = self.at(words.all[first].span);
                 self.found.reads.push(Use { name: "HOME".to_owned(), span });
             }
             "shift" => self.bind("`shift` changes the arguments of stdenv's own function", place),
+            // It only asks where a command is.
+            "command" if matches!(words.text(first + 1), Some("-v" | "-V")) => {}
             "command" | "builtin" | "exec" | "nohup" | "nice" | "time" | "sudo" => {
                 let target = arguments.clone().find(|at| words.text(*at).is_none_or(|word| !word.starts_with('-')));
                 match target {
                     Some(at) if words.text(at).is_some() => {
-                        let span = self.at(words.words[at].span);
+                        let span = self.at(words.all[at].span);
                         let called = words.text(at).unwrap_or_default().to_owned();
                         self.found.calls.push(Use { name: called, span });
                         self.dispatch(words, at);
                     }
-                    Some(_) => self.computed_command = true,
+                    Some(_) => self.taint.computed_command = true,
                     None => {}
                 }
             }
@@ -287,6 +254,52 @@ impl Walk<'_> {
                 });
                 if let Some(flag) = flag {
                     self.evaluate(words, flag + 1..(flag + 2).min(words.len()), name);
+                }
+            }
+            _ => self.by_name(words, first, name),
+        }
+    }
+
+    /// Commands that are given names of variables: to set, to unset, to ask for.
+    fn by_name(&mut self, words: &Words, first: usize, name: &str) {
+        let place = words.place;
+        let arguments = first + 1..words.len();
+        match name {
+            "unset" => self.unset(words, first),
+            "read" => self.names_after_options(words, first, "adintpNu", &['a'], "REPLY"),
+            "mapfile" | "readarray" => self.names_after_options(words, first, "dnOsuCc", &[], "MAPFILE"),
+            "getopts" if first + 2 < words.len() => {
+                self.written(words, first + 2, "it sets a variable by a computed name (`getopts`)");
+            }
+            "printf" | "wait" => {
+                let flag = if name == "printf" { "-v" } else { "-p" };
+                if words.text(first + 1) == Some(flag) && first + 2 < words.len() {
+                    self.written(words, first + 2, "it sets a variable by a computed name");
+                    // `printf -v x` says nothing about the value before.
+                    self.clear_plain(words, first + 2);
+                }
+            }
+            "let" => {
+                self.taint.recursive = true;
+                for at in arguments.clone() {
+                    match words.text(at) {
+                        Some(text) => {
+                            let text = text.to_owned();
+                            let span = self.at(words.all[at].span);
+                            for name in lexical::names(&text) {
+                                self.write(&text[name.start..name.end], span);
+                            }
+                        }
+                        None => self.reads_all("it evaluates a computed expression (`let`)", place),
+                    }
+                }
+            }
+            "test" | "[" => {
+                for at in arguments.clone() {
+                    if names_a_variable(words, at) {
+                        let place = self.at(words.all[at].span);
+                        self.named_by(words.all[at], "it asks whether a variable is set by a computed name", place);
+                    }
                 }
             }
             _ => {}
@@ -306,7 +319,7 @@ impl Walk<'_> {
         }
         let Analysis { reads, may_read, writes, unsets, calls, functions, reads_all, parsed, .. } =
             analyse_at_depth(&text, self.depth + 1);
-        let span = range.clone().next().map_or(place, |at| self.at(words.words[at].span));
+        let span = range.clone().next().map_or(place, |at| self.at(words.all[at].span));
         let here = |uses: Vec<Use>| uses.into_iter().map(move |one| Use { name: one.name, span });
         self.found.reads.extend(here(reads));
         self.found.may_read.extend(here(may_read));
@@ -330,7 +343,7 @@ impl Walk<'_> {
             match words.text(at) {
                 None => {
                     // `"FOO=$bar"` sets one; anything else may be nothing, or another assignment.
-                    let word = self.at(words.words[at].span);
+                    let word = self.at(words.all[at].span);
                     let slice = self.text[word.start..word.end].trim_start_matches('"');
                     let name = lexical::name_end(slice, 0);
                     if name == 0 || !slice[name..].starts_with('=') {
@@ -369,7 +382,7 @@ impl Walk<'_> {
     fn unset(&mut self, words: &Words, first: usize) {
         let mut functions = false;
         for at in first + 1..words.len() {
-            let span = self.at(words.words[at].span);
+            let span = self.at(words.all[at].span);
             match words.text(at) {
                 Some(flag) if flag.starts_with('-') => functions = flag.contains('f'),
                 Some(word) => {
@@ -381,11 +394,11 @@ impl Walk<'_> {
                     if name == word {
                         self.clear_plain(words, at);
                     } else {
-                        self.recursive = true;
+                        self.taint.recursive = true;
                     }
                 }
                 None if functions => {}
-                None => self.named_by(words.words[at], "it unsets a variable by a computed name", span),
+                None => self.named_by(words.all[at], "it unsets a variable by a computed name", span),
             }
         }
     }
@@ -436,31 +449,31 @@ impl Walk<'_> {
             at += 1;
         }
         if !named {
-            let span = self.at(words.words[first].span);
+            let span = self.at(words.all[first].span);
             self.write(default, span);
         }
     }
 
     /// Word `at` names a variable that is set.
     fn written(&mut self, words: &Words, at: usize, reason: &str) {
-        let span = self.at(words.words[at].span);
+        let span = self.at(words.all[at].span);
         match words.text(at) {
             Some(word) => {
                 let end = lexical::name_end(word, 0);
                 if end > 0 {
                     let name = word[..end].to_owned();
-                    self.recursive |= word[end..].starts_with('[');
+                    self.taint.recursive |= word[end..].starts_with('[');
                     self.write(&name, span);
                 }
             }
-            None => self.named_by(words.words[at], reason, span),
+            None => self.named_by(words.all[at], reason, span),
         }
     }
 
     /// Clears a word that is nothing but a name.
     fn clear_plain(&mut self, words: &Words, at: usize) {
         if words.text(at).is_some_and(lexical::is_name) {
-            self.clear_word(words.words[at], None);
+            self.clear_word(words.all[at], None);
         }
     }
 }
@@ -485,89 +498,4 @@ fn operand(words: &Words, at: usize) -> bool {
 
 fn is_shell(name: &str) -> bool {
     matches!(name.rsplit('/').next(), Some("sh" | "bash" | "dash" | "ksh" | "zsh" | "busybox"))
-}
-
-/// `declare`, `typeset`, `local`, `export` and `readonly`.
-pub(super) fn declaration(walk: &mut Walk, declaration: &DeclClause) {
-    let place = walk.at(declaration.span);
-    let variant = declaration.variant.as_str();
-    walk.call(variant, walk.at(declaration.variant_span).start);
-    let mut letters = String::new();
-    let mut computed_flag = false;
-    let mut named = false;
-    for operand in &declaration.operands {
-        if let DeclOperand::Flag(word) = operand {
-            walk.word(word);
-            match syntax::constant(word, walk.text) {
-                Some(flag) if flag.starts_with('-') => letters.push_str(&flag[1..]),
-                Some(_) => {}
-                None => computed_flag = true,
-            }
-            walk.clear_word(word, None);
-        } else {
-            named = true;
-        }
-    }
-    let makes_reference = matches!(variant, "declare" | "typeset" | "local") && letters.contains('n');
-    if makes_reference {
-        walk.reads_all(format!("it makes a name stand for another (`{variant} -n`)"), place);
-    }
-    if computed_flag {
-        walk.reads_all(format!("the options of `{variant}` are computed"), place);
-    }
-    let functions = letters.contains(['f', 'F']);
-    if !named && !functions && variant != "local" {
-        walk.reads_all(format!("it lists variables (`{variant}`)"), place);
-    }
-    let in_function = matches!(variant, "local") || matches!(variant, "declare" | "typeset") && !letters.contains('g');
-    if in_function && !functions && !letters.contains('p') {
-        walk.bind(format!("`{variant}` makes a variable of stdenv's own function"), place);
-    }
-    // Only these give a variable that had a value none.
-    let renews = matches!(variant, "local") && !letters.contains('p');
-    for operand in &declaration.operands {
-        match operand {
-            DeclOperand::Flag(_) => {}
-            DeclOperand::Name(name) => {
-                if functions {
-                    walk.clear(walk.at(name.span), None);
-                } else if matches!(variant, "declare" | "typeset" | "local") && !letters.contains('p') {
-                    walk.target(name, renews);
-                } else if let Some(subscript) = &name.subscript {
-                    walk.subscript(subscript);
-                }
-            }
-            DeclOperand::Assignment(assignment) => {
-                if letters.contains('i') {
-                    walk.recursive = true;
-                }
-                walk.assignment(assignment);
-            }
-            DeclOperand::Dynamic(word) => {
-                walk.word(word);
-                computed_declaration(walk, word, variant);
-            }
-        }
-    }
-}
-
-/// `export "FOO=$bar"` sets FOO, whatever the value is; `export $foo` may set, and list, anything.
-fn computed_declaration(walk: &mut Walk, word: &Word, variant: &str) {
-    let place = walk.at(word.span);
-    let slice = &walk.text[place.start..place.end];
-    let inner = slice.trim_start_matches('"');
-    let end = lexical::name_end(inner, 0);
-    if end > 0 && (inner[end..].starts_with('=') || inner[end..].starts_with("+=")) {
-        let name = inner[..end].to_owned();
-        walk.write(&name, place);
-    } else if let Some(text) = syntax::constant(word, walk.text) {
-        let name = text[..lexical::name_end(&text, 0)].to_owned();
-        if name.is_empty() {
-            walk.reads_all(format!("an argument of `{variant}` is no name"), place);
-        } else {
-            walk.write(&name, place);
-        }
-    } else {
-        walk.reads_all(format!("it sets a variable by a computed name (`{variant} {}`)", shorten(slice)), place);
-    }
 }

@@ -50,11 +50,25 @@ pub(super) fn names(text: &str) -> impl Iterator<Item = Place> + '_ {
     })
 }
 
+/// Names that a backslash at a line's end joins of two parts.
+pub(super) fn joined_names(text: &str) -> impl Iterator<Item = Use> + '_ {
+    let bytes = text.as_bytes();
+    text.match_indices("\\\n").filter_map(move |(at, _)| {
+        let before = bytes[..at].iter().rev().take_while(|byte| continues_name(**byte)).count();
+        let after = bytes[at + 2..].iter().take_while(|byte| continues_name(**byte)).count();
+        let name = [&text[at - before..at], &text[at + 2..at + 2 + after]].concat();
+        let span = Place { start: at - before, end: at + 2 + after };
+        (before > 0 && after > 0 && is_name(&name)).then_some(Use { name, span })
+    })
+}
+
 /// The result of [`expansions`].
 #[derive(Default)]
 pub(super) struct Expansions {
-    /// `$name`, `${name`, `${#name`, `${!name` and make's `$(name)`.
+    /// `$name`, `${name`, `${#name` and `${!name`.
     pub reads: Vec<Use>,
+    /// `$(name)`, which make reads its environment by.
+    pub may_read: Vec<Use>,
     /// The first way to variables that are not named.
     pub reads_all: Option<Finding>,
     /// Names that a `${!name}` reads another variable by, where stdenv's way of naming outputs is meant.
@@ -115,7 +129,7 @@ pub(super) fn expansions(text: &str, comments: &[Place]) -> Expansions {
             Some(b'(') => {
                 let end = name_end(text, at + 1);
                 if bytes.get(end) == Some(&b')') {
-                    push(|found| &mut found.reads, at + 1);
+                    push(|found| &mut found.may_read, at + 1);
                 }
             }
             _ => {

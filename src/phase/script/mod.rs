@@ -1,7 +1,7 @@
 //! What a bash script of a phase or a hook does with variables, and where its top-level commands lie.
 //!
-//! Pure. Owns every contact with the parser crate (`syntax`, `walk`, `pieces`): nothing outside this module may see its
-//! types. It must not know what the names mean (attributes, stages) or where a script came from.
+//! Pure. Owns every contact with the parser crate: nothing outside this module may see its types, and `lexical` and `cut`
+//! do without them. It must not know what the names mean (attributes, stages) or where a script came from.
 //!
 //! The analysis is conservative the way a lock is: every word that could be a variable's name counts as a reading of
 //! it, unless the syntax around it proves that it is none (an argument of `mkdir`, a comment, the target of an
@@ -13,10 +13,14 @@
 
 mod commands;
 mod cut;
+mod declarations;
 mod lexical;
 mod pieces;
 mod syntax;
 mod walk;
+
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -146,7 +150,7 @@ fn has(uses: &[Use], name: &str) -> bool {
 }
 
 /// The longest script that is read, in bytes. stdenv's own `setup.sh` has 60,000.
-pub const LONGEST: usize = 1 << 20;
+pub const LONGEST: usize = 1 << 18;
 
 /// Analyses a script. Never fails: what is not understood reads everything.
 pub fn analyse(text: &str) -> Analysis {
@@ -154,9 +158,13 @@ pub fn analyse(text: &str) -> Analysis {
         let reason = format!("it is longer than {LONGEST} bytes");
         return Analysis::unknown(Finding { reason, span: Place { start: 0, end: 0 } });
     }
-    syntax::with_a_deep_stack(|| analyse_at_depth(text, 0)).unwrap_or_else(|| {
-        let reason = "the bash parser gave up on it".to_owned();
-        Analysis::unknown(Finding { reason, span: Place { start: 0, end: text.len() } })
+    let own = text.to_owned();
+    syntax::apart(move || analyse_at_depth(&own, 0)).unwrap_or_else(|lost| {
+        let reason = match lost {
+            syntax::Lost::Time => "the bash parser takes too long for it",
+            syntax::Lost::Panic => "the bash parser failed on it",
+        };
+        Analysis::unknown(Finding { reason: reason.to_owned(), span: Place { start: 0, end: text.len() } })
     })
 }
 

@@ -131,10 +131,13 @@ impl Layout<'_> {
     }
 
     fn redirect_end(&self, redirect: &Redirect) -> usize {
-        match &redirect.target {
+        let target = match &redirect.target {
+            // The target of `2>&1` has no place of its own.
             RedirectTarget::Word(word) => syntax::of(self.text, word.span).end,
             RedirectTarget::Heredoc(document) => syntax::of(self.text, document.delimiter.span).end,
-        }
+        };
+        let whole = syntax::of(self.text, redirect.span);
+        target.max(whole.start + self.text[whole.start..whole.end].trim_end().len())
     }
 
     fn command_end(&self, command: &Command) -> usize {

@@ -1,16 +1,57 @@
 //! The door to the parser crate: text in, its syntax tree out, or the reason why there is none that can be trusted.
 
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
 use shuck_ast::{BraceSyntax, File, Word, WordPart, WordPartNode};
 use shuck_parser::parser::{ParseStatus, Parser};
 
 use super::{Finding, Place};
 
-/// Runs `work` on a thread whose stack fits the deepest tree that the parser makes; `None` where it panicked.
-pub(super) fn with_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+/// Why there is no result.
+pub(super) enum Lost {
+    /// It took too long.
+    Time,
+    /// It panicked, or the machine has no thread left.
+    Panic,
+}
+
+/// Runs `work` on a thread whose stack fits the deepest tree that the parser makes, for [`LONGEST_TIME`] at most.
+///
+/// Nothing can stop a thread from outside: one that takes longer goes on in vain until the process ends.
+pub(super) fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
     const STACK: usize = 256 << 20; // Address space; pages are used as they are reached.
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("script".to_owned()).stack_size(STACK).spawn_scoped(scope, work);
-        thread.ok()?.join().ok()
+    let (sender, result) = std::sync::mpsc::channel();
+    std::thread::Builder::new()
+        .name("script".to_owned())
+        .stack_size(STACK)
+        .spawn(move || {
+            // Nobody waits any more when it fails.
+            let _ = sender.send(work());
+        })
+        .map_err(|_| Lost::Panic)?;
+    result.recv_timeout(LONGEST_TIME).map_err(|error| match error {
+        RecvTimeoutError::Timeout => Lost::Time,
+        RecvTimeoutError::Disconnected => Lost::Panic,
+    })
+}
+
+/// Braces that may be open at once: from here on the parser takes time that grows with the square of their number, or
+/// worse (`${a[${a[…`), so more count as not understood. Text in braces, such as JSON, is far from it.
+const DEEPEST_BRACES: usize = 60;
+
+/// The longest that a script is read for. stdenv's own setup.sh takes some milliseconds.
+const LONGEST_TIME: Duration = Duration::from_secs(10);
+
+fn too_many_braces(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    text.bytes().position(|byte| {
+        match byte {
+            b'{' => open += 1,
+            b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > DEEPEST_BRACES
     })
 }
 
@@ -18,6 +59,9 @@ pub(super) fn with_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Opt
 pub(super) fn parse(text: &str) -> Result<File, Finding> {
     if let Some(at) = text.find('\0') {
         return Err(Finding { reason: "a NUL byte stands in it".to_owned(), span: place(text, at, at + 1) });
+    }
+    if let Some(at) = too_many_braces(text) {
+        return Err(Finding { reason: "its braces are nested too deep".to_owned(), span: place(text, at, at + 1) });
     }
     let result = Parser::new(text).parse();
     if result.status == ParseStatus::Clean {
@@ -42,7 +86,8 @@ pub(super) fn of(text: &str, span: shuck_ast::Span) -> Place {
     place(text, span.start.offset(), span.end.offset())
 }
 
-/// What a word is when the shell has expanded it, where that is certain: no expansion, no brace, no escape in `$'…'`.
+/// What a word is when the shell has expanded it, where that is certain: no expansion, no brace, no backslash outside
+/// single quotes.
 pub(super) fn constant(word: &Word, text: &str) -> Option<String> {
     if word.brace_syntax.iter().any(|brace: &BraceSyntax| brace.expands()) {
         return None;
@@ -56,7 +101,8 @@ fn constant_parts(parts: &[WordPartNode], text: &str, out: &mut String) -> bool 
         WordPart::Literal(literal) => {
             let literal = literal.as_str(text, part.span);
             out.push_str(literal);
-            true
+            // The parser takes some backslashes away, and leaves others.
+            !literal.contains('\\')
         }
         WordPart::SingleQuoted { value, dollar } => {
             let value = value.slice(text);
@@ -68,11 +114,12 @@ fn constant_parts(parts: &[WordPartNode], text: &str, out: &mut String) -> bool 
     })
 }
 
-/// [`constant`] for the word at a command's place, where a backslash before a letter means nothing.
+/// [`constant`] for the word at a command's place, with the backslashes (`\env`) taken away.
 pub(super) fn constant_name(word: &Word, text: &str) -> Option<String> {
-    if word.brace_syntax.iter().any(|brace: &BraceSyntax| brace.expands()) {
+    let braces = word.brace_syntax.iter().any(|brace: &BraceSyntax| brace.expands());
+    let escapes = |part: &WordPartNode| matches!(&part.kind, WordPart::SingleQuoted { value, dollar: true } if value.slice(text).contains('\\'));
+    if braces || word.parts.iter().any(escapes) {
         return None;
     }
-    constant(word, text)?;
     shuck_ast::static_command_name_text(word, text).map(std::borrow::Cow::into_owned)
 }

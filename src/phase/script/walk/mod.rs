@@ -11,13 +11,24 @@ use shuck_ast::{
 };
 
 use super::pieces::{self, Document};
-use super::{Analysis, Finding, Place, Use, commands, lexical, syntax};
+use super::{Analysis, Finding, Place, Use, commands, declarations, lexical, syntax};
 
 /// A stretch of text in which names are no readings.
 struct Cleared {
     place: Place,
     /// The command whose arguments these are: none of it holds where the script defines a function of that name.
     command: Option<String>,
+}
+
+/// What makes text more than text, wherever in the script it stands.
+#[derive(Default)]
+pub(super) struct Taint {
+    /// Something evaluates names that stand in values (arithmetic does), so no text is only text.
+    pub recursive: bool,
+    /// A command's name is computed.
+    pub computed_command: bool,
+    /// The whole shell's output is redirected, so that what `echo` says may end up in a script.
+    pub output_redirected: bool,
 }
 
 /// The state of a walk.
@@ -30,12 +41,7 @@ pub(super) struct Walk<'t> {
     cleared: Vec<Cleared>,
     /// Names that only loops set so far.
     loop_targets: Vec<String>,
-    /// Something evaluates names that stand in values (arithmetic does), so no text is only text.
-    pub recursive: bool,
-    /// A command's name is computed.
-    pub computed_command: bool,
-    /// The whole shell's output is redirected, so that what `echo` says may end up in a script.
-    pub output_redirected: bool,
+    pub taint: Taint,
     /// Functions around.
     functions: usize,
     /// Whether what `echo` says here goes somewhere else than the log.
@@ -51,9 +57,7 @@ pub(super) fn walk(file: &File, text: &str, depth: usize) -> (Analysis, Vec<Docu
         documents: Vec::new(),
         cleared: Vec::new(),
         loop_targets: Vec::new(),
-        recursive: false,
-        computed_command: false,
-        output_redirected: false,
+        taint: Taint::default(),
         functions: 0,
         captured: depth > 0,
     };
@@ -77,16 +81,15 @@ impl Walk<'_> {
                 self.reads_all(format!("it reads a variable by a computed name (`${{!{}}}`)", one.name), one.span);
             }
         }
-        let own: Vec<&str> = self.found.functions.iter().map(|one| one.name.as_str()).collect();
+        let own: std::collections::BTreeSet<&str> = self.found.functions.iter().map(|one| one.name.as_str()).collect();
         let mut cleared: Vec<Place> = self
             .cleared
             .iter()
             .filter(|one| match one.command.as_deref() {
                 None => true,
                 Some(command) => {
-                    !self.recursive
-                        && !own.contains(&command)
-                        && !(self.output_redirected && matches!(command, "echo" | "printf" | "cat"))
+                    let shown_in_vain = self.taint.output_redirected && matches!(command, "echo" | "printf" | "cat");
+                    !(self.taint.recursive || own.contains(command) || shown_in_vain)
                 }
             })
             .map(|one| one.place)
@@ -105,13 +108,15 @@ impl Walk<'_> {
                 may_read.push(Use { name: word.to_owned(), span: name });
             }
         }
-        if self.computed_command
+        may_read.extend(lexical::joined_names(text));
+        if self.taint.computed_command
             && let Some(one) = may_read.iter().find(|one| commands::is_indirect(&one.name))
         {
             self.reads_all(format!("a command's name is computed, and may be `{}`", one.name), one.span);
         }
         self.found.may_read.append(&mut may_read);
         self.found.reads.extend(expansions.reads);
+        self.found.may_read.extend(expansions.may_read);
         // A name that is surely read is not listed twice.
         let sure: std::collections::BTreeSet<(usize, usize)> =
             self.found.reads.iter().map(|one| (one.span.start, one.span.end)).collect();
@@ -324,7 +329,7 @@ impl Walk<'_> {
         for assignment in &declaration.assignments {
             self.assignment(assignment);
         }
-        commands::declaration(self, declaration);
+        declarations::declaration(self, declaration);
     }
 
     fn function(&mut self, function: &FunctionDef) {
@@ -404,7 +409,7 @@ impl Walk<'_> {
                 self.functions -= 1;
             }
             CompoundCommand::BraceGroup(body) => self.sequence(body),
-            CompoundCommand::Arithmetic(one) => self.arithmetic(one.expr_ast.as_ref(), self.at(one.span)),
+            CompoundCommand::Arithmetic(one) => self.arithmetic(one.expr_ast.as_ref(), self.at(one.span), false),
             CompoundCommand::Time(one) => {
                 if let Some(command) = &one.command {
                     self.statement(command);
@@ -441,20 +446,23 @@ impl Walk<'_> {
             [(&one.init_ast, one.init_span), (&one.condition_ast, one.condition_span), (&one.step_ast, one.step_span)];
         for (tree, span) in parts {
             if let Some(span) = span {
-                self.arithmetic(tree.as_ref(), self.at(span));
+                self.arithmetic(tree.as_ref(), self.at(span), false);
             }
         }
         self.sequence(&one.body);
     }
 
     /// Arithmetic: every name in it is read (none is cleared), and so are names that stand in the values of these.
-    pub fn arithmetic(&mut self, tree: Option<&ArithmeticExprNode>, place: Place) {
+    /// Without a tree, `words` tells whether its words are visited all the same.
+    pub fn arithmetic(&mut self, tree: Option<&ArithmeticExprNode>, place: Place, words: bool) {
         let slice = &self.text[place.start..place.end];
         let computes = slice.bytes().any(|byte| lexical::begins_name(byte) || byte == b'$' || byte == b'`');
-        self.recursive |= computes;
+        self.taint.recursive |= computes;
         match tree {
             Some(tree) => self.arithmetic_node(tree),
-            None if computes && lexical::hides_expansion(slice) => self.doubt("an arithmetic expression", place),
+            None if computes && !words && lexical::hides_expansion(slice) => {
+                self.doubt("an arithmetic expression", place);
+            }
             None => {}
         }
     }
@@ -502,7 +510,7 @@ impl Walk<'_> {
                 self.condition(&binary.right);
                 if is_arithmetic(binary.op) {
                     // Both sides are evaluated as arithmetic, names in values included.
-                    self.recursive = true;
+                    self.taint.recursive = true;
                 } else {
                     self.clear_operand(&binary.left);
                     self.clear_operand(&binary.right);
@@ -551,7 +559,7 @@ impl Walk<'_> {
         if named == 0 || !slice[named..].starts_with('[') {
             self.reads_all(format!("{reason} (`{}`)", shorten(&self.text[place.start..place.end])), place);
         } else {
-            self.recursive = true;
+            self.taint.recursive = true;
         }
     }
 }

@@ -16,7 +16,24 @@ impl Walk<'_> {
             let start = self.at(word.span).start;
             self.found.reads.push(Use { name: "HOME".to_owned(), span: Place { start, end: start + 1 } });
         }
+        self.quoted_name(word);
         self.parts(&word.parts);
+    }
+
+    /// `do"Check"` names what no stretch of the text does.
+    fn quoted_name(&mut self, word: &Word) {
+        let span = self.at(word.span);
+        let slice = &self.text[span.start..span.end];
+        if !slice.contains(['"', '\'', '\\']) {
+            return;
+        }
+        let plain = slice.replace("\\\n", "").replace(['"', '\'', '\\'], "");
+        for name in lexical::names(&plain) {
+            let name = &plain[name.start..name.end];
+            if !slice.contains(name) {
+                self.found.may_read.push(Use { name: name.to_owned(), span });
+            }
+        }
     }
 
     fn parts(&mut self, parts: &[WordPartNode]) {
@@ -50,7 +67,7 @@ impl Walk<'_> {
                 self.substituted(body);
             }
             WordPart::ArithmeticExpansion { expression, expression_ast, expression_word_ast, .. } => {
-                self.arithmetic(expression_ast.as_deref(), self.at(expression.span()));
+                self.arithmetic(expression_ast.as_deref(), self.at(expression.span()), true);
                 self.word(expression_word_ast);
             }
             WordPart::Parameter(parameter) => self.parameter(parameter, place),
@@ -116,14 +133,15 @@ impl Walk<'_> {
         if subscript.is_array_selector() {
             return;
         }
-        self.arithmetic(subscript.arithmetic_ast.as_ref(), self.at(subscript.syntax_source_text().span()));
-        if let Some(word) = subscript.word_ast() {
+        let (word, place) = (subscript.word_ast(), self.at(subscript.syntax_source_text().span()));
+        self.arithmetic(subscript.arithmetic_ast.as_ref(), place, word.is_some());
+        if let Some(word) = word {
             self.word(word);
         }
     }
 
     fn slice(&mut self, tree: Option<&shuck_ast::ArithmeticExprNode>, word: &Word) {
-        self.arithmetic(tree, self.at(word.span));
+        self.arithmetic(tree, self.at(word.span), true);
         self.word(word);
     }
 
@@ -228,6 +246,11 @@ impl Walk<'_> {
     }
 
     pub fn array(&mut self, array: &ArrayExpr) {
+        let place = self.at(array.span);
+        let closed = self.text[place.start..place.end].trim_end().ends_with(')');
+        if !closed && !self.text[place.end..].starts_with(')') {
+            self.doubt("an array that is not closed", place);
+        }
         for element in &array.elements {
             match element {
                 ArrayElem::Sequential(word) => self.word(word),
@@ -251,7 +274,7 @@ impl Walk<'_> {
                 HeredocBodyPart::Variable(_) => self.closed(place),
                 HeredocBodyPart::CommandSubstitution { body, .. } => self.substituted(body),
                 HeredocBodyPart::ArithmeticExpansion { expression, expression_ast, expression_word_ast, .. } => {
-                    self.arithmetic(expression_ast.as_deref(), self.at(expression.span()));
+                    self.arithmetic(expression_ast.as_deref(), self.at(expression.span()), true);
                     self.word(expression_word_ast);
                 }
                 HeredocBodyPart::Parameter(parameter) => self.parameter(parameter, place),
