@@ -251,7 +251,7 @@ fn build_base(name: &str, base: &Evaluated) -> (BTreeSet<String>, Vec<String>) {
             continue;
         };
         let expected = if level == "late" { "text" } else { level };
-        if split.trust.as_deref().unwrap_or("contract") != expected {
+        if split.trust.as_deref() != Some(expected) {
             problems.push(format!("{name}: split says its trust is {:?}, not {expected}", split.trust));
         }
         derivations.insert(&split.finish.drv);
