@@ -6,6 +6,7 @@ use crate::{
     generate::{self, Mutation},
     judge::{self, Outcome},
     oracle::Oracle,
+    report,
     settings::Settings,
     support::root,
 };
@@ -96,7 +97,12 @@ pub fn all(settings: &Settings) -> Results {
     }
     results.generated = jobs.iter().map(|job| job.mutations.len()).sum();
     choose(&mut jobs, settings);
-    for (mutations, problems) in in_parallel(jobs, |job| run(&job, settings)) {
+    report::begin(settings);
+    for (mutations, problems) in in_parallel(jobs, |job| {
+        let done = run(&job, settings);
+        report::add(&done.0, settings);
+        done
+    }) {
         results.mutations.extend(mutations);
         results.problems.extend(problems);
     }
