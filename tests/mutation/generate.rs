@@ -111,10 +111,12 @@ fn values(name: &str, shape: &Shape) -> Vec<(&'static str, String)> {
             ("remove", "null".to_owned()),
         ],
         _ if name == "patches" => {
-            vec![
-                ("append", format!("(old.{name} or [ ]) ++ [ (builtins.toFile \"more.patch\" \"{PATCH}\") ]")),
-                ("remove", "[ ]".to_owned()),
-            ]
+            let mut ways =
+                vec![("append", format!("(old.{name} or [ ]) ++ [ (builtins.toFile \"more.patch\" \"{PATCH}\") ]"))];
+            if !matches!(shape, Shape::Words { count: 0 }) {
+                ways.push(("remove", "[ ]".to_owned()));
+            }
+            ways
         }
         _ if name == "nativeBuildInputs" => vec![("append", format!("(old.{name} or [ ]) ++ [ ({HOOK}) ]"))],
         // Given by mkDerivation itself, and like nativeBuildInputs for the stages.

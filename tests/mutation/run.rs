@@ -232,9 +232,9 @@ fn reuse(
         ideal: 0,
     };
     let Some(split) = split else { return result };
-    result.stages = split.stages.iter().map(|stage| stage.stage.clone()).collect();
+    result.stages = split.stages.iter().map(|stage| stage.name.clone()).collect();
     result.built =
-        split.stages.iter().filter(|stage| built.contains(&stage.drv)).map(|stage| stage.stage.clone()).collect();
+        split.stages.iter().filter(|stage| built.contains(&stage.drv)).map(|stage| stage.name.clone()).collect();
     if result.outcome == Outcome::Equal {
         let first =
             |level: &str| mutation.attributes.iter().map(|name| oracle.possible(name, level)).min().unwrap_or_default();
