@@ -12,7 +12,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test bench lint clean
+.PHONY: all engine build setup demo test test-mutation bench lint clean
 
 all: build
 
@@ -32,6 +32,14 @@ demo: setup build
 # The tests run with the static engine: what they prove is then true of what is shipped.
 test: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' $(CARGO) test --locked --no-fail-fast
+
+# Changes every attribute of small packages and compares split with unsplit (tests/mutation). How many of the changes, or
+# `all`; tests/mutation/settings.rs names the other variables.
+PHASESPLIT_MUTATIONS ?= 450
+
+test-mutation: setup build
+	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_MUTATIONS='$(PHASESPLIT_MUTATIONS)' \
+	  $(CARGO) test --locked --test mutation -- --ignored --nocapture
 
 bench: setup build
 	scripts/bench.sh

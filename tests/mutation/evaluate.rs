@@ -24,7 +24,8 @@ pub struct Output {
 /// A stage of a chain.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Stage {
-    pub stage: String,
+    #[serde(rename = "stage")]
+    pub name: String,
     pub drv: String,
     /// Its state; of finish, its first output.
     pub path: PathBuf,

@@ -97,6 +97,7 @@ fn values(name: &str, shape: &Shape) -> Vec<(&'static str, String)> {
     match shape {
         Shape::Flag { on } => vec![("flip", (!on).to_string())],
         Shape::Number => vec![("edit", format!("old.{name} + 1")), ("remove", "null".to_owned())],
+        Shape::Text { .. } if matches!(name, "pname" | "version") => vec![("edit", format!("old.{name} + \"1\""))],
         Shape::Text { text } if text.is_empty() || text == "1" => {
             vec![("flip", if text.is_empty() { "\"1\"" } else { "\"\"" }.to_owned()), ("remove", "null".to_owned())]
         }
@@ -104,17 +105,18 @@ fn values(name: &str, shape: &Shape) -> Vec<(&'static str, String)> {
             ("append", format!("old.{name} + \"\\n\" + trace \"appended to {name}\"")),
             ("remove", "null".to_owned()),
         ],
-        Shape::Text { .. } if matches!(name, "pname" | "version") => vec![("edit", format!("old.{name} + \"1\""))],
         Shape::Text { .. } => vec![
             ("append", format!("old.{name} + \" {word}\"")),
             ("edit", format!("\"{word}\"")),
             ("remove", "null".to_owned()),
         ],
         _ if name == "patches" => {
-            vec![
-                ("append", format!("(old.{name} or [ ]) ++ [ (builtins.toFile \"more.patch\" \"{PATCH}\") ]")),
-                ("remove", "[ ]".to_owned()),
-            ]
+            let mut ways =
+                vec![("append", format!("(old.{name} or [ ]) ++ [ (builtins.toFile \"more.patch\" \"{PATCH}\") ]"))];
+            if !matches!(shape, Shape::Words { count: 0 }) {
+                ways.push(("remove", "[ ]".to_owned()));
+            }
+            ways
         }
         _ if name == "nativeBuildInputs" => vec![("append", format!("(old.{name} or [ ]) ++ [ ({HOOK}) ]"))],
         // Given by mkDerivation itself, and like nativeBuildInputs for the stages.

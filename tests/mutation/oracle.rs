@@ -135,6 +135,8 @@ impl<'a> Oracle<'a> {
     /// The first stage that a change of this attribute must run again, at a level.
     pub fn possible(&self, name: &str, level: &str) -> usize {
         match level {
+            // Nix checks them on the outputs alone.
+            _ if matches!(name, "outputChecks" | "disallowedReferences") => STAGES.len() - 1,
             "strict" => self.script(name).unwrap_or(0),
             "contract" => self.documented(name).unwrap_or(0),
             _ => self.ideal(name),

@@ -17,10 +17,10 @@ pub fn library_without_check_of(name: &str) -> TempDir {
         ),
     )
     .expect("the plant is written");
-    let list = directory.path().join("default.nix");
-    let text = fs::read_to_string(&list).expect("default.nix is read");
+    let listing = directory.path().join("default.nix");
+    let text = fs::read_to_string(&listing).expect("default.nix is read");
     let last = "./runtime/90-stage.sh";
     assert!(text.contains(last), "nix-lib/default.nix lists its runtime's files otherwise: adapt this plant");
-    fs::write(&list, text.replace(last, &format!("./runtime/89-plant.sh {last}"))).expect("default.nix is written");
+    fs::write(&listing, text.replace(last, &format!("./runtime/89-plant.sh {last}"))).expect("default.nix is written");
     directory
 }

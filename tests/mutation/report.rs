@@ -5,7 +5,7 @@ use crate::{
     run::{Result, Results},
     settings::Settings,
 };
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, io::Write};
 
 /// Fewer reusable stages reused than this (of a hundred) at `contract` is a problem.
 const GOAL: usize = 90;
@@ -132,13 +132,34 @@ fn worst(results: &Results) {
     }
 }
 
-/// A JSON object a line for each mutation and level.
-pub fn write(results: &Results, settings: &Settings) {
-    let lines: Vec<String> =
-        results.mutations.iter().map(|one| serde_json::to_string(one).expect("JSON") + "\n").collect();
-    if let Some(directory) = settings.results.parent() {
-        fs::create_dir_all(directory).expect("the results' directory");
+/// An empty file of results, before the run.
+pub fn begin(settings: &Settings) {
+    if let Some(file) = &settings.results {
+        fs::create_dir_all(file.parent().expect("a directory")).expect("the results' directory");
+        fs::write(file, "").expect("the results are written");
     }
-    fs::write(&settings.results, lines.concat()).expect("the results are written");
-    println!("\nresults: {}", settings.results.display());
+}
+
+/// A package's results while the others still run, for who looks at a long run: lines in the file, and at once what is unsound.
+pub fn add(results: &[Result], settings: &Settings) {
+    for one in results.iter().filter(|one| is_unsound(one)) {
+        eprintln!("UNSOUND {} at {}", one.mutation, one.level);
+    }
+    if let Some(file) = &settings.results {
+        let mut file = fs::OpenOptions::new().append(true).open(file).expect("the results' file");
+        // One write, so that packages do not mix.
+        file.write_all(lines(results).as_bytes()).expect("the results are written");
+    }
+}
+
+/// All results in order: a JSON object a line for each mutation and level.
+pub fn write(results: &Results, settings: &Settings) {
+    if let Some(file) = &settings.results {
+        fs::write(file, lines(&results.mutations)).expect("the results are written");
+        println!("\nresults: {}", file.display());
+    }
+}
+
+fn lines(results: &[Result]) -> String {
+    results.iter().map(|one| serde_json::to_string(one).expect("JSON") + "\n").collect()
 }

@@ -6,6 +6,7 @@ use crate::{
     generate::{self, Mutation},
     judge::{self, Outcome},
     oracle::Oracle,
+    report,
     settings::Settings,
     support::root,
 };
@@ -96,7 +97,12 @@ pub fn all(settings: &Settings) -> Results {
     }
     results.generated = jobs.iter().map(|job| job.mutations.len()).sum();
     choose(&mut jobs, settings);
-    for (mutations, problems) in in_parallel(jobs, |job| run(&job, settings)) {
+    report::begin(settings);
+    for (mutations, problems) in in_parallel(jobs, |job| {
+        let done = run(&job, settings);
+        report::add(&done.0, settings);
+        done
+    }) {
         results.mutations.extend(mutations);
         results.problems.extend(problems);
     }
@@ -226,9 +232,9 @@ fn reuse(
         ideal: 0,
     };
     let Some(split) = split else { return result };
-    result.stages = split.stages.iter().map(|stage| stage.stage.clone()).collect();
+    result.stages = split.stages.iter().map(|stage| stage.name.clone()).collect();
     result.built =
-        split.stages.iter().filter(|stage| built.contains(&stage.drv)).map(|stage| stage.stage.clone()).collect();
+        split.stages.iter().filter(|stage| built.contains(&stage.drv)).map(|stage| stage.name.clone()).collect();
     if result.outcome == Outcome::Equal {
         let first =
             |level: &str| mutation.attributes.iter().map(|name| oracle.possible(name, level)).min().unwrap_or_default();
@@ -251,7 +257,7 @@ fn build_base(name: &str, base: &Evaluated) -> (BTreeSet<String>, Vec<String>) {
             continue;
         };
         let expected = if level == "late" { "text" } else { level };
-        if split.trust.as_deref().unwrap_or("contract") != expected {
+        if split.trust.as_deref() != Some(expected) {
             problems.push(format!("{name}: split says its trust is {:?}, not {expected}", split.trust));
         }
         derivations.insert(&split.finish.drv);

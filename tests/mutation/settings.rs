@@ -23,7 +23,8 @@ pub struct Settings {
     pub levels: Vec<String>,
     pub attributes: Vec<String>,
     pub salt: String,
-    pub results: PathBuf,
+    /// Where the JSON lines go, if anywhere.
+    pub results: Option<PathBuf>,
     /// A nix-lib other than the program's own (`gen --lib`).
     pub library: Option<PathBuf>,
 }
@@ -50,7 +51,7 @@ impl Settings {
             levels: words("_LEVELS"),
             attributes: words("_ATTRIBUTES"),
             salt: variable("_SALT").unwrap_or_else(salt),
-            results: variable("_RESULTS").map_or_else(|| root().join("target/mutation.jsonl"), PathBuf::from),
+            results: Some(variable("_RESULTS").map_or_else(|| root().join("target/mutation.jsonl"), PathBuf::from)),
             library: None,
         }
     }
@@ -64,7 +65,7 @@ impl Settings {
             levels: vec!["contract".to_owned()],
             attributes: vec!["installFlags".to_owned()],
             salt: salt(),
-            results: PathBuf::new(),
+            results: None,
             library: library.map(Path::to_owned),
         }
     }
