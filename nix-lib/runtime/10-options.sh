@@ -11,7 +11,7 @@ phasesplit_fail() {
 }
 
 phasesplit_read_options() {
-  _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_finish=''
+  _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_pinned='' _phasesplit_finish=''
   _phasesplit_inside='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
   declare -gA _phasesplit_later=() _phasesplit_staged=()
   _phasesplit_given=() _phasesplit_output_names=() _phasesplit_nix_files=()
@@ -34,6 +34,7 @@ phasesplit_read_options() {
       --directory) _phasesplit_directory=$2 ;;
       --engine) _phasesplit_engine=$2 ;;
       --parent) _phasesplit_parent=$2 ;;
+      --pinned) _phasesplit_pinned=$2 ;;
       --finish) _phasesplit_finish=1; shift; continue ;;
       --inside) _phasesplit_inside=1; shift; continue ;;
       --) shift; _phasesplit_scripts=("$@"); return ;;

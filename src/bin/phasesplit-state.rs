@@ -21,8 +21,10 @@ phasesplit-state: saves and restores the build directory between two stages
 
 usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
-                        [--output NAME=PATH]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
+                        [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
+                        [--parent STATE] [--pinned STATE]
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
+                        [--staged NAME=PREFIX]...
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
@@ -116,13 +118,17 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 }
 
 fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options =
-        Options::read(arguments, &["to", "build-dir", "shell", "output", "package", "stage", "phase", "exclude"])?;
+    let mut options = Options::read(
+        arguments,
+        &["to", "build-dir", "shell", "output", "parent", "pinned", "package", "stage", "phase", "exclude"],
+    )?;
     let request = save::Request {
         to: options.one("to")?.into(),
         build_dir: options.one("build-dir")?.into(),
         shell: options.one("shell")?.into(),
-        outputs: options.outputs()?,
+        outputs: options.outputs("output")?,
+        parent: options.at_most_one("parent")?.map(PathBuf::from),
+        pinned: options.at_most_one("pinned")?.map(|value| text("pinned", value)).transpose()?,
         package: text("package", options.one("package")?)?,
         stage: text("stage", options.one("stage")?)?,
         phases: options.all("phase").into_iter().map(phase).collect::<Result<_, _>>()?,
@@ -134,12 +140,13 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output"])?;
+    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output", "staged"])?;
     let request = restore::Request {
         from: options.one("from")?.into(),
         build_dir: options.one("build-dir")?.into(),
         shell: options.one("shell")?.into(),
-        outputs: options.outputs()?,
+        outputs: options.outputs("output")?,
+        staged: options.outputs("staged")?,
     };
     options.no_more()?;
     restore::restore(&request, &mut say)?;
@@ -196,20 +203,24 @@ impl Options {
     }
 
     fn one(&mut self, name: &str) -> Result<OsString, Failure> {
+        self.at_most_one(name)?.ok_or_else(|| Failure::Usage(format!("--{name} is missing")))
+    }
+
+    fn at_most_one(&mut self, name: &str) -> Result<Option<OsString>, Failure> {
         let mut values = self.all(name);
         match (values.pop(), values.is_empty()) {
-            (Some(value), true) if !value.is_empty() => Ok(value),
-            (None, _) => Err(Failure::Usage(format!("--{name} is missing"))),
+            (Some(value), true) if !value.is_empty() => Ok(Some(value)),
+            (None, _) => Ok(None),
             (Some(_), true) => Err(Failure::Usage(format!("--{name} is empty"))),
             (Some(_), false) => Err(Failure::Usage(format!("--{name} is given twice"))),
         }
     }
 
-    /// `--output NAME=PATH`, each name once.
-    fn outputs(&mut self) -> Result<Vec<(String, PathBuf)>, Failure> {
+    /// The values `NAME=PATH` of an option, each name once.
+    fn outputs(&mut self, option: &str) -> Result<Vec<(String, PathBuf)>, Failure> {
         let mut outputs: Vec<(String, PathBuf)> = Vec::new();
-        for output in self.all("output") {
-            let wrong = |what: &str| Failure::Usage(format!("--output {}: {what}", state::error::Shown(&output)));
+        for output in self.all(option) {
+            let wrong = |what: &str| Failure::Usage(format!("--{option} {}: {what}", state::error::Shown(&output)));
             let (name, path) = halves(output.as_bytes()).ok_or_else(|| wrong("not NAME=PATH"))?;
             let name = std::str::from_utf8(name).map_err(|_| wrong("the name is not UTF-8"))?;
             if matches!(name, "" | "." | "..") || name.contains('/') {
