@@ -8,13 +8,13 @@
 mod state;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use state::info::Phase;
-use state::{list, lock, place, relocate, restore, save};
+use state::{list, lock, mentions, place, reach, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
@@ -28,6 +28,9 @@ usage:
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
+  phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all]
+                        which of the names (words of FILE) the tree's text files read from their environment
+  phasesplit-state reach   which names the shell text on standard input can reach (src/state/reach/fields.rs)
   phasesplit-state lock --fd N --path NAME
   phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
@@ -83,6 +86,11 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         b"restore" => restore_command(rest),
         b"ls" => list_command(rest),
         b"lock" => lock_command(rest),
+        b"mentions" => mentions_command(rest),
+        b"reach" => match rest {
+            [] => reach_command(),
+            _ => Err(Failure::Usage("reach takes no arguments".into())),
+        },
         // These two parse their own arguments.
         b"relocate" => relocate::relocate_command(rest).map_err(operation),
         b"scan" => relocate::scan_command(rest).map_err(operation),
@@ -160,6 +168,34 @@ fn list_command(arguments: &[OsString]) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     written(list::list(state.as_ref(), &mut out)?)?;
     written(out.flush())
+}
+
+fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
+    // The one option without a value; it says what is so without --newer-than.
+    let (all, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--all");
+    let mut options = Options::read(&arguments, &["build-dir", "names", "newer-than"])?;
+    let names = PathBuf::from(options.one("names")?);
+    let newer_than = options.at_most_one("newer-than")?.map(PathBuf::from);
+    if all.is_empty() == newer_than.is_none() {
+        return Err(Failure::Usage("mentions takes either --all or --newer-than".into()));
+    }
+    let build_dir = options.one("build-dir")?.into();
+    options.no_more()?;
+    let names = std::fs::read_to_string(&names).map_err(|source| state::Error::io("mentions", &names, source))?;
+    let names = names.split_whitespace().map(str::to_owned).collect();
+    let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names })?;
+    let mut out = Vec::new();
+    for (name, path) in found {
+        out.extend([name.as_bytes(), b"\0", path.as_os_str().as_bytes(), b"\0"].concat());
+    }
+    written(io::stdout().write_all(&out))
+}
+
+fn reach_command() -> Result<(), Failure> {
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input).map_err(|source| operation(format!("read standard input: {source}")))?;
+    let request = reach::fields::read(&input).map_err(operation)?;
+    written(io::stdout().write_all(&reach::fields::write(&reach::reach(&request))))
 }
 
 fn lock_command(arguments: &[OsString]) -> Result<(), Failure> {
