@@ -11,7 +11,8 @@ phasesplit_collect_outputs() {
 
 # Brings back the state of the stage before: build directory, outputs, then the shell.
 phasesplit_restore() {
-  declare -gA _phasesplit_mentioned=()
+  declare -gA _phasesplit_mentioned=() _phasesplit_in_source=()
+  _phasesplit_reads_all=''
   [[ -n $_phasesplit_parent ]] || return 0
   local _phasesplit_shell=$_phasesplit_scratch/shell _phasesplit_name
   local -a _phasesplit_staged_options=()
@@ -30,6 +31,8 @@ phasesplit_restore() {
   # Written last: a full disk, or text that ends a script early, must not pass for a state.
   [[ -n ${_phasesplit_whole-} ]] ||
     phasesplit_fail "the shell state in $_phasesplit_parent is not whole: it cannot be sourced to its end"
+  # What changes from here on is this stage's.
+  : >|"$_phasesplit_scratch/restored"
 }
 
 # The engine's --map options, one for each output, in _phasesplit_map_options.
@@ -115,6 +118,7 @@ phasesplit_save() {
   # A phase may have emptied the whole build directory.
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
   phasesplit_check_streams
+  phasesplit_note_source
   phasesplit_write_shell "$_phasesplit_scratch/saved"
   phasesplit_collect_outputs
   phasesplit_warn_of_losses
@@ -146,7 +150,6 @@ phasesplit_generic_build() {
   phasesplit_remember_shell
   phasesplit_restore
   phasesplit_check_given
-  phasesplit_look_at_shell
   phasesplit_note_mentions "${_phasesplit_now[@]}"
   _phasesplit_ran=()
   for curPhase in "${_phasesplit_now[@]}"; do
