@@ -123,7 +123,8 @@ fn a_state_goes_from_one_stage_to_the_next() {
     assert_eq!(info["buildDir"], place.path("build"));
     assert_eq!(info["phases"][0]["name"], "buildPhase");
     assert_eq!(info["phases"][0]["seconds"], 1.5);
-    assert_eq!(info["outputs"], serde_json::json!(["out"]));
+    assert_eq!(info["outputs"], serde_json::json!({ "out": place.path("store/staged") }));
+    assert_eq!(info.get("pinned"), None);
     assert_eq!(info["entries"]["directories"], 3);
     let mut names: Vec<_> = fs::read_dir(place.at("state")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
@@ -250,6 +251,48 @@ fn refusals_say_what_to_do() {
     failed(&missing, 1, "build with the sandbox setting that made it");
     let there = place.run(&["restore", "--from=state", "--build-dir", &place.path("build"), "--shell=shell"]);
     failed(&there, 1, "shell: File exists (os error 17); restore into an empty place");
+}
+
+/// One more state of the same build, with these options besides.
+fn save_more(place: &Place, to: &str, more: &[&str]) -> serde_json::Value {
+    let build = place.path("build");
+    let required = ["save", "--to", to, "--build-dir", &build, "--shell=shell", "--package=p", "--stage=s"];
+    succeeded(&place.run(&[&required, more].concat()));
+    serde_json::from_slice(&fs::read(place.at(to).join("info.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn the_mark_of_a_pin_is_passed_on() {
+    let place = Place::new();
+    assert_eq!(save_more(&place, "plain", &[]).get("pinned"), None);
+    assert_eq!(save_more(&place, "after-plain", &["--parent=plain"]).get("pinned"), None);
+    assert_eq!(save_more(&place, "pinned", &["--parent=plain", "--pinned=/s/a"])["pinned"], "/s/a");
+    assert_eq!(save_more(&place, "after-pinned", &["--parent=pinned"])["pinned"], "/s/a");
+    assert_eq!(save_more(&place, "pinned-again", &["--parent=pinned", "--pinned=/s/b"])["pinned"], "/s/b");
+}
+
+#[test]
+fn a_state_staged_elsewhere_is_refused() {
+    let place = Place::new();
+    save_more(&place, "state", &["--output=out=/s/1-p", "--output=dev=/s/2-p-dev"]);
+    let build = place.path("build");
+    let restore = |staged: &[&str]| {
+        let required = ["restore", "--from=state", "--build-dir", &build, "--shell=restored"];
+        place.run(&[&required, staged].concat())
+    };
+    let made = "its outputs were staged at dev=/s/2-p-dev out=/s/1-p, and this stage's are ";
+    let other = restore(&["--staged=out=/s/3-q", "--staged=dev=/s/2-p-dev"]);
+    failed(&other, 1, &format!("{made}dev=/s/2-p-dev out=/s/3-q;"));
+    failed(&restore(&["--staged=out=/s/1-p"]), 1, &format!("{made}out=/s/1-p;"));
+    assert!(!place.at("restored").exists(), "refused too late");
+    succeeded(&restore(&["--staged=dev=/s/2-p-dev", "--staged=out=/s/1-p"]));
+
+    // What the first engine wrote: names without prefixes.
+    let info = fs::read_to_string(place.at("state/info.json")).unwrap();
+    let mut info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    info["outputs"] = serde_json::json!(["dev", "out"]);
+    fs::write(place.at("state/info.json"), info.to_string()).unwrap();
+    failed(&restore(&["--staged=out=/s/1-p"]), 1, "its outputs were staged at none named");
 }
 
 #[test]

@@ -11,9 +11,9 @@ phasesplit_fail() {
 }
 
 phasesplit_read_options() {
-  _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_finish=''
+  _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_pinned='' _phasesplit_finish=''
   _phasesplit_inside='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
-  declare -gA _phasesplit_later=() _phasesplit_staged=()
+  declare -gA _phasesplit_later=() _phasesplit_later_commands=() _phasesplit_staged=()
   _phasesplit_given=() _phasesplit_output_names=() _phasesplit_nix_files=()
   local word
   while [[ $# -gt 0 ]]; do
@@ -28,12 +28,21 @@ phasesplit_read_options() {
           _phasesplit_staged[${word%%=*}]=${word#*=}
         done
         ;;
-      --later) for word in $2; do _phasesplit_later[$word]=1; done ;;
+      --later)
+        for word in $2; do
+          # A command that a late input brings, or an attribute.
+          case $word in
+            *=*) _phasesplit_later_commands[${word%%=*}]=${word#*=} ;;
+            *) _phasesplit_later[$word]=1 ;;
+          esac
+        done
+        ;;
       --given) read -r -a _phasesplit_given <<<"$2" ;;
       --nix-files) read -r -a _phasesplit_nix_files <<<"$2" ;;
       --directory) _phasesplit_directory=$2 ;;
       --engine) _phasesplit_engine=$2 ;;
       --parent) _phasesplit_parent=$2 ;;
+      --pinned) _phasesplit_pinned=$2 ;;
       --finish) _phasesplit_finish=1; shift; continue ;;
       --inside) _phasesplit_inside=1; shift; continue ;;
       --) shift; _phasesplit_scripts=("$@"); return ;;

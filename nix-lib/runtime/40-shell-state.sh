@@ -199,9 +199,7 @@ phasesplit_print_variables() {
     _phasesplit_text=${_phasesplit_variables[$_phasesplit_each]}
     _phasesplit_base=${_phasesplit_base_variables[$_phasesplit_each]-}
     [[ $_phasesplit_text != "$_phasesplit_base" ]] || continue
-    if [[ -n ${_phasesplit_later[$_phasesplit_each]-} ]]; then
-      _phasesplit_mentioned[$_phasesplit_each]="stage $_phasesplit_stage sets it"
-    fi
+    [[ -z ${_phasesplit_later[$_phasesplit_each]-} ]] || phasesplit_note "$_phasesplit_each" "sets it"
     phasesplit_print_variable "$_phasesplit_each" "$_phasesplit_base" "$_phasesplit_text"
   done
 }
@@ -214,6 +212,7 @@ phasesplit_print_functions() {
   for _phasesplit_name in "${_phasesplit_function_names[@]}"; do
     _phasesplit_text=${_phasesplit_functions[$_phasesplit_name]}
     [[ $_phasesplit_text != "${_phasesplit_base_functions[$_phasesplit_name]-}" ]] || continue
+    [[ -z ${_phasesplit_later[$_phasesplit_name]-} ]] || phasesplit_note "$_phasesplit_name" "defines a function of that name"
     printf '%s' "${_phasesplit_text#* }"
     [[ $_phasesplit_text != x* ]] || printf 'export -f -- %q\n' "$_phasesplit_name"
   done

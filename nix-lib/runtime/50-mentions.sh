@@ -1,106 +1,174 @@
 # 50-mentions: the check behind held-back attributes. An attribute is held back from the stages before its scope because
-# nobody there reads it; nix-lib sees the package's own scripts, but not the functions that hooks bring. So each stage
-# notes which held-back names its phases can reach, the note travels with the state, and the stage that first gets such
-# an attribute fails if an earlier one would have read or set it.
+# nobody there reads it; nix-lib sees the package's own scripts, but not what hooks bring and sources hold. So each stage
+# notes which held-back names it can reach, the notes travel with the state, and the stage that first gets such an
+# attribute fails if an earlier one would have read or set it.
 #
 # The names come from the table (`--later`), not from what the package has now: otherwise adding an attribute would
 # rebuild every stage before it.
+#
+# Searched are, by the engine (src/state/reach): the phases of this stage and all functions, hooks and values they lead
+# to; the code of stdenv's setup and of the setup hooks that runs while they are sourced; and (src/state/mentions) the
+# text files of the build directory. A name counts as a word, as one that may be put together (`${phase}Flags`), or as
+# part of a read of everything (`env`, `export -p`, `substituteAll`, .attrs.json). Not seen are programs of the inputs
+# that read a variable by its name, sources in other languages that put its name together, and those inside archives that
+# a phase unpacks and runs in one stage.
 
-# Text to words: everything that cannot be part of a variable's name separates.
-_phasesplit_separators=$' \t\n!"#$%&\'()*+,-./:;<=>?@[\\]^`{|}~'
-
-# Adds text $1, said to be from $2, to what is to be searched.
-phasesplit_reach() {
-  _phasesplit_reached_texts+=("$1")
-  _phasesplit_reached_labels+=("$2")
+# Notes that this stage $2 (reads, sets …) the name $1: an attribute, COMMAND=INPUT, or * for all. The first note stays:
+# it names the earliest stage.
+phasesplit_note() {
+  if [[ $1 == '*' ]]; then
+    [[ -n $_phasesplit_reads_all ]] || _phasesplit_reads_all="stage $_phasesplit_stage $2"
+  elif [[ -z ${_phasesplit_mentioned[$1]-} ]]; then
+    _phasesplit_mentioned[$1]="stage $_phasesplit_stage $2"
+  fi
 }
 
-# Functions and variables as they are now, what a restored state brought included.
-phasesplit_look_at_shell() {
-  [[ -n $_phasesplit_parent ]] || return 0
+phasesplit_is_anything_later() {
+  [[ ${#_phasesplit_later[@]} -gt 0 || ${#_phasesplit_later_commands[@]} -gt 0 ]]
+}
+
+# Prints, as records of the engine's `reach`, the files that stdenv's setup and its inputs had sourced.
+phasesplit_print_sourced() {
+  local _phasesplit_input
+  printf 'sourced\0%s\0' "$_phasesplit_real_stdenv/setup"
+  # The first six are nixpkgs' lists of all inputs, with what they propagate; then the host set's; then what any stdenv has.
+  # shellcheck disable=SC2154,SC2048,SC2086
+  for _phasesplit_input in "${pkgsBuildBuild[@]}" "${pkgsBuildHost[@]}" "${pkgsBuildTarget[@]}" "${pkgsHostHost[@]}" \
+    "${pkgsHostTarget[@]}" "${pkgsTargetTarget[@]}" "${_nativeInputs[@]}" "${_hostInputs[@]}" \
+    ${nativeBuildInputs[*]} ${buildInputs[*]} ${propagatedNativeBuildInputs[*]} ${propagatedBuildInputs[*]} \
+    ${defaultNativeBuildInputs[*]} ${defaultBuildInputs[*]}; do
+    [[ -f $_phasesplit_input ]] || _phasesplit_input+=/nix-support/setup-hook
+    [[ ! -f $_phasesplit_input ]] || printf 'sourced\0%s\0' "$_phasesplit_input"
+  done
+}
+
+# "$@": phases about to run. Prints the whole request.
+phasesplit_print_reach() {
+  local _phasesplit_each
+  local -A _phasesplit_own=()
+  local -i _phasesplit_index
+  for _phasesplit_each in "${!_phasesplit_later[@]}"; do
+    printf 'wanted\0%s\0%s\0' "$_phasesplit_each" "$_phasesplit_each"
+  done
+  for _phasesplit_each in "${!_phasesplit_later_commands[@]}"; do
+    printf 'wanted\0%s\0%s\0' "$_phasesplit_each" "$_phasesplit_each=${_phasesplit_later_commands[$_phasesplit_each]}"
+  done
+  # genericBuild's own steps lead everywhere; dumpVars writes everything, to a file that is no part of a state.
+  printf 'pass-over\0%s\0' phases genericBuild definePhases runPhase dumpVars
+  # Hooks of every configure phase (nixpkgs' and the host set's) that change installFlags, but only for several outputs:
+  # then nix-lib gives installFlags to configure.
+  [[ ${_phasesplit_output_names[*]} != out ]] || printf 'pass-over\0%s\0' _multioutConfig _outputFlags
+  for _phasesplit_each in "$@"; do
+    _phasesplit_own[$_phasesplit_each]=1
+    printf 'root\0the list of phases\0%s\0' "$_phasesplit_each"
+  done
+  for ((_phasesplit_index = _phasesplit_last + 1; _phasesplit_index < ${#_phasesplit_entries[@]}; _phasesplit_index++)); do
+    for _phasesplit_each in ${_phasesplit_entries[_phasesplit_index]}; do
+      [[ -n ${_phasesplit_own[$_phasesplit_each]-} ]] || printf 'later-phase\0%s\0' "$_phasesplit_each"
+    done
+  done
+  # What they do before genericBuild they do in every stage.
+  for _phasesplit_each in "${_phasesplit_scripts[@]}"; do
+    printf 'root\0the builder script %s\0%s\0' "$_phasesplit_each" "$(<"$_phasesplit_each")"
+  done
+  for _phasesplit_each in "${_phasesplit_function_names[@]}"; do
+    printf 'function\0%s\0%s\0' "$_phasesplit_each" "${_phasesplit_functions[$_phasesplit_each]#* }"
+  done
+  for _phasesplit_each in "${_phasesplit_variable_names[@]}"; do
+    printf 'variable\0%s\0%s\0' "$_phasesplit_each" "${_phasesplit_variables[$_phasesplit_each]}"
+  done
+  phasesplit_print_sourced
+}
+
+# "$@": phases about to run, with the restored state in place. Notes what they can reach.
+phasesplit_note_mentions() {
+  phasesplit_is_anything_later || return 0
+  local _phasesplit_file=$_phasesplit_scratch/reach IFS=$' \t\n'
+  local -a _phasesplit_answers=()
+  local -i _phasesplit_index
   phasesplit_read_shell_options
   phasesplit_set_own_options
-  local IFS=$' \t\n'
-  phasesplit_read_variables ''
-  phasesplit_read_functions
+  # The first stage's shell is the one that was remembered.
+  if [[ -n $_phasesplit_parent ]]; then
+    phasesplit_read_variables ''
+    phasesplit_read_functions
+  fi
+  phasesplit_print_reach "$@" >|"$_phasesplit_file"
+  "$_phasesplit_engine" reach <"$_phasesplit_file" >|"$_phasesplit_file.found" ||
+    phasesplit_fail "the text of its phases could not be searched (see above)"
+  mapfile -d '' -t _phasesplit_answers <"$_phasesplit_file.found"
+  for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
+    phasesplit_note "${_phasesplit_answers[_phasesplit_index]}" "${_phasesplit_answers[_phasesplit_index + 1]}"
+  done
+  phasesplit_count_source
   phasesplit_put_back_options
 }
 
-# Whether text $2, in which function $1 is a word, may call it. For a phase's function that takes more than the word:
-# hooks choose later phases while they configure (`installPhase=mesonInstallPhase`; the stage that runs it will search
-# it) and ask which was chosen (`[[ ${buildPhase-} == ninjaBuildPhase ]]`). What is left when assignments, comparisons
-# and the ways to name the variable are taken away counts as a call.
-phasesplit_is_called() {
-  local _phasesplit_name=$1 _phasesplit_text=$2
-  [[ $_phasesplit_name == *Phase ]] || return 0
-  _phasesplit_text=${_phasesplit_text//[=-]$_phasesplit_name/}
-  _phasesplit_text=${_phasesplit_text//[=-]\"$_phasesplit_name\"/}
-  _phasesplit_text=${_phasesplit_text//= $_phasesplit_name/}
-  _phasesplit_text=${_phasesplit_text//= \"$_phasesplit_name\"/}
-  _phasesplit_text=${_phasesplit_text//\$$_phasesplit_name/}
-  _phasesplit_text=${_phasesplit_text//\$\{$_phasesplit_name/}
-  _phasesplit_text=${_phasesplit_text//\$\{\#$_phasesplit_name/}
-  _phasesplit_text=${_phasesplit_text//-v $_phasesplit_name/}
-  _phasesplit_text=${_phasesplit_text//$_phasesplit_name=/}
-  _phasesplit_text=${_phasesplit_text//$_phasesplit_name+=/}
-  [[ $_phasesplit_text == *"$_phasesplit_name"* ]]
+# What the source reads from its environment counts as soon as a phase runs that may run it: any but unpackPhase and
+# patchPhase. Only what is still held back by then.
+phasesplit_count_source() {
+  local _phasesplit_each _phasesplit_runs=''
+  for _phasesplit_each in "${_phasesplit_now[@]}"; do
+    [[ $_phasesplit_each == unpackPhase || $_phasesplit_each == patchPhase ]] || _phasesplit_runs=1
+  done
+  [[ -n $_phasesplit_runs ]] || return 0
+  for _phasesplit_each in "${!_phasesplit_in_source[@]}"; do
+    [[ -z ${_phasesplit_later[$_phasesplit_each]-} ]] ||
+      phasesplit_note "$_phasesplit_each" "may read it from its environment: ${_phasesplit_in_source[$_phasesplit_each]}, a file in the build directory, does"
+  done
 }
 
-# "$@": phases about to run. Fills _phasesplit_mentioned (name -> who reads it).
-phasesplit_note_mentions() {
+# At the end of a stage: notes which held-back names the files read that are new or changed since the restore.
+phasesplit_note_source() {
   [[ ${#_phasesplit_later[@]} -gt 0 ]] || return 0
-  local -a _phasesplit_reached_texts=() _phasesplit_reached_labels=() _phasesplit_words=()
-  local -A _phasesplit_seen=([phases]=1 [genericBuild]=1 [definePhases]=1 [runPhase]=1 [dumpVars]=1)
-  local -i _phasesplit_at
-  local _phasesplit_phase _phasesplit_word _phasesplit_label IFS=$_phasesplit_separators
-  # Hooks of every configure phase (nixpkgs' and the host set's) that change installFlags, but only for several outputs:
-  # then nix-lib gives installFlags to configure.
-  if [[ ${_phasesplit_output_names[*]} == out ]]; then _phasesplit_seen[_multioutConfig]=1 _phasesplit_seen[_outputFlags]=1; fi
-  for _phasesplit_phase in "$@"; do
-    phasesplit_reach "$_phasesplit_phase" "the list of phases"
+  local _phasesplit_file=$_phasesplit_scratch/names _phasesplit_which=--all
+  local -a _phasesplit_answers=()
+  local -i _phasesplit_index
+  [[ ! -e $_phasesplit_scratch/restored ]] || _phasesplit_which=--newer-than=$_phasesplit_scratch/restored
+  printf '%s\n' "${!_phasesplit_later[@]}" >|"$_phasesplit_file"
+  "$_phasesplit_engine" mentions --build-dir "$NIX_BUILD_TOP" --names "$_phasesplit_file" "$_phasesplit_which" \
+    >|"$_phasesplit_file.found" || phasesplit_fail "the build directory could not be searched (see above)"
+  mapfile -d '' -t _phasesplit_answers <"$_phasesplit_file.found"
+  for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
+    # The first file stays: it counts from the earliest stage.
+    [[ -n ${_phasesplit_in_source[${_phasesplit_answers[_phasesplit_index]}]-} ]] ||
+      _phasesplit_in_source[${_phasesplit_answers[_phasesplit_index]}]=${_phasesplit_answers[_phasesplit_index + 1]}
   done
-  # What they do before genericBuild they do in every stage.
-  for _phasesplit_word in "${_phasesplit_scripts[@]}"; do
-    phasesplit_reach "$(<"$_phasesplit_word")" "the builder script $_phasesplit_word"
-  done
-  for ((_phasesplit_at = 0; _phasesplit_at < ${#_phasesplit_reached_texts[@]}; _phasesplit_at++)); do
-    # shellcheck disable=SC2206 # splitting is the point; globbing is off
-    _phasesplit_words=(${_phasesplit_reached_texts[_phasesplit_at]})
-    _phasesplit_label=${_phasesplit_reached_labels[_phasesplit_at]}
-    for _phasesplit_word in "${_phasesplit_words[@]}"; do
-      [[ -n $_phasesplit_word && -z ${_phasesplit_seen[$_phasesplit_word]-} ]] || continue
-      _phasesplit_seen[$_phasesplit_word]=1
-      if [[ -n ${_phasesplit_later[$_phasesplit_word]-} ]]; then
-        _phasesplit_mentioned[$_phasesplit_word]="stage $_phasesplit_stage reads it in $_phasesplit_label"
-      fi
-      if [[ -n ${_phasesplit_functions[$_phasesplit_word]-} ]] &&
-        phasesplit_is_called "$_phasesplit_word" "${_phasesplit_reached_texts[_phasesplit_at]}"; then
-        phasesplit_reach "${_phasesplit_functions[$_phasesplit_word]}" "the function $_phasesplit_word"
-      fi
-      if [[ -n ${_phasesplit_variables[${_phasesplit_word}Hooks]-} ]]; then
-        phasesplit_reach "${_phasesplit_variables[${_phasesplit_word}Hooks]}" "${_phasesplit_word}Hooks"
-      fi
-      if [[ -n ${_phasesplit_variables[$_phasesplit_word]-} && $_phasesplit_word != *Phases ]]; then
-        phasesplit_reach "${_phasesplit_variables[$_phasesplit_word]#*=}" "$_phasesplit_word"
-      fi
-    done
-  done
+  # A stage may have made and run a file, or unpacked and built.
+  phasesplit_count_source
 }
 
-# Called with the restored state in place: an attribute that is new in this stage must not have been reached before.
+# $1: what a note says. The stage it names, in _phasesplit_reply.
+phasesplit_noted_stage() {
+  _phasesplit_reply=${1#stage }
+  _phasesplit_reply=${_phasesplit_reply%% *}
+}
+
+# Called with the restored state in place: what is new in this stage must not have been reached before.
 phasesplit_check_given() {
-  local _phasesplit_name
+  local _phasesplit_name _phasesplit_who
+  [[ ${#_phasesplit_given[@]} -gt 0 ]] || return 0
   for _phasesplit_name in "${_phasesplit_given[@]}"; do
-    [[ -n ${_phasesplit_mentioned[$_phasesplit_name]-} ]] || continue
-    phasesplit_fail "the attribute $_phasesplit_name was held back until here, but ${_phasesplit_mentioned[$_phasesplit_name]}: the stages before may be wrong without it. Give it to them: add  scope.$_phasesplit_name = \"unpack\";  (or the stage just named) to the arguments of split"
+    _phasesplit_who=${_phasesplit_mentioned[$_phasesplit_name]-}
+    [[ -n $_phasesplit_who ]] || continue
+    phasesplit_noted_stage "$_phasesplit_who"
+    if [[ $_phasesplit_name == *=* ]]; then
+      phasesplit_fail "the input ${_phasesplit_name#*=}, which brings ${_phasesplit_name%%=*}, was held back until here, but $_phasesplit_who: the stages from there on may be wrong without it. Remove ${_phasesplit_name#*=} from lateInputs, or name it there for the stage \"$_phasesplit_reply\" (lateInputs.$_phasesplit_reply = [ \"${_phasesplit_name#*=}\" ];)"
+    fi
+    phasesplit_fail "the attribute $_phasesplit_name was held back until here, but $_phasesplit_who: the stages from there on may be wrong without it. Give it to that stage: add  scope.$_phasesplit_name = \"$_phasesplit_reply\";  to the arguments of split, or  --scope $_phasesplit_name=$_phasesplit_reply  on the command line"
   done
+  [[ -n $_phasesplit_reads_all ]] || return 0
+  phasesplit_noted_stage "$_phasesplit_reads_all"
+  phasesplit_fail "${_phasesplit_given[*]} was held back until here, but $_phasesplit_reads_all: the stages from there on may be wrong without it. Give that stage all attributes: add  readsAll = \"$_phasesplit_reply\";  to the arguments of split, or  --reads-all $_phasesplit_reply  on the command line"
 }
 
 phasesplit_print_mentioned() {
   local _phasesplit_name
-  [[ ${#_phasesplit_mentioned[@]} -gt 0 ]] || return 0
   for _phasesplit_name in "${!_phasesplit_mentioned[@]}"; do
     printf '_phasesplit_mentioned[%s]=%q\n' "$_phasesplit_name" "${_phasesplit_mentioned[$_phasesplit_name]}"
   done
+  for _phasesplit_name in "${!_phasesplit_in_source[@]}"; do
+    printf '_phasesplit_in_source[%s]=%q\n' "$_phasesplit_name" "${_phasesplit_in_source[$_phasesplit_name]}"
+  done
+  [[ -z $_phasesplit_reads_all ]] || printf '_phasesplit_reads_all=%q\n' "$_phasesplit_reads_all"
 }
-

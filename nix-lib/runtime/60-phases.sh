@@ -12,23 +12,32 @@ phasesplit_list_phases() {
 }
 
 # A phase named in an entry belongs there; one that a hook added, to the entry of the next named phase. It never goes
-# backwards, and what trails belongs to the last entry. Fills _phasesplit_now.
+# backwards, and what trails belongs to the last entry. A phase that is cut into parts is named in several entries and
+# runs in each: what stands before it belongs to the first of them, what stands after it to the last. Fills
+# _phasesplit_now.
 phasesplit_cut_phases() {
-  local -A owner=()
+  local -A opens=() closes=()
   local -a pending=()
   local -i index current=0 final=$((${#_phasesplit_entries[@]} - 1))
   local phase
   for ((index = 0; index <= final; index++)); do
-    for phase in ${_phasesplit_entries[index]}; do owner[$phase]=$index; done
+    for phase in ${_phasesplit_entries[index]}; do
+      opens[$phase]=${opens[$phase]-$index} closes[$phase]=$index
+    done
   done
   _phasesplit_now=()
   for phase in "${_phasesplit_all[@]}"; do
-    pending+=("$phase")
-    [[ -n ${owner[$phase]-} ]] || continue
-    ((owner[$phase] <= current)) || current=${owner[$phase]}
+    if [[ -z ${opens[$phase]-} ]]; then
+      pending+=("$phase")
+      continue
+    fi
+    ((opens[$phase] <= current)) || current=${opens[$phase]}
     if ((current >= _phasesplit_first && current <= _phasesplit_last)); then _phasesplit_now+=("${pending[@]}"); fi
     pending=()
+    # Once, however many of its entries this stage stands for: its script here is that of the last.
+    index=$current
+    ((closes[$phase] <= current)) || current=${closes[$phase]}
+    if ((index <= _phasesplit_last && current >= _phasesplit_first)); then _phasesplit_now+=("$phase"); fi
   done
   if ((final >= _phasesplit_first && final <= _phasesplit_last)); then _phasesplit_now+=("${pending[@]}"); fi
 }
-

@@ -11,12 +11,19 @@ phasesplit_collect_outputs() {
 
 # Brings back the state of the stage before: build directory, outputs, then the shell.
 phasesplit_restore() {
-  declare -gA _phasesplit_mentioned=()
+  declare -gA _phasesplit_mentioned=() _phasesplit_in_source=()
+  _phasesplit_reads_all=''
   [[ -n $_phasesplit_parent ]] || return 0
-  local _phasesplit_shell=$_phasesplit_scratch/shell
+  local _phasesplit_shell=$_phasesplit_scratch/shell _phasesplit_name
+  local -a _phasesplit_staged_options=()
+  [[ -z $_phasesplit_pinned ]] ||
+    echo "phasesplit: pinned: this stage continues from $_phasesplit_pinned whatever changed before it; compare the result with the unsplit build (phasesplit verify)"
   phasesplit_collect_outputs
+  for _phasesplit_name in "${_phasesplit_output_names[@]}"; do
+    _phasesplit_staged_options+=(--staged "$_phasesplit_name=${_phasesplit_staged[$_phasesplit_name]}")
+  done
   "$_phasesplit_engine" restore --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_shell" \
-    "${_phasesplit_output_options[@]}" ||
+    "${_phasesplit_output_options[@]}" "${_phasesplit_staged_options[@]}" ||
     phasesplit_fail "the state $_phasesplit_parent could not be restored (see above; a builder script that makes files before genericBuild makes them in every stage, and cannot be split)"
   [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
   # shellcheck disable=SC1090
@@ -24,6 +31,8 @@ phasesplit_restore() {
   # Written last: a full disk, or text that ends a script early, must not pass for a state.
   [[ -n ${_phasesplit_whole-} ]] ||
     phasesplit_fail "the shell state in $_phasesplit_parent is not whole: it cannot be sourced to its end"
+  # What changes from here on is this stage's.
+  : >|"$_phasesplit_scratch/restored"
 }
 
 # The engine's --map options, one for each output, in _phasesplit_map_options.
@@ -109,11 +118,13 @@ phasesplit_save() {
   # A phase may have emptied the whole build directory.
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
   phasesplit_check_streams
+  phasesplit_note_source
   phasesplit_write_shell "$_phasesplit_scratch/saved"
   phasesplit_collect_outputs
   phasesplit_warn_of_losses
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
+    ${_phasesplit_parent:+"--parent=$_phasesplit_parent"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
     "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" ||
     phasesplit_fail "the state could not be saved (see above)"
   trap - EXIT
@@ -139,7 +150,6 @@ phasesplit_generic_build() {
   phasesplit_remember_shell
   phasesplit_restore
   phasesplit_check_given
-  phasesplit_look_at_shell
   phasesplit_note_mentions "${_phasesplit_now[@]}"
   _phasesplit_ran=()
   for curPhase in "${_phasesplit_now[@]}"; do

@@ -8,24 +8,29 @@
 mod state;
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use state::info::Phase;
-use state::{list, lock, place, relocate, restore, save};
+use state::{list, lock, mentions, place, reach, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
 
 usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
-                        [--output NAME=PATH]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
+                        [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
+                        [--parent STATE] [--pinned STATE]
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
+                        [--staged NAME=PREFIX]...
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
+  phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all]
+                        which of the names (words of FILE) the tree's text files read from their environment
+  phasesplit-state reach   which names the shell text on standard input can reach (src/state/reach/fields.rs)
   phasesplit-state lock --fd N --path NAME
   phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
@@ -81,6 +86,11 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         b"restore" => restore_command(rest),
         b"ls" => list_command(rest),
         b"lock" => lock_command(rest),
+        b"mentions" => mentions_command(rest),
+        b"reach" => match rest {
+            [] => reach_command(),
+            _ => Err(Failure::Usage("reach takes no arguments".into())),
+        },
         // These two parse their own arguments.
         b"relocate" => relocate::relocate_command(rest).map_err(operation),
         b"scan" => relocate::scan_command(rest).map_err(operation),
@@ -116,13 +126,17 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 }
 
 fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options =
-        Options::read(arguments, &["to", "build-dir", "shell", "output", "package", "stage", "phase", "exclude"])?;
+    let mut options = Options::read(
+        arguments,
+        &["to", "build-dir", "shell", "output", "parent", "pinned", "package", "stage", "phase", "exclude"],
+    )?;
     let request = save::Request {
         to: options.one("to")?.into(),
         build_dir: options.one("build-dir")?.into(),
         shell: options.one("shell")?.into(),
-        outputs: options.outputs()?,
+        outputs: options.outputs("output")?,
+        parent: options.at_most_one("parent")?.map(PathBuf::from),
+        pinned: options.at_most_one("pinned")?.map(|value| text("pinned", value)).transpose()?,
         package: text("package", options.one("package")?)?,
         stage: text("stage", options.one("stage")?)?,
         phases: options.all("phase").into_iter().map(phase).collect::<Result<_, _>>()?,
@@ -134,12 +148,13 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output"])?;
+    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output", "staged"])?;
     let request = restore::Request {
         from: options.one("from")?.into(),
         build_dir: options.one("build-dir")?.into(),
         shell: options.one("shell")?.into(),
-        outputs: options.outputs()?,
+        outputs: options.outputs("output")?,
+        staged: options.outputs("staged")?,
     };
     options.no_more()?;
     restore::restore(&request, &mut say)?;
@@ -153,6 +168,34 @@ fn list_command(arguments: &[OsString]) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     written(list::list(state.as_ref(), &mut out)?)?;
     written(out.flush())
+}
+
+fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
+    // The one option without a value; it says what is so without --newer-than.
+    let (all, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--all");
+    let mut options = Options::read(&arguments, &["build-dir", "names", "newer-than"])?;
+    let names = PathBuf::from(options.one("names")?);
+    let newer_than = options.at_most_one("newer-than")?.map(PathBuf::from);
+    if all.is_empty() == newer_than.is_none() {
+        return Err(Failure::Usage("mentions takes either --all or --newer-than".into()));
+    }
+    let build_dir = options.one("build-dir")?.into();
+    options.no_more()?;
+    let names = std::fs::read_to_string(&names).map_err(|source| state::Error::io("mentions", &names, source))?;
+    let names = names.split_whitespace().map(str::to_owned).collect();
+    let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names })?;
+    let mut out = Vec::new();
+    for (name, path) in found {
+        out.extend([name.as_bytes(), b"\0", path.as_os_str().as_bytes(), b"\0"].concat());
+    }
+    written(io::stdout().write_all(&out))
+}
+
+fn reach_command() -> Result<(), Failure> {
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input).map_err(|source| operation(format!("read standard input: {source}")))?;
+    let request = reach::fields::read(&input).map_err(operation)?;
+    written(io::stdout().write_all(&reach::fields::write(&reach::reach(&request))))
 }
 
 fn lock_command(arguments: &[OsString]) -> Result<(), Failure> {
@@ -196,20 +239,24 @@ impl Options {
     }
 
     fn one(&mut self, name: &str) -> Result<OsString, Failure> {
+        self.at_most_one(name)?.ok_or_else(|| Failure::Usage(format!("--{name} is missing")))
+    }
+
+    fn at_most_one(&mut self, name: &str) -> Result<Option<OsString>, Failure> {
         let mut values = self.all(name);
         match (values.pop(), values.is_empty()) {
-            (Some(value), true) if !value.is_empty() => Ok(value),
-            (None, _) => Err(Failure::Usage(format!("--{name} is missing"))),
+            (Some(value), true) if !value.is_empty() => Ok(Some(value)),
+            (None, _) => Ok(None),
             (Some(_), true) => Err(Failure::Usage(format!("--{name} is empty"))),
             (Some(_), false) => Err(Failure::Usage(format!("--{name} is given twice"))),
         }
     }
 
-    /// `--output NAME=PATH`, each name once.
-    fn outputs(&mut self) -> Result<Vec<(String, PathBuf)>, Failure> {
+    /// The values `NAME=PATH` of an option, each name once.
+    fn outputs(&mut self, option: &str) -> Result<Vec<(String, PathBuf)>, Failure> {
         let mut outputs: Vec<(String, PathBuf)> = Vec::new();
-        for output in self.all("output") {
-            let wrong = |what: &str| Failure::Usage(format!("--output {}: {what}", state::error::Shown(&output)));
+        for output in self.all(option) {
+            let wrong = |what: &str| Failure::Usage(format!("--{option} {}: {what}", state::error::Shown(&output)));
             let (name, path) = halves(output.as_bytes()).ok_or_else(|| wrong("not NAME=PATH"))?;
             let name = std::str::from_utf8(name).map_err(|_| wrong("the name is not UTF-8"))?;
             if matches!(name, "" | "." | "..") || name.contains('/') {

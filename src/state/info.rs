@@ -1,6 +1,11 @@
-//! `info.json`: what a state is, for people and for the check before a restore. Uncompressed, so it must
-//! never hold a store path: Nix would take it for a reference.
+//! `info.json`: what a state is, for people and for the check before a restore. Uncompressed, so Nix takes every store
+//! path of an input in it for a reference. It holds two kinds: staged prefixes, which are no input's, and the pinned
+//! state, which is one on purpose: who has a result made from a pin can look at what it was made from.
+//!
+//! Fields may be added without another format version where a reader can do without them: such a field is left out
+//! where it says nothing, and a reader takes a missing one for that.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -27,8 +32,14 @@ pub struct Info {
     pub build_dir: String,
     /// Phases that ran in the stage, in order.
     pub phases: Vec<Phase>,
-    /// Names of the outputs that existed, sorted.
-    pub outputs: Vec<String>,
+    /// Every output's name and staged prefix, whether it existed or not. What the state holds names these prefixes, so it
+    /// fits no chain that has others. (States of the first engine have a list of names here: read as no outputs, and so
+    /// refused where they are compared.)
+    #[serde(deserialize_with = "outputs")]
+    pub outputs: BTreeMap<String, String>,
+    /// The state that a user pinned, if this one continues from it: it may not be what its attributes say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
     /// How many entries there are of each kind.
     pub entries: Counts,
     /// Sizes in bytes.
@@ -36,6 +47,21 @@ pub struct Info {
     /// The newest mtime that was not in the future when the state was saved. A restore compares its clock
     /// with this one: a file that its own build dated into the future says nothing about clocks.
     pub newest: Time,
+}
+
+fn outputs<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<BTreeMap<String, String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Outputs {
+        Prefixes(BTreeMap<String, String>),
+        Names(#[allow(dead_code, reason = "only the shape is told apart")] Vec<String>),
+    }
+    Ok(match Outputs::deserialize(deserializer)? {
+        Outputs::Prefixes(outputs) => outputs,
+        Outputs::Names(_) => BTreeMap::new(),
+    })
 }
 
 /// A phase and how long it ran.

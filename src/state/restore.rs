@@ -44,13 +44,15 @@ pub struct Request {
     pub shell: PathBuf,
     /// Name and path of each output the build has; need not be the paths saved from.
     pub outputs: Vec<(String, PathBuf)>,
+    /// Name and staged prefix of each output, which must be those of the state; empty: not compared.
+    pub staged: Vec<(String, PathBuf)>,
 }
 
 /// Restores a state. `notice` gets a sentence for everything that could not be kept exactly (such as setuid
 /// bits where the sandbox forbids them) and for waiting.
 ///
 /// # Errors
-/// An unknown format, another build directory, an output nobody named, files that are in the way, a clock
+/// An unknown format, another build directory, other staged prefixes, an output nobody named, files that are in the way, a clock
 /// far behind the one of the machine that saved, a damaged state, what the file system says. Once writing has
 /// begun, what is restored by then stays.
 pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
@@ -62,11 +64,31 @@ pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
             runs_at: request.build_dir.display().to_string(),
         });
     }
+    compare_outputs(request, &info.outputs)?;
     let entries = manifest::read(RESTORE, &request.from)?;
     wait_for_clock(&request.from, info.newest.into(), notice)?;
     let mut restorer = Restorer { places: places(request, &entries)?, notice, buffer: vec![0; BUFFER] };
     restorer.layer(&request.from.join(format::LAYER), &entries)?;
     restorer.directories(&entries)
+}
+
+/// What a state holds names its staged prefixes: in a chain with others it would be neither found nor relocated.
+fn compare_outputs(request: &Request, made_with: &BTreeMap<String, String>) -> Result<()> {
+    let told: BTreeMap<String, String> =
+        request.staged.iter().map(|(name, path)| (name.clone(), path.display().to_string())).collect();
+    if told.is_empty() || told == *made_with {
+        return Ok(());
+    }
+    let list = |outputs: &BTreeMap<String, String>| {
+        let words: Vec<String> = outputs.iter().map(|(name, prefix)| format!("{name}={prefix}")).collect();
+        if words.is_empty() { "none named".to_owned() } else { words.join(" ") }
+    };
+    Err(Error::Refused {
+        operation: RESTORE,
+        path: request.from.clone(),
+        what: format!("its outputs were staged at {}, and this stage's are {}", list(made_with), list(&told)),
+        todo: "continue from a state of a package with the same name and outputs; without a pin, build that state again",
+    })
 }
 
 fn wait_for_clock(state: &Path, newest: Mtime, notice: &mut dyn FnMut(&str)) -> Result<()> {

@@ -31,8 +31,12 @@ pub struct Request {
     pub build_dir: PathBuf,
     /// The shell state's file.
     pub shell: PathBuf,
-    /// Name and staged path of each output; those that do not exist (yet) are not saved.
+    /// Name and staged prefix of each output; those that do not exist (yet) are not saved.
     pub outputs: Vec<(String, PathBuf)>,
+    /// The state this one continues from: its mark of a pin is passed on.
+    pub parent: Option<PathBuf>,
+    /// The pinned state that this stage or one before it continues from.
+    pub pinned: Option<String>,
     /// The package's name.
     pub package: String,
     /// The stage that ends here.
@@ -52,8 +56,12 @@ pub struct Request {
 /// that looks like a state is left behind then.
 pub fn save(request: &Request) -> Result<Info> {
     let build_dir = text(&request.build_dir)?;
+    let pinned = match (&request.pinned, &request.parent) {
+        (None, Some(parent)) => info::read(SAVE, parent)?.pinned,
+        (pinned, _) => pinned.clone(),
+    };
     make_target(&request.to)?;
-    let result = write(request, build_dir);
+    let result = write(request, build_dir, pinned);
     if result.is_err() {
         for name in [format::LAYER, format::MANIFEST, format::INFO] {
             // The first error is the one to report; what cannot be removed is harmless without info.json.
@@ -97,7 +105,7 @@ fn temporary(state: &Path, name: &str) -> PathBuf {
     state.join(format!(".{name}.tmp"))
 }
 
-fn write(request: &Request, build_dir: String) -> Result<Info> {
+fn write(request: &Request, build_dir: String, pinned: Option<String>) -> Result<Info> {
     let target = fs::metadata(&request.to).map_err(|source| Error::io(SAVE, &request.to, source))?;
     let create = |name| {
         let path = temporary(&request.to, name);
@@ -120,7 +128,7 @@ fn write(request: &Request, build_dir: String) -> Result<Info> {
         buffer: vec![0; BUFFER],
     };
     saver.build_dir(&request.build_dir, &request.exclude)?;
-    let outputs = saver.outputs(&request.outputs)?;
+    saver.outputs(&request.outputs)?;
     saver.shell(&request.shell)?;
 
     let to_layer = |source| Error::io(SAVE, &layer, source);
@@ -136,7 +144,8 @@ fn write(request: &Request, build_dir: String) -> Result<Info> {
         stage: request.stage.clone(),
         build_dir,
         phases: request.phases.clone(),
-        outputs,
+        outputs: request.outputs.iter().map(|(name, path)| (name.clone(), path.display().to_string())).collect(),
+        pinned,
         entries: saver.counts,
         bytes: Bytes { content: saver.content, layer: layer_bytes, manifest: manifest_bytes },
         newest: saver.newest.into(),
@@ -203,10 +212,9 @@ impl Saver<'_> {
     }
 
     /// Saves the outputs that exist, in the archive's order, and names them.
-    fn outputs(&mut self, outputs: &[(String, PathBuf)]) -> Result<Vec<String>> {
+    fn outputs(&mut self, outputs: &[(String, PathBuf)]) -> Result<()> {
         let mut outputs: Vec<_> = outputs.iter().collect();
         outputs.sort();
-        let mut saved = Vec::new();
         for (name, path) in outputs {
             let (Some(parent), Some(last)) = (path.parent(), path.file_name()) else {
                 return Err(Error::Refused {
@@ -226,9 +234,8 @@ impl Saver<'_> {
             let last = last.as_encoded_bytes().to_vec();
             let root = Root { base: parent, prefix: join(format::OUTPUTS, name.as_bytes()), cut: last.len() };
             self.tree(&root, base, vec![last])?;
-            saved.push(name.clone());
         }
-        Ok(saved)
+        Ok(())
     }
 
     /// The shell state goes in without the mode and mtime of its file, which mean nothing.

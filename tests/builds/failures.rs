@@ -37,8 +37,8 @@ stdenv.mkDerivation {{
   name = "early-writer";
   salt = "{}";
   dontUnpack = true;
-  # The name is put together, so that no text mentions it.
-  buildPhase = "declare -g install''Flags=y; x=install; y=Flags; declare -g $x$y=z";
+  # The name is made so that no text mentions it.
+  buildPhase = "name=$(echo hmrszkkFkzfr | tr a-z b-za); declare -g $name=z";
   installFlags = [ "x" ];
   installPhase = "mkdir -p $out; echo $installFlags >$out/flags";
 }}

@@ -7,6 +7,7 @@ mod support;
 
 mod equality;
 mod failures;
+mod held_back;
 mod real;
 mod reuse;
 mod runtime;

@@ -1,0 +1,408 @@
+//! How a text may come to a variable without saying its name: names put together around an expansion, and reads of the
+//! whole environment.
+
+use super::shell::{self, Simple};
+
+/// A literal part shorter than this (`"${file}s"`) is no name in the making.
+const SHORTEST: usize = 2;
+
+/// A name with expansions in it, such as `${phase}Flags`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Computed {
+    /// As the text writes it.
+    pub written: String,
+    /// The literal parts; between two of them anything may stand.
+    literals: Vec<Vec<u8>>,
+}
+
+impl Computed {
+    /// Whether this may become the name.
+    pub fn may_be(&self, name: &[u8]) -> bool {
+        let Some((first, rest)) = self.literals.split_first() else { return false };
+        let Some((last, middle)) = rest.split_last() else { return name == first };
+        let Some(mut left) = name.strip_prefix(&first[..]) else { return false };
+        for part in middle {
+            match memchr::memmem::find(left, part) {
+                Some(at) => left = &left[at + part.len()..],
+                None => return false,
+            }
+        }
+        left.ends_with(last)
+    }
+}
+
+/// The names with expansions in a text.
+pub fn computed(text: &[u8]) -> Vec<Computed> {
+    let mut scan = Scan { text, depth: 0, found: Vec::new() };
+    scan.range(0, text.len(), false);
+    scan.found
+}
+
+struct Scan<'a> {
+    text: &'a [u8],
+    depth: usize,
+    found: Vec<Computed>,
+}
+
+/// A word on its way: where it began, its literal parts, whether it has an expansion, whether it can be a name.
+struct Word {
+    from: usize,
+    literals: Vec<Vec<u8>>,
+    is_name: bool,
+    /// Begins behind `{`, so that `:`, `-` and their like end it: `eval "x=\${${name}Flags:-}"`.
+    in_braces: bool,
+}
+
+impl Word {
+    fn new(from: usize, in_braces: bool) -> Self {
+        Self { from, literals: vec![Vec::new()], is_name: true, in_braces }
+    }
+}
+
+impl Scan<'_> {
+    fn end(&mut self, word: &Word, at: usize) {
+        let literal: usize = word.literals.iter().map(Vec::len).sum();
+        if word.is_name && word.literals.len() > 1 && literal >= SHORTEST {
+            let written = String::from_utf8_lossy(&self.text[word.from..at]);
+            let written = written.trim_end_matches(['"', '\'']).to_owned();
+            self.found.push(Computed { written, literals: word.literals.clone() });
+        }
+    }
+
+    fn range(&mut self, from: usize, to: usize, in_braces: bool) {
+        if self.depth > shell::DEPTH {
+            return;
+        }
+        self.depth += 1;
+        let mut at = from;
+        let mut word = Word::new(at, in_braces);
+        while at < to {
+            let byte = self.text[at];
+            let next = self.text.get(at + 1).copied().filter(|_| at + 1 < to);
+            match byte {
+                b'$' => match next {
+                    Some(b'{') => {
+                        let close = self.closing(at + 2, to, b'{', b'}');
+                        self.range(at + 2, close, true);
+                        word.literals.push(Vec::new());
+                        at = (close + 1).min(to);
+                    }
+                    Some(b'(') => {
+                        let close = self.closing(at + 2, to, b'(', b')');
+                        self.range(at + 2, close, false);
+                        word.literals.push(Vec::new());
+                        at = (close + 1).min(to);
+                    }
+                    Some(next) if shell::is_name(next) || matches!(next, b'@' | b'*' | b'#' | b'?') => {
+                        at += 2;
+                        if next.is_ascii_alphabetic() || next == b'_' {
+                            while at < to && shell::is_name(self.text[at]) {
+                                at += 1;
+                            }
+                        }
+                        word.literals.push(Vec::new());
+                    }
+                    _ => at += 1,
+                },
+                // Quotes join what they stand between.
+                b'"' | b'\'' => {
+                    at += 1;
+                    if word.literals.len() == 1 && word.literals[0].is_empty() {
+                        word.from = at;
+                    }
+                }
+                // Brace expansion is an expansion; any other brace is a boundary.
+                b'{' => {
+                    if let Some(close) = self.braces(at, to) {
+                        word.literals.push(Vec::new());
+                        at = close + 1;
+                    } else {
+                        self.end(&word, at);
+                        at += 1;
+                        word = Word::new(at, true);
+                    }
+                }
+                b'\\' => {
+                    self.end(&word, at);
+                    // `\${` is how eval writes an expansion.
+                    at = (at + 2).min(to);
+                    let in_braces = self.text.get(at) == Some(&b'{') && at < to;
+                    at += usize::from(in_braces);
+                    word = Word::new(at, in_braces);
+                }
+                b'+' if next == Some(b'=') => {
+                    self.end(&word, at);
+                    at += 2;
+                    word = Word::new(at, false);
+                }
+                _ if shell::is_name(byte) => {
+                    if let Some(last) = word.literals.last_mut() {
+                        last.push(byte);
+                    }
+                    at += 1;
+                }
+                b':' | b'-' | b'+' | b'/' | b'#' | b'%' | b'^' | b',' if word.in_braces => {
+                    self.end(&word, at);
+                    while at < to
+                        && matches!(self.text[at], b':' | b'-' | b'+' | b'/' | b'#' | b'%' | b'^' | b',' | b'=')
+                    {
+                        at += 1;
+                    }
+                    word = Word::new(at, false);
+                }
+                b'-' | b'/' | b'.' | b':' | b'+' | b'%' | b'@' | b'^' | b'~' | b'?' | b'*' | b'#' => {
+                    word.is_name = false;
+                    at += 1;
+                }
+                _ => {
+                    self.end(&word, at);
+                    at += 1;
+                    word = Word::new(at, false);
+                }
+            }
+        }
+        self.end(&word, to);
+        self.depth -= 1;
+    }
+
+    /// Where the bracket closes that opened before `at`.
+    fn closing(&self, mut at: usize, to: usize, open: u8, close: u8) -> usize {
+        let mut depth = 0usize;
+        while at < to {
+            match self.text[at] {
+                b'\\' => at += 1,
+                byte if byte == open => depth += 1,
+                byte if byte == close && depth == 0 => return at,
+                byte if byte == close => depth -= 1,
+                _ => {}
+            }
+            at += 1;
+        }
+        to
+    }
+
+    /// The end of a brace expansion, `{a,b}`, that begins here.
+    fn braces(&self, at: usize, to: usize) -> Option<usize> {
+        let inside = &self.text[at + 1..to];
+        let length = inside.iter().take_while(|byte| shell::is_name(**byte) || matches!(byte, b',' | b'.')).count();
+        let is_expansion = inside[..length].contains(&b',') || inside[..length].windows(2).any(|pair| pair == b"..");
+        (is_expansion && inside.get(length) == Some(&b'}')).then_some(at + 1 + length)
+    }
+}
+
+/// The prefixes of `${!prefix@}` and `${!prefix*}`.
+pub fn prefixes(text: &[u8]) -> Vec<&[u8]> {
+    let begins = memchr::memmem::find_iter(text, b"${!");
+    begins
+        .filter_map(|at| {
+            let rest = &text[at + 3..];
+            let length = rest.iter().take_while(|byte| shell::is_name(**byte)).count();
+            matches!(rest.get(length..length + 2), Some(b"@}" | b"*}")).then(|| &rest[..length])
+        })
+        .collect()
+}
+
+/// Whether a command uses a variable whose name it has in another, `${!…}` apart.
+pub fn is_indirect(command: &Simple) -> bool {
+    let Some((name, arguments)) = split(command) else { return false };
+    let is_expansion = |word: &[u8]| shell::unquoted(word).starts_with(b"$");
+    let has_flag =
+        |flag: u8| arguments.iter().any(|word| matches!(word.strip_prefix(b"-"), Some(flags) if flags.contains(&flag)));
+    match &name[..] {
+        b"eval" => true,
+        b"declare" | b"local" | b"typeset" => has_flag(b'n') || arguments.iter().any(|word| is_expansion(word)),
+        b"export" | b"readonly" | b"unset" | b"read" | b"mapfile" | b"readarray" => {
+            arguments.iter().any(|word| is_expansion(word))
+        }
+        b"printf" => arguments.first().is_some_and(|word| word.starts_with(b"-v")),
+        b"[" | b"[[" | b"test" => arguments.windows(2).any(|pair| pair[0] == b"-v" && is_expansion(pair[1])),
+        _ => false,
+    }
+}
+
+/// What of a command reads all variables, or hands all of them to somebody, if anything does.
+pub fn reads_all(command: &Simple) -> Option<String> {
+    let is_attributes = |word: &[u8]| {
+        ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh"]
+            .iter()
+            .any(|file| memchr::memmem::find(word, file.as_bytes()).is_some())
+    };
+    let attributes = command.words.iter().find(|word| is_attributes(word));
+    let Some((name, arguments)) = split(command) else {
+        return attributes.map(|word| String::from_utf8_lossy(word).into_owned());
+    };
+    let is_flag = |word: &&&[u8]| word.first() == Some(&b'-');
+    let all_flags = arguments.iter().all(|word| is_flag(&word));
+    let has_flag = |wanted: &[u8]| {
+        let mut flags = arguments.iter().filter(is_flag);
+        flags.any(|word| word.iter().any(|byte| wanted.contains(byte)))
+    };
+    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
+    let reads = match base {
+        b"env" => runs_nothing(arguments),
+        b"printenv" => all_flags,
+        b"envsubst" => true,
+        b"set" => arguments.is_empty(),
+        b"export" | b"declare" | b"typeset" => all_flags && !has_flag(b"fF"),
+        b"compgen" => {
+            let kinds: [&[u8]; 3] = [b"variable", b"export", b"arrayvar"];
+            has_flag(b"ve") || arguments.iter().any(|word| kinds.contains(word))
+        }
+        // It makes names of variables out of what it finds in the file.
+        _ if name.starts_with(b"substituteAll") => true,
+        // Sourced, the attributes become variables, as they are without the file.
+        b"[" | b"[[" | b"test" | b":" | b"echo" | b"source" | b"." => false,
+        // A filter that begins with a name reads that name.
+        b"jq" => {
+            let filters = arguments.iter().filter(|word| !is_attributes(word));
+            let named = filters.map(|word| shell::unquoted(word)).any(|word| {
+                word.strip_prefix(b".").is_some_and(|rest| {
+                    rest.strip_prefix(b"[").unwrap_or(rest).first().copied().is_some_and(shell::is_name)
+                })
+            });
+            attributes.is_some() && !named
+        }
+        _ => attributes.is_some(),
+    };
+    reads.then(|| {
+        let words: Vec<_> = command.words.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect();
+        words.join(" ")
+    })
+}
+
+/// Whether `env` has no program to run, so that it prints.
+fn runs_nothing(arguments: &[&[u8]]) -> bool {
+    let mut arguments = arguments.iter();
+    while let Some(word) = arguments.next() {
+        match *word {
+            b"-u" | b"-C" | b"--unset" | b"--chdir" => {
+                arguments.next();
+            }
+            word if word.first() == Some(&b'-') || shell::assignment(word).is_some() => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// The command's name, without quotes, and its arguments; assignments and words such as `command` in front are passed by.
+pub fn split<'s, 'a>(command: &'s Simple<'a>) -> Option<(Vec<u8>, &'s [&'a [u8]])> {
+    let words = &command.words;
+    let first = words.iter().position(|word| {
+        shell::assignment(word).is_none() && !matches!(*word, b"command" | b"builtin" | b"exec" | b"time" | b"!")
+    })?;
+    Some((shell::unquoted(words[first]), &words[first + 1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Vec<String> {
+        computed(text.as_bytes()).into_iter().map(|name| name.written).collect()
+    }
+
+    #[test]
+    fn names_with_expansions_are_found() {
+        for (text, name) in [
+            ("concatTo flags \"${phase}Flags\" x", "${phase}Flags"),
+            ("runHook pre$name", "pre$name"),
+            ("v=\"do${x^}\"", "do${x^}"),
+            ("echo ${!x} \"$(f pre\"$y\")\"", "pre\"$y"),
+            ("slice=\"${name}Hooks[@]\"", "${name}Hooks"),
+            ("eval \"x=\\${${p}Flags:-}\"", "${p}Flags"),
+            ("eval \"echo \\$${p}Flags\"", "${p}Flags"),
+            ("for v in {pre,post}Build; do :; done", "{pre,post}Build"),
+            ("a=${x:-install$y}", "install$y"),
+            ("declare -g ${x}Flags+=1", "${x}Flags"),
+        ] {
+            assert!(written(text).contains(&name.to_owned()), "{text}: {:?}", written(text));
+        }
+    }
+
+    #[test]
+    fn paths_options_and_plain_names_are_not() {
+        for text in
+            ["$out/${x}Flags", "-L$dir", "\"--with-$x\"", "${x}s", "$x", "$x$y", "lib$name.so", "preBuild", "a='b'"]
+        {
+            assert_eq!(written(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_computed_name_matches_what_it_may_become() {
+        let name = &computed(b"x=pre${a}Foo$b")[0];
+        assert!(name.may_be(b"preInstallFoo") && name.may_be(b"preFooFoo") && name.may_be(b"preFooX"));
+        assert!(!name.may_be(b"postFoo") && !name.may_be(b"preInstall"));
+        assert!(computed(b"${phase}Flags")[0].may_be(b"installFlags"));
+        assert!(!computed(b"${phase}Flags")[0].may_be(b"installFlagsArray"));
+    }
+
+    fn of(text: &str) -> (Option<String>, bool) {
+        let script = shell::parse(text.as_bytes());
+        let (mut all, mut indirect) = (None, false);
+        shell::each_command(&script.nodes, &mut |command| {
+            all = all.take().or_else(|| reads_all(command));
+            indirect |= is_indirect(command);
+        });
+        (all, indirect)
+    }
+
+    #[test]
+    fn reads_of_the_whole_environment() {
+        for text in [
+            "env",
+            "env | grep x",
+            "x=$(env -0)",
+            "/usr/bin/env >f",
+            "printenv",
+            "if true; then export -p; fi",
+            "export 2>/dev/null >f",
+            "set | cat",
+            "declare -p",
+            "(set)",
+            "compgen -v",
+            "compgen -A variable x",
+            "substituteAll a b",
+            "envsubst <a >b",
+            "cp $NIX_ATTRS_JSON_FILE x",
+            "f() { env; }",
+            "for x in $(printenv); do :; done",
+            "case x in a) env ;; esac",
+            "jq . .attrs.json",
+            "x=\"`env`\"",
+        ] {
+            assert!(of(text).0.is_some(), "{text}");
+        }
+        for text in [
+            "env FOO=1 make",
+            "env -u X make",
+            "# env",
+            "set -e",
+            "export FOO",
+            "declare -f",
+            "declare -p FOO",
+            "printenv FOO",
+            "echo env",
+            "cat <<EOF\nenv\nEOF",
+            "jq .installFlags $NIX_ATTRS_JSON_FILE",
+            "[ -e \"$NIX_ATTRS_JSON_FILE\" ]",
+            ". \"$NIX_ATTRS_SH_FILE\"",
+            "x='env'",
+            "local -a x=(env)",
+        ] {
+            assert_eq!(of(text).0, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_by_names_in_others() {
+        for text in ["eval x", "local -n x=y", "declare -rn x=y", "printf -v \"$x\" y", "unset \"$x\"", "[[ -v $x ]]"] {
+            assert!(of(text).1, "{text}");
+        }
+        for text in ["local x=$y", "export PATH=$x", "printf %s \"$x\"", "unset x", "[[ -v x ]]"] {
+            assert!(!of(text).1, "{text}");
+        }
+        assert_eq!(prefixes(b"${!pre@} ${!x} ${!_a*} ${!b[@]}"), [&b"pre"[..], b"_a"]);
+    }
+}
