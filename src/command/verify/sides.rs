@@ -68,7 +68,7 @@ impl Sides {
         all.extend(options.iter().cloned());
         let nix = Nix::new(all);
         let evaluated = chain::evaluate(&nix.clone().in_directory(&input.directory), &input.split);
-        let (Chain { name, stages, unsplit }, _) = evaluated.map_err(|error| told(&error.into()))?;
+        let (Chain { name, stages, unsplit, .. }, _) = evaluated.map_err(|error| told(&error.into()))?;
         let Some(finish) = stages.last() else { return Err(Status::Environment) };
         let sides = Self {
             package: name,
