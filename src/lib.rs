@@ -8,12 +8,14 @@
 //! ```
 //!
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
-//! `report` turns results into tables; `compare` tells whether two trees are the same package.
+//! `report` turns results into tables; `compare` tells whether two trees are the same package;
+//! `explain` why a derivation is another one (pure, on what `source` reads of them).
 
 pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod diagnostic;
+pub mod explain;
 pub mod gcroot;
 pub mod nix;
 pub mod phase;

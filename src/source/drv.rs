@@ -5,6 +5,7 @@
 //! caller reads the bytes.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use nix_derivation::{Derivation, Error, Output, StoreDir};
 
@@ -50,7 +51,23 @@ pub enum DrvOutput {
     Floating,
 }
 
+/// Where derivations are read from.
+pub trait Derivations {
+    /// The derivation at a store path.
+    ///
+    /// # Errors
+    /// Why it cannot be read, for a person.
+    fn derivation(&self, path: &str) -> Result<Rc<Drv>, String>;
+}
+
 impl Drv {
+    /// Whether a store path is one of its outputs.
+    pub fn makes(&self, path: &str) -> bool {
+        self.outputs
+            .values()
+            .any(|output| matches!(output, DrvOutput::Path(out) | DrvOutput::Fixed { path: out } if out == path))
+    }
+
     /// Whether its result is given beforehand: nothing to gain from splitting it.
     pub fn is_fixed_output(&self) -> bool {
         self.outputs.values().any(|output| matches!(output, DrvOutput::Fixed { .. }))

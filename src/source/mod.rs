@@ -2,8 +2,8 @@
 //!
 //! Owns everything that can be known about a package from text alone: what the argument names
 //! ([`input`]), the syntax errors of a Nix text, its form, its builder calls and their literal
-//! attributes with places ([`read`]), the choice of one package of a set ([`select()`]), and the
-//! content of a `.drv` file ([`drv`]). Pure functions on values: no files, no processes, no Nix.
+//! attributes with places ([`read`]), the choice of one package of a set ([`select()`]), the
+//! content of a `.drv` file ([`drv`]), and what the arguments of a stage's say ([`stage_arguments`]). Pure functions on values: no files, no processes, no Nix.
 //! Reading the files is the caller's work.
 //!
 //! Never panics and never overflows a stack, whatever the bytes: see [`guard`] for how.
@@ -19,6 +19,7 @@ mod package;
 mod reader;
 mod scope;
 mod select;
+pub mod stage_arguments;
 mod syntax;
 mod text;
 mod tokens;
