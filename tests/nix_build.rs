@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use phasesplit::command::build::report::{Outcome, Report};
 use phasesplit::command::build::run::{BuildError, Input, Wish, run};
@@ -103,6 +104,52 @@ fn the_states_are_rooted_and_the_result_is_not_among_them() {
         assert_eq!(fs::read_link(package.join(&row.stage)).expect("linked"), Path::new(&row.path));
     }
     assert!(!package.join("finish").exists());
+}
+
+#[test]
+fn the_build_is_recorded_and_its_derivations_are_kept() {
+    let case = Case::new();
+    let record = || {
+        let roots = Roots::below(case.path("roots"));
+        roots.last_record(case.salt.as_bytes()).expect("read").expect("there is one")
+    };
+    let report = case.run(None, &[]).expect("evaluated");
+    let first = record();
+    assert_eq!((first.package.as_str(), &first.identity), ("phasesplit-test", &case.salt));
+    assert_eq!(first.stages.len(), 3);
+    for (row, stage) in report.stages.iter().zip(&first.stages) {
+        assert_eq!((&row.stage, &row.drv, &row.path), (&stage.stage, &stage.drv, &stage.path));
+        assert_eq!(row.seconds, stage.seconds);
+        let packages = fs::read_dir(case.path("roots/packages")).expect("made");
+        let package = packages.map(|entry| entry.expect("read").path()).next().expect("one package");
+        let root = package.join(format!("{}.drv", row.stage));
+        assert_eq!(fs::read_link(&root).expect("linked"), Path::new(&row.drv));
+        let known = Command::new("nix-store").args(["--query", "--roots", &row.drv]).output().expect("nix-store runs");
+        assert!(
+            String::from_utf8_lossy(&known.stdout).contains(&root.display().to_string()),
+            "{root:?} is unknown to Nix"
+        );
+    }
+
+    // What a failed build built is recorded, what it did not reach is what was there before.
+    case.run(None, &[("edit", "1"), ("broken", "finish")]).expect("evaluated");
+    let second = record();
+    assert_ne!(second.stages[1].path, first.stages[1].path);
+    assert_eq!(second.stages[2], first.stages[2]);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_does_not_stop_a_build() {
+    let case = Case::new();
+    case.run(None, &[]).expect("evaluated");
+    let packages = fs::read_dir(case.path("packages")).expect("made");
+    let record = packages.map(|entry| entry.expect("read").path()).next().expect("one package").join("last.json");
+    for text in ["", "{\"format\": 9}"] {
+        fs::write(&record, text).expect("written");
+        assert!(case.run(None, &[]).expect("evaluated").failure.is_none());
+        let text = fs::read_to_string(&record).expect("there");
+        assert!(text.contains("phasesplit-test-phase-build"), "{text}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! what went wrong. The parts: [`run`] does it, [`report`] and [`failure`] say what came of it.
 
 pub mod failure;
+mod record;
 pub mod report;
 pub mod run;
 

@@ -1,13 +1,16 @@
 //! The gc roots phasesplit registers: where they lie, and how one is put in place.
 //!
 //! A root is a symlink below `$XDG_STATE_HOME/phasesplit/roots` (`~/.local/state` by default) that
-//! Nix knows as an *indirect* root: removing the link frees what it kept. Must not know how a path
-//! came to be.
+//! Nix knows as an *indirect* root: removing the link frees what it kept. Beside the roots lies a [`record`] of each
+//! package's last build. Must not know how a path came to be.
 //!
 //! ```text
 //! roots/own/<store path's base name>       the state engine, the host package set
 //! roots/packages/<package>/<stage>         the last state of each stage of a package
+//! roots/packages/<package>/<stage>.drv     the derivation that it was made by, which a collection would take
 //! ```
+
+pub mod record;
 
 use std::fs;
 use std::io;
@@ -65,6 +68,11 @@ impl Roots {
         self.directory.join("packages").join(package).join(stage)
     }
 
+    /// The link of the derivation that a stage's last state was made by.
+    pub fn of_derivation(&self, package: &str, stage: &str) -> PathBuf {
+        self.directory.join("packages").join(package).join(format!("{stage}.drv"))
+    }
+
     /// Points the root `link` to `path`, in place of what it kept. Nix replaces it atomically, and
     /// nothing is run where it points there already.
     ///
@@ -74,10 +82,21 @@ impl Roots {
         if holds(link, path) {
             return Ok(());
         }
-        if let Some(parent) = link.parent() {
-            fs::create_dir_all(parent).map_err(|source| RootError::Directory { path: parent.to_owned(), source })?;
-        }
+        directory_of(link)?;
         store::add_root(nix, link, path)?;
+        Ok(())
+    }
+
+    /// The same for a derivation, which is kept and not built.
+    ///
+    /// # Errors
+    /// As [`Roots::register`].
+    pub fn register_derivation(&self, nix: &Nix, link: &Path, drv: &str) -> Result<(), RootError> {
+        if holds(link, drv) {
+            return Ok(());
+        }
+        directory_of(link)?;
+        store::add_derivation_root(nix, link, drv)?;
         Ok(())
     }
 
@@ -106,7 +125,17 @@ impl Roots {
 
 /// A file name that is one package's: its name for people, and a hash of what identifies it.
 pub fn package_key(name: &str, identity: &[u8]) -> String {
-    format!("{name}-{}", &blake3::hash(identity).to_hex()[..12])
+    format!("{name}-{}", identity_key(identity))
+}
+
+/// The part of [`package_key`] that stays when the package's name, which has its version, changes.
+fn identity_key(identity: &[u8]) -> String {
+    blake3::hash(identity).to_hex()[..12].to_owned()
+}
+
+fn directory_of(link: &Path) -> Result<(), RootError> {
+    let Some(parent) = link.parent() else { return Ok(()) };
+    fs::create_dir_all(parent).map_err(|source| RootError::Directory { path: parent.to_owned(), source })
 }
 
 fn holds(link: &Path, path: &str) -> bool {

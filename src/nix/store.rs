@@ -36,6 +36,19 @@ pub fn add_root(nix: &Nix, link: &Path, path: &str) -> Result<(), NixError> {
     nix.run(Tool::Store, &format!("cannot register a root for {path}"), args, b"").map(drop)
 }
 
+/// Makes `link` an indirect root of the `.drv` itself. `nix-store --realise` would build it, so this asks the evaluator,
+/// which roots the derivation that a value has: one that says no more than where it is.
+///
+/// # Errors
+/// Where the link cannot be made or there is no such derivation.
+pub fn add_derivation_root(nix: &Nix, link: &Path, drv: &str) -> Result<(), NixError> {
+    let value =
+        "{ drv }: { type = \"derivation\"; name = \"root\"; outputName = \"out\"; drvPath = builtins.storePath drv; }";
+    let args = ["--add-root".as_ref(), link.as_os_str(), "--indirect".as_ref(), "--expr".as_ref(), value.as_ref()];
+    let args = args.into_iter().chain(["--argstr".as_ref(), "drv".as_ref(), drv.as_ref()]);
+    nix.run(Tool::Instantiate, &format!("cannot register a root for {drv}"), args, b"").map(drop)
+}
+
 fn single_line(operation: &str, stdout: &[u8]) -> Result<String, NixError> {
     let text = String::from_utf8_lossy(stdout);
     let line = text.trim_end_matches('\n');

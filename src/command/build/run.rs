@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::failure::{Failure, SafeState};
+use super::record;
 use super::report::{Outcome, Report, StageReport};
 use crate::command::size;
 use crate::gcroot::{self, Roots};
@@ -107,6 +108,7 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
     if let Some(roots) = roots {
         progress.status("registering roots");
         keep(&nix, roots, &gcroot::package_key(&chain.name, &input.identity), &rows, &progress);
+        record::keep(&nix, roots, input, &chain, &rows, succeeded, &progress);
     }
     let failure = (!succeeded).then(|| failure(&watch, &rows, input.host)).flatten();
     progress.finish();
