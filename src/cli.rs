@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
+use crate::command::explain::ExplainArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
 use crate::command::verify::VerifyArgs;
@@ -30,6 +31,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Show what belongs to each stage of a package and why, and which states are there already
     Plan(PlanArgs),
+    /// Tell which stages would run again, and the first cause of each
+    Explain(ExplainArgs),
     /// Build a package split and unsplit, and tell whether they are the same
     Verify(VerifyArgs),
 }

@@ -5,6 +5,7 @@ pub mod build;
 mod cuts;
 mod drv;
 pub mod expansion;
+pub mod explain;
 pub mod r#gen;
 mod header;
 mod nix_error;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> Status {
         Command::Gen(arguments) => r#gen::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }
 }
