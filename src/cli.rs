@@ -8,6 +8,7 @@ use crate::command::build::BuildArgs;
 use crate::command::explain::ExplainArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
+use crate::command::roots::RootsCommand;
 use crate::command::verify::VerifyArgs;
 use crate::phase::{Stage, UnknownStage};
 use crate::plan::Trust;
@@ -35,6 +36,12 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Build a package split and unsplit, and tell whether they are the same
     Verify(VerifyArgs),
+    /// What phasesplit keeps from the garbage collector
+    Roots {
+        /// What to do.
+        #[command(subcommand)]
+        command: RootsCommand,
+    },
 }
 
 /// Which package, and how it is split: for every command that takes a package.

@@ -15,6 +15,7 @@ pub mod pkgs;
 mod place;
 pub mod plan;
 mod reading;
+pub mod roots;
 mod size;
 mod subject;
 pub mod verify;
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> Status {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Roots { command } => roots::run(&command),
     }
 }
 

@@ -10,6 +10,7 @@
 //! roots/packages/<package>/<stage>.drv     the derivation that it was made by, which a collection would take
 //! ```
 
+pub mod list;
 pub mod record;
 
 use std::fs;
@@ -28,6 +29,15 @@ pub enum RootError {
     /// The directory for the links cannot be made.
     #[error("cannot create {path}")]
     Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A directory of links cannot be read.
+    #[error("cannot list the roots in {path}: {source}")]
+    List {
         /// The directory.
         path: PathBuf,
         /// Why not.

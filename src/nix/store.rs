@@ -1,5 +1,7 @@
 //! Questions to the store and small changes in it.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::error::{Cause, NixError};
@@ -47,6 +49,26 @@ pub fn add_derivation_root(nix: &Nix, link: &Path, drv: &str) -> Result<(), NixE
     let args = ["--add-root".as_ref(), link.as_os_str(), "--indirect".as_ref(), "--expr".as_ref(), value.as_ref()];
     let args = args.into_iter().chain(["--argstr".as_ref(), "drv".as_ref(), drv.as_ref()]);
     nix.run(Tool::Instantiate, &format!("cannot register a root for {drv}"), args, b"").map(drop)
+}
+
+/// Bytes of the regular files in a tree; store paths have few levels of directories.
+///
+/// # Errors
+/// What the file system says, above all that it is not there.
+pub fn size_of(path: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    let mut todo = vec![path.to_owned()];
+    while let Some(path) = todo.pop() {
+        let metadata = fs::symlink_metadata(&path)?;
+        if metadata.is_file() {
+            total += metadata.len();
+        } else if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                todo.push(entry?.path());
+            }
+        }
+    }
+    Ok(total)
 }
 
 fn single_line(operation: &str, stdout: &[u8]) -> Result<String, NixError> {

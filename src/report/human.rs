@@ -31,6 +31,18 @@ pub fn seconds(time: Duration) -> String {
     format!("{} min {} s", whole / 60, whole % 60)
 }
 
+/// How long ago something was, in one unit: `12 s ago`, `3 min ago`, `5 h ago`, `12 days ago`.
+pub fn ago(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (count, unit) = match seconds {
+        0..100 => (seconds, "s"),
+        100..6_000 => (seconds / 60, "min"),
+        6_000..172_800 => (seconds / 3600, "h"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{count} {unit} ago")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +51,12 @@ mod tests {
     fn sizes() {
         let shown = [0, 1023, 1024, 1536, 1_048_575, 1_048_576, 5_368_709_120, u64::MAX].map(size);
         assert_eq!(shown, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "1.0 MiB", "1.0 MiB", "5.0 GiB", "16777216.0 TiB"]);
+    }
+
+    #[test]
+    fn ages() {
+        let shown = [0, 99, 100, 5_999, 6_000, 172_799, 172_800].map(|seconds| ago(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0 s ago", "99 s ago", "1 min ago", "99 min ago", "1 h ago", "47 h ago", "2 days ago"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod support;
 
 mod equality;
+mod explain;
 mod failures;
 mod held_back;
 mod real;

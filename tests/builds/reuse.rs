@@ -3,7 +3,7 @@
 use crate::support::{Project, package, root, salt};
 
 /// `tests/nix/packages/reuse.nix` with an edit on top, as the user's file would say it.
-fn edited(salt: &str, edit: &str) -> String {
+pub fn edited(salt: &str, edit: &str) -> String {
     let source = root().join("tests/nix/packages/reuse-source");
     format!(
         "{{ callPackage }}: (callPackage {}/tests/nix/packages/reuse.nix {{ salt = \"{salt}\"; source = {}; }}).overrideAttrs (old: {{ {edit} }})\n",
@@ -13,7 +13,7 @@ fn edited(salt: &str, edit: &str) -> String {
 }
 
 /// The edit, as attributes, and the stages it must build.
-const EDITS: &[(&str, &str, &[&str])] = &[
+pub const EDITS: &[(&str, &str, &[&str])] = &[
     ("installPhase", "installPhase = \"make install; touch $out/edited\";", &["install", "finish"]),
     ("postInstall", "postInstall = \"echo edited >$out/installed\";", &["install", "finish"]),
     ("preFixup", "preFixup = \"echo edited\";", &["finish"]),

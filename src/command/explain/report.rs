@@ -178,8 +178,8 @@ impl What {
     fn words(&self, now: u64) -> String {
         match self {
             Self::LastBuild { package, time } => {
-                let ago = human::seconds(Duration::from_secs(now.saturating_sub(*time)));
-                format!("the build of {package} {ago} ago")
+                let ago = human::ago(Duration::from_secs(now.saturating_sub(*time)));
+                format!("the build of {package}, {ago}")
             }
             Self::Named { name } => name.clone(),
         }
