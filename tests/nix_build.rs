@@ -66,7 +66,8 @@ impl Case {
         for (name, value) in [("salt", self.salt.as_str())].iter().chain(arguments) {
             nix_options.extend(["--argstr", name, value].map(OsString::from));
         }
-        let wish = Wish { until: until.map(str::to_owned), link: Some(self.path("result")), nix_options };
+        let link = Some(self.path("result"));
+        let wish = Wish { until: until.map(str::to_owned), pin: None, link, nix_options };
         run(&input, &wish, Some(&Roots::below(self.path("roots"))))
     }
 }

@@ -4,6 +4,7 @@
 //! what went wrong. The parts: [`run`] does it, [`report`] and [`failure`] say what came of it.
 
 pub mod failure;
+pub mod pin;
 mod record;
 pub mod report;
 pub mod run;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::r#gen::{self, GenRequest};
+use super::r#gen::{self, GenError, GenRequest};
 use super::pkgs::PkgsChoice;
 use super::{colour, nix_error, objects};
 use crate::cli::PackageArgs;
@@ -22,7 +23,10 @@ use crate::diagnostic::{self, Problem, Sources};
 use crate::gcroot::{RootError, Roots};
 use crate::nix::engine::StoreObject;
 use crate::nix::{Nix, NixError};
+use crate::phase::Stage;
+use crate::plan::Pin;
 use crate::status::Status;
+use pin::{PinError, PinnedState};
 use report::Report;
 use run::{BuildError, Input, Wish};
 
@@ -36,6 +40,12 @@ pub struct BuildArgs {
     /// Stop after this stage; its state is the result
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
+
+    /// Continue from this stage's last state, whatever changed since it was made
+    ///
+    /// The result is marked as pinned: it may not be what the package says. Compare it with `phasesplit verify`.
+    #[arg(long, value_name = "STAGE")]
+    pub pin: Option<Stage>,
 
     /// Name of the link to the result
     #[arg(short, long, value_name = "NAME", default_value = "result")]
@@ -56,33 +66,39 @@ pub struct BuildArgs {
 
 /// Runs `phasesplit build`.
 pub fn run(arguments: &BuildArgs) -> Status {
-    let (input, roots) = match prepare(&arguments.package, &arguments.nix_options) {
+    let prepared = match prepare(&arguments.package, &arguments.nix_options, arguments.pin) {
         Ok(prepared) => prepared,
         Err(status) => return status,
     };
     let wish = Wish {
         until: arguments.until.clone(),
+        pin: prepared.pinned,
         link: (!arguments.no_link).then(|| arguments.out_link.clone()),
         nix_options: arguments.nix_options.clone(),
     };
-    match run::run(&input, &wish, roots.as_ref()) {
+    match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
         Ok(report) => tell(&report, arguments.json),
-        Err(error) => {
-            anstream::eprint!("{}", explain(&error));
-            status_of(&error)
-        }
+        Err(error) => refused(&error),
     }
 }
 
+/// A split package that is ready to be built.
+pub(super) struct Prepared {
+    pub(super) input: Input,
+    /// The user's roots, where there is a place for them.
+    pub(super) roots: Option<Roots>,
+    /// The state to continue from.
+    pub(super) pinned: Option<PinnedState>,
+}
+
 /// Generates a split package and has in the store what its text names. What goes wrong is told on standard error.
-pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString]) -> Result<(Input, Option<Roots>), Status> {
-    let mut request = GenRequest::of(package);
-    nix_options.clone_into(&mut request.nix_options);
-    let generated = objects::fill(&mut request, package).and_then(|()| r#gen::generate(&request)).map_err(|error| {
+pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString], pin: Option<Stage>) -> Result<Prepared, Status> {
+    let not_generated = |error: &GenError| {
         anstream::eprint!("{}", error.render(colour()));
         error.status
-    })?;
-    r#gen::say(&generated);
+    };
+    let mut request = GenRequest::of(package);
+    nix_options.clone_into(&mut request.nix_options);
     let roots = match Roots::of_user() {
         Ok(roots) => Some(roots),
         Err(error) => {
@@ -90,18 +106,29 @@ pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString]) -> Result
             None
         }
     };
-    provide(&objects::wanted(&generated, package), roots.as_ref()).map_err(|error| {
-        let error = BuildError::from(error);
-        anstream::eprint!("{}", explain(&error));
-        status_of(&error)
-    })?;
+    let mut pinned = None;
+    if let Some(stage) = pin {
+        let identity = r#gen::identity(&request).map_err(|error| not_generated(&error))?;
+        let found =
+            pin::find(&Nix::default(), roots.as_ref(), &identity, stage).map_err(|error| refused(&error.into()))?;
+        request.overrides.pin = Some(Pin { stage, state: pinned.insert(found).state.clone() });
+    }
+    let generated = objects::fill(&mut request, package).and_then(|()| r#gen::generate(&request));
+    let generated = generated.map_err(|error| not_generated(&error))?;
+    r#gen::say(&generated);
+    provide(&objects::wanted(&generated, package), roots.as_ref()).map_err(|error| refused(&error.into()))?;
     let input = Input {
         split: generated.text,
         directory: generated.directory,
         identity: generated.identity,
         host: generated.pkgs == Some(PkgsChoice::Host),
     };
-    Ok((input, roots))
+    Ok(Prepared { input, roots, pinned })
+}
+
+fn refused(error: &BuildError) -> Status {
+    anstream::eprint!("{}", explain(error));
+    status_of(error)
 }
 
 /// Has in the store what the generated text names; without it the evaluation could only fail.
@@ -155,6 +182,7 @@ fn write_paths(report: &Report) -> io::Result<()> {
 pub(super) fn status_of(error: &BuildError) -> Status {
     match error {
         BuildError::NoSuchStage { .. } => Status::Usage,
+        BuildError::Pin(error) => error.status(),
         BuildError::Nix(error) => nix_error::status(error),
     }
 }
@@ -162,7 +190,15 @@ pub(super) fn status_of(error: &BuildError) -> Status {
 pub(super) fn explain(error: &BuildError) -> String {
     let (problem, words) = match error {
         BuildError::NoSuchStage { .. } => (Problem::new("build/until", error.to_string()), String::new()),
-        BuildError::Nix(error) => nix_error::told(error),
+        BuildError::Nix(error) | BuildError::Pin(PinError::Nix(error)) => nix_error::told(error),
+        BuildError::Pin(pin) => {
+            let problem = Problem::new("build/pin", error.to_string());
+            let problem = match pin.help() {
+                Some(help) => problem.help(help),
+                None => problem,
+            };
+            (problem, String::new())
+        }
     };
     diagnostic::render(&[problem], Sources::new(&[]), colour()) + &words
 }

@@ -235,6 +235,14 @@ pub fn warn(generated: &Generated) {
     }
 }
 
+/// What tells the package of a request from others, as [`Generated::identity`] of what is generated from it.
+///
+/// # Errors
+/// Where the package cannot be found.
+pub fn identity(request: &GenRequest) -> Result<Vec<u8>, GenError> {
+    Ok(Subject::find(request)?.identity(&attribute_path(request.attribute.as_deref())?))
+}
+
 /// Generates a split.nix. Reads the package's file, and has Nix evaluate it where the request says so; writes no file.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! `phasesplit roots`: what phasesplit keeps from the garbage collector.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
@@ -109,14 +110,15 @@ fn text(roots: &[Root], now: u64) -> String {
     let states = roots.iter().filter(|root| matches!(root.kept, Kept::State { .. }) && !root.dangling);
     let bytes: u64 = states.clone().filter_map(|root| root.bytes).sum();
     let dangling = roots.iter().filter(|root| root.dangling).count();
-    text += &format!(
+    let _ = write!(
+        text,
         "{} states, {}; {} derivations that they were made by",
         states.count(),
         human::size(bytes),
         roots.iter().filter(is_counted).count()
     );
     if dangling > 0 {
-        text += &format!("; {dangling} dangling: what they kept is gone");
+        let _ = write!(text, "; {dangling} dangling: what they kept is gone");
     }
     text.push('\n');
     text

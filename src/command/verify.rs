@@ -64,7 +64,7 @@ pub fn run(arguments: &VerifyArgs) -> Status {
 /// The report, or how the command ends without one: what went wrong has been said then.
 fn verify(arguments: &VerifyArgs) -> Result<Report, Status> {
     let start = Instant::now();
-    let (input, roots) = build::prepare(&arguments.package, &arguments.nix_options)?;
+    let build::Prepared { input, roots, .. } = build::prepare(&arguments.package, &arguments.nix_options, None)?;
     let sides = Sides::build(&input, &arguments.nix_options, roots.as_ref())?;
     let compared = compare(compare::compare_split(&sides.split, &sides.unsplit, &sides.staged))?;
     let rebuild = if arguments.rebuild { Some(again(&sides, &compared)?) } else { None };

@@ -145,25 +145,25 @@ mod tests {
         let directory = scratch.path().join("roots/packages/p-1.0-0123456789ab");
         fs::create_dir_all(&directory).expect("made");
         fs::create_dir_all(scratch.path().join("roots/own")).expect("made");
-        let state = scratch.path().join("state");
-        fs::create_dir(&state).expect("made");
-        fs::write(state.join("layer"), "12345").expect("written");
-        symlink(&state, directory.join("build")).expect("linked");
+        let kept = scratch.path().join("state");
+        fs::create_dir(&kept).expect("made");
+        fs::write(kept.join("layer"), "12345").expect("written");
+        symlink(&kept, directory.join("build")).expect("linked");
         symlink("/no/such.drv", directory.join("build.drv")).expect("linked");
-        symlink(&state, scratch.path().join("roots/own/engine")).expect("linked");
+        symlink(&kept, scratch.path().join("roots/own/engine")).expect("linked");
         fs::write(directory.join("no-link"), "").expect("written");
 
         let (package, key, stage) = ("p-1.0".to_owned(), "p-1.0-0123456789ab".to_owned(), "build".to_owned());
         let list = roots.list().expect("read");
-        let kept: Vec<_> = list.iter().map(|root| (root.kept.clone(), root.dangling, root.bytes)).collect();
+        let found: Vec<_> = list.iter().map(|root| (root.kept.clone(), root.dangling, root.bytes)).collect();
         let names = (package.clone(), key.clone(), stage.clone());
         let expected = [
             (Kept::Own, false, Some(5)),
             (Kept::State { package, key, stage }, false, Some(5)),
             (Kept::Derivation { package: names.0, key: names.1, stage: names.2 }, true, None),
         ];
-        assert_eq!(kept, expected);
+        assert_eq!(found, expected);
         assert!(list.iter().all(|root| root.created > 1_000_000_000 && root.pinned.is_none()));
-        assert_eq!(list[1].path, state.display().to_string());
+        assert_eq!(list[1].path, kept.display().to_string());
     }
 }

@@ -9,6 +9,7 @@ mod equality;
 mod explain;
 mod failures;
 mod held_back;
+mod pin;
 mod real;
 mod reuse;
 mod runtime;

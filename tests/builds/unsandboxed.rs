@@ -1,6 +1,6 @@
 //! Without a sandbox every stage runs at one stable path, under a lock, and leaves nothing behind.
 
-use crate::support::{Project, package, salt};
+use crate::support::{Project, package, phasesplit, salt, text};
 use std::path::Path;
 
 /// Where the stages ran, as the log says.
@@ -82,4 +82,25 @@ fn wait_for_outer(package: &str) -> String {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
     panic!("no stage of {package} started");
+}
+
+#[test]
+fn a_state_that_was_refused_is_not_called_safe() {
+    let project = Project::new(&package("reuse", &format!("salt = \"{}\";", salt())));
+    let build = |options: &[&str]| {
+        let mut command = phasesplit(project.path());
+        command.env("XDG_STATE_HOME", project.path().join("state"));
+        command
+            .args(["build", "pkg.nix", "--pkgs", "host", "--no-link"])
+            .args(options)
+            .output()
+            .expect("phasesplit runs")
+    };
+    assert_eq!(build(&["--until", "build"]).status.code(), Some(0));
+    let output = build(&["--", "--option", "sandbox", "false"]);
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stderr);
+    assert!(said.contains("  refused:   the state after build: /nix/store/"), "{said}");
+    assert!(!said.contains("  safe: "), "{said}");
+    assert!(said.contains("/roots/packages/") && said.contains("; nix-store --delete /nix/store/"), "{said}");
 }

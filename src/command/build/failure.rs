@@ -1,8 +1,11 @@
 //! The report of a failed build: what failed, its last lines, what is safe, and how to go on.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::Serialize;
+
+use crate::nix::spawn::shell_word;
 
 /// A build that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -17,8 +20,10 @@ pub struct Failure {
     pub message: String,
     /// The last lines of the build's log.
     pub log_tail: Vec<String>,
-    /// The last state before it that is in the store.
+    /// The last state before it that is in the store and was not refused.
     pub safe: Option<SafeState>,
+    /// The state that the stage should have continued from and could not.
+    pub refused: Option<RefusedState>,
     /// What else may be the cause, where it is known to be a common one.
     pub hint: Option<String>,
 }
@@ -30,6 +35,25 @@ pub struct SafeState {
     pub stage: String,
     /// Its store path.
     pub path: String,
+}
+
+/// A state that a stage could not continue from: it is damaged, or made under another sandbox setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedState {
+    /// The stage that it is the state of.
+    pub stage: String,
+    /// Its store path.
+    pub path: String,
+    /// The link that keeps it, where it is kept.
+    pub root: Option<PathBuf>,
+}
+
+/// Whether a build's last lines say that it could not continue from a state. The words are those of `phasesplit_restore` in
+/// `nix-lib/runtime/90-stage.sh`.
+pub fn refuses<'a>(tail: impl IntoIterator<Item = &'a String>, state: &str) -> bool {
+    let words =
+        [format!("the state {state} could not be restored"), format!("the shell state in {state} is not whole")];
+    tail.into_iter().any(|line| words.iter().any(|words| line.contains(words)))
 }
 
 impl fmt::Display for Failure {
@@ -47,13 +71,27 @@ impl fmt::Display for Failure {
             }
         }
         writeln!(f, "  full log:  nix-store --read-log {}", self.drv)?;
-        match (&self.safe, &self.stage) {
-            (Some(safe), _) => {
+        match (&self.refused, &self.safe, &self.stage) {
+            (Some(refused), _, _) => {
+                writeln!(f, "  refused:   the state after {}: {} (the log says why)", refused.stage, refused.path)?;
+                write!(
+                    f,
+                    "  go on:     build with the sandbox setting it was made with, or have it made again: {}nix-store --delete {}",
+                    refused
+                        .root
+                        .as_ref()
+                        .map_or_else(String::new, |root| format!("rm {}; ", shell_word(root.as_os_str()))),
+                    refused.path
+                )?;
+            }
+            (None, Some(safe), _) => {
                 writeln!(f, "  safe:      the state after {}: {}", safe.stage, safe.path)?;
                 write!(f, "  go on:     mend it and run the same command again: it continues after {}", safe.stage)?;
             }
-            (None, Some(_)) => write!(f, "  go on:     mend it and run the same command again; no state was made yet")?,
-            (None, None) => write!(f, "  go on:     mend that derivation first; no stage was affected by it")?,
+            (None, None, Some(_)) => {
+                write!(f, "  go on:     mend it and run the same command again; no state was made yet")?;
+            }
+            (None, None, None) => write!(f, "  go on:     mend that derivation first; no stage was affected by it")?,
         }
         if let Some(hint) = &self.hint {
             write!(f, "\n  perhaps:   {hint}")?;
@@ -75,6 +113,7 @@ mod tests {
             message: "builder failed with exit code 2".to_owned(),
             log_tail: vec!["make: *** [all] Error 1".to_owned()],
             safe: Some(SafeState { stage: "configure".to_owned(), path: "/nix/store/y-phase-configure".to_owned() }),
+            refused: None,
             hint: None,
         };
         let expected = "\
@@ -84,6 +123,39 @@ buildPhase failed, in stage build: builder failed with exit code 2
   full log:  nix-store --read-log /nix/store/x-phase-build.drv
   safe:      the state after configure: /nix/store/y-phase-configure
   go on:     mend it and run the same command again: it continues after configure";
+        assert_eq!(failure.to_string(), expected);
+    }
+    #[test]
+    fn a_refused_state_is_not_called_safe() {
+        let line = |words: &str| format!("phasesplit: hello: stage build: {words}");
+        let tail = [line("the state /nix/store/y-phase-configure could not be restored (see above; …)")];
+        assert!(refuses(&tail, "/nix/store/y-phase-configure"));
+        assert!(!refuses(&tail, "/nix/store/z-phase-configure"));
+        assert!(refuses(
+            &[line("the shell state in /nix/store/z is not whole: it cannot be sourced to its end")],
+            "/nix/store/z"
+        ));
+        let refused = RefusedState {
+            stage: "configure".to_owned(),
+            path: "/nix/store/y-phase-configure".to_owned(),
+            root: Some("/home/me/roots/configure".into()),
+        };
+        let failure = Failure {
+            stage: Some("build".to_owned()),
+            phase: None,
+            drv: "/nix/store/x-phase-build.drv".to_owned(),
+            message: "builder failed with exit code 1".to_owned(),
+            log_tail: Vec::new(),
+            safe: None,
+            refused: Some(refused),
+            hint: None,
+        };
+        let expected = "\
+stage build failed: builder failed with exit code 1
+  full log:  nix-store --read-log /nix/store/x-phase-build.drv
+  refused:   the state after configure: /nix/store/y-phase-configure (the log says why)
+  go on:     build with the sandbox setting it was made with, or have it made again: rm /home/me/roots/configure; \
+nix-store --delete /nix/store/y-phase-configure";
         assert_eq!(failure.to_string(), expected);
     }
 }

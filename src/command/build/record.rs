@@ -1,7 +1,7 @@
 //! The record of a build: written after it, so that `explain` and `--pin` know what was there before.
 
 use super::report::{Outcome, StageReport};
-use super::run::Input;
+use super::run::{Input, Wish};
 use crate::gcroot::Roots;
 use crate::gcroot::package_key;
 use crate::gcroot::record::{self, Record, RecordedStage};
@@ -9,24 +9,26 @@ use crate::nix::Nix;
 use crate::nix::chain::Chain;
 use crate::report::progress::Progress;
 
+/// A build that is over.
+pub(super) struct Made<'a> {
+    pub(super) input: &'a Input,
+    pub(super) wish: &'a Wish,
+    pub(super) chain: &'a Chain,
+    pub(super) rows: &'a [StageReport],
+    pub(super) succeeded: bool,
+}
+
 /// Writes what was built, and keeps the derivations of it. The build is as good without: a failure is told and passed over.
-pub(super) fn keep(
-    nix: &Nix,
-    roots: &Roots,
-    input: &Input,
-    chain: &Chain,
-    rows: &[StageReport],
-    succeeded: bool,
-    progress: &Progress,
-) {
+pub(super) fn keep(nix: &Nix, roots: &Roots, made: &Made<'_>, progress: &Progress) {
+    let identity = &made.input.identity;
     // The newest of all its versions: what a failed build of a new one did not reach is still the old one's.
-    let before = roots.last_record(&input.identity).unwrap_or_else(|error| {
+    let before = roots.last_record(identity).unwrap_or_else(|error| {
         progress.line(&format!("warning: {error}; this build is recorded without it"));
         None
     });
-    let record = made(input, chain, rows, succeeded, before.as_ref());
+    let record = made.record(before.as_ref());
     // The derivations first: a record should name none that is gone.
-    let key = package_key(&chain.name, &input.identity);
+    let key = package_key(&record.package, identity);
     for stage in &record.stages {
         let link = roots.of_derivation(&key, &stage.stage);
         if let Err(error) = roots.register_derivation(nix, &link, &stage.drv) {
@@ -34,35 +36,46 @@ pub(super) fn keep(
             break;
         }
     }
-    if let Err(error) = roots.write_record(&record, &input.identity) {
+    if let Err(error) = roots.write_record(&record, identity) {
         progress.line(&format!("warning: the next build cannot be explained: {error}"));
     }
 }
 
-/// What is recorded: of each stage of the chain the last that there is of it, from now or from before.
-fn made(input: &Input, chain: &Chain, rows: &[StageReport], succeeded: bool, before: Option<&Record>) -> Record {
-    // Of a result that came from a cache, the stages before it were made by what this chain says, elsewhere.
-    let is_known = |row: &&StageReport| row.outcome.has_state() || succeeded && row.outcome == Outcome::NotNeeded;
-    let stages = chain.stages.iter().filter_map(|stage| {
-        let old = before.and_then(|record| record.stage(&stage.stage));
-        match rows.iter().filter(is_known).find(|row| row.stage == stage.stage) {
-            None => old.cloned(),
-            Some(row) => Some(RecordedStage {
-                stage: row.stage.clone(),
-                drv: row.drv.clone(),
-                path: row.path.clone(),
-                seconds: row.seconds.or_else(|| old.filter(|old| old.path == row.path).and_then(|old| old.seconds)),
-                pinned: None,
-            }),
+impl Made<'_> {
+    /// What is recorded: of each stage of the chain the last that there is of it, from now or from before.
+    fn record(&self, before: Option<&Record>) -> Record {
+        let old = before.map(|record| record.stages.as_slice()).unwrap_or_default();
+        // A chain behind a pin begins behind it: what was known of the stages up to there is still what they are.
+        let until_pin = self.wish.pin.as_ref().and_then(|pin| old.iter().position(|stage| stage.stage == pin.stage));
+        let kept = old[..until_pin.map_or(0, |at| at + 1)].iter().cloned();
+        let stages = self.chain.stages.iter().filter_map(|stage| {
+            let old = old.iter().find(|old| old.stage == stage.stage);
+            self.known(&stage.stage, old).or_else(|| old.cloned())
+        });
+        Record {
+            format: record::FORMAT,
+            package: self.chain.name.clone(),
+            identity: String::from_utf8_lossy(&self.input.identity).replace('\0', " -A "),
+            split: blake3::hash(self.input.split.as_bytes()).to_hex().to_string(),
+            time: record::now(),
+            stages: kept.chain(stages).collect(),
         }
-    });
-    Record {
-        format: record::FORMAT,
-        package: chain.name.clone(),
-        identity: String::from_utf8_lossy(&input.identity).replace('\0', " -A "),
-        split: blake3::hash(input.split.as_bytes()).to_hex().to_string(),
-        time: record::now(),
-        stages: stages.collect(),
+    }
+
+    /// A stage as this build has it. Of a result that came from a cache, the stages before it were made by what this chain
+    /// says, elsewhere.
+    fn known(&self, stage: &str, old: Option<&RecordedStage>) -> Option<RecordedStage> {
+        let is_known =
+            |row: &&StageReport| row.outcome.has_state() || self.succeeded && row.outcome == Outcome::NotNeeded;
+        let row = self.rows.iter().filter(is_known).find(|row| row.stage == stage)?;
+        let same = old.filter(|old| old.path == row.path);
+        Some(RecordedStage {
+            stage: row.stage.clone(),
+            drv: row.drv.clone(),
+            path: row.path.clone(),
+            seconds: row.seconds.or_else(|| same.and_then(|old| old.seconds)),
+            pinned: self.wish.pin.as_ref().map(|pin| pin.state.clone()),
+        })
     }
 }
 
@@ -98,6 +111,10 @@ mod tests {
             unsplit: stage(&"unsplit"),
             phasesplit: None,
         }
+    }
+
+    fn made(input: &Input, chain: &Chain, rows: &[StageReport], succeeded: bool, before: Option<&Record>) -> Record {
+        Made { input, wish: &Wish::default(), chain, rows, succeeded }.record(before)
     }
 
     fn paths(record: &Record) -> Vec<(&str, Option<f64>)> {

@@ -1,6 +1,7 @@
 //! What a build came to, stage by stage: the table, and the JSON of `--json`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub enum Outcome {
     Fetched,
     /// Its state was in the store.
     Reused,
+    /// Its state is the one that `--pin` names, whatever it would be now.
+    Pinned,
     /// Its state is not in the store, and a later one is.
     NotNeeded,
     /// Its build failed.
@@ -31,7 +34,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the stage's state is in the store now.
     pub fn has_state(self) -> bool {
-        matches!(self, Self::Built | Self::Fetched | Self::Reused)
+        matches!(self, Self::Built | Self::Fetched | Self::Reused | Self::Pinned)
     }
 
     fn word(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Outcome {
             Self::Built => "built",
             Self::Fetched => "fetched",
             Self::Reused => "reused",
+            Self::Pinned => "pinned",
             Self::NotNeeded => "not needed",
             Self::Failed => "failed",
             Self::NotReached => "not reached",
@@ -63,6 +67,15 @@ pub struct StageReport {
     pub drv: String,
 }
 
+/// The state that a build continued from, whatever changed since it was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pinned {
+    /// The stage that it is the state of.
+    pub stage: String,
+    /// Its store path.
+    pub state: String,
+}
+
 /// The whole.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -70,7 +83,7 @@ pub struct Report {
     pub package: String,
     /// The last stage that was asked for.
     pub until: String,
-    /// The stages up to it, in order.
+    /// The stages up to it, in order; behind a pin, from the pinned one on.
     pub stages: Vec<StageReport>,
     /// Output name to store path, of the last stage; empty where it is not there.
     pub outputs: BTreeMap<String, String>,
@@ -78,6 +91,8 @@ pub struct Report {
     pub link: Option<PathBuf>,
     /// From evaluation to the end.
     pub seconds: f64,
+    /// The pin, where there was one: the result may then not be what its package says.
+    pub pinned: Option<Pinned>,
     /// Why it is not there.
     pub failure: Option<Failure>,
 }
@@ -102,7 +117,16 @@ impl Report {
             closing = format!("{closing}, {fetched} fetched");
         }
         let total = human::seconds(Duration::from_secs_f64(self.seconds));
-        format!("{}{}: {closing}, {total} in all\n", table::render(&columns, rows), self.package)
+        let mut text = format!("{}{}: {closing}, {total} in all\n", table::render(&columns, rows), self.package);
+        if let Some(pinned) = &self.pinned {
+            let _ = writeln!(
+                text,
+                "pinned: it continues from {}, the {} state that was there, whatever changed since; next, let \
+                 `phasesplit verify` compare it with the unsplit build",
+                pinned.state, pinned.stage
+            );
+        }
+        text
     }
 }
 
@@ -134,6 +158,7 @@ mod tests {
             outputs: BTreeMap::new(),
             link: None,
             seconds: 1.0,
+            pinned: None,
             failure: None,
         };
         let expected = "\
@@ -144,5 +169,32 @@ install  built       0.4 s     20 B
 hello-2.12: 1 built, 2 reused, 1.0 s in all
 ";
         assert_eq!(report.table(), expected);
+    }
+    #[test]
+    fn a_pinned_result_says_so_and_what_to_do() {
+        let report = Report {
+            package: "hello-2.12".to_owned(),
+            until: "finish".to_owned(),
+            stages: vec![
+                row("build", Outcome::Pinned, None, Some(2048)),
+                row("finish", Outcome::Built, Some(0.5), Some(20)),
+            ],
+            outputs: BTreeMap::new(),
+            link: None,
+            seconds: 1.0,
+            pinned: Some(Pinned { stage: "build".to_owned(), state: "/nix/store/x-build".to_owned() }),
+            failure: None,
+        };
+        let expected = "\
+stage   outcome   time     size
+build   pinned       -  2.0 KiB
+finish  built    0.5 s     20 B
+hello-2.12: 1 built, 0 reused, 1.0 s in all
+pinned: it continues from /nix/store/x-build, the build state that was there, whatever changed since; next, let \
+`phasesplit verify` compare it with the unsplit build
+";
+        assert_eq!(report.table(), expected);
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["pinned"], serde_json::json!({"stage": "build", "state": "/nix/store/x-build"}));
     }
 }

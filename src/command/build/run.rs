@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::failure::{Failure, SafeState};
+use super::failure::{self, Failure, RefusedState, SafeState};
+use super::pin::{self, PinError, PinnedState};
 use super::record;
-use super::report::{Outcome, Report, StageReport};
+use super::report::{Outcome, Pinned, Report, StageReport};
 use crate::command::size;
 use crate::gcroot::{self, Roots};
 use crate::nix::build::{Target, build};
@@ -35,6 +36,9 @@ pub enum BuildError {
         /// What there is, with commas.
         known: String,
     },
+    /// `--pin` names a state that cannot be continued from.
+    #[error(transparent)]
+    Pin(#[from] PinError),
 }
 
 /// A split package to build.
@@ -55,6 +59,8 @@ pub struct Input {
 pub struct Wish {
     /// The stage to stop after; finish where absent.
     pub until: Option<String>,
+    /// The state to continue from, which the text of the split package names too.
+    pub pin: Option<PinnedState>,
     /// The link to make, in the current directory.
     pub link: Option<PathBuf>,
     /// Nix's own options.
@@ -77,7 +83,10 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
     for line in warnings.lines().filter(|line| !line.trim().is_empty()) {
         progress.line(line);
     }
-    let stages = wanted_stages(&chain, wish.until.as_deref())?;
+    if let Some(pinned) = &wish.pin {
+        pin::check(pinned, &chain)?;
+    }
+    let stages = wanted_stages(&chain, wish)?;
     let Some(target) = stages.last() else {
         return Err(BuildError::NoSuchStage { package: chain.name, stage: String::new(), known: String::new() });
     };
@@ -104,13 +113,16 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         ended.status.success()
     };
 
-    let rows: Vec<StageReport> = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded)).collect();
+    let built = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded));
+    let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
+    let package = gcroot::package_key(&chain.name, &input.identity);
     if let Some(roots) = roots {
         progress.status("registering roots");
-        keep(&nix, roots, &gcroot::package_key(&chain.name, &input.identity), &rows, &progress);
-        record::keep(&nix, roots, input, &chain, &rows, succeeded, &progress);
+        keep(&nix, roots, &package, &rows, &progress);
+        record::keep(&nix, roots, &record::Made { input, wish, chain: &chain, rows: &rows, succeeded }, &progress);
     }
-    let failure = (!succeeded).then(|| failure(&watch, &rows, input.host)).flatten();
+    let kept = roots.map(|roots| (roots, package.as_str()));
+    let failure = (!succeeded).then(|| failure(&watch, &rows, input.host, kept)).flatten();
     progress.finish();
     Ok(Report {
         package: chain.name.clone(),
@@ -119,21 +131,34 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         outputs: if succeeded { target.outputs.clone() } else { std::collections::BTreeMap::new() },
         link: wish.link.clone().filter(|_| succeeded),
         seconds: start.elapsed().as_secs_f64(),
+        pinned: wish.pin.as_ref().map(|pin| Pinned { stage: pin.stage.clone(), state: pin.state.clone() }),
         failure,
     })
 }
 
-fn wanted_stages<'a>(chain: &'a Chain, until: Option<&str>) -> Result<&'a [Stage], BuildError> {
-    let Some(until) = until else {
+fn wanted_stages<'a>(chain: &'a Chain, wish: &Wish) -> Result<&'a [Stage], BuildError> {
+    let Some(until) = wish.until.as_deref() else {
         return Ok(&chain.stages);
     };
-    match chain.stages.iter().position(|stage| stage.stage == until) {
-        Some(at) => Ok(&chain.stages[..=at]),
-        None => Err(BuildError::NoSuchStage {
-            package: chain.name.clone(),
-            stage: until.to_owned(),
-            known: chain.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>().join(", "),
-        }),
+    if let Some(at) = chain.stages.iter().position(|stage| stage.stage == until) {
+        return Ok(&chain.stages[..=at]);
+    }
+    let known = chain.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>().join(", ");
+    Err(match &wish.pin {
+        Some(pin) => PinError::Until { until: until.to_owned(), stage: pin.stage.clone(), known }.into(),
+        None => BuildError::NoSuchStage { package: chain.name.clone(), stage: until.to_owned(), known },
+    })
+}
+
+/// The pinned stage's row; those before it have none: they are not looked at.
+fn pinned_row(pin: &PinnedState) -> StageReport {
+    StageReport {
+        stage: pin.stage.clone(),
+        outcome: Outcome::Pinned,
+        seconds: None,
+        bytes: size::of_all([pin.state.as_str()]),
+        path: pin.state.clone(),
+        drv: pin.drv.clone(),
     }
 }
 
@@ -173,7 +198,7 @@ fn keep(nix: &Nix, roots: &Roots, package: &str, rows: &[StageReport], progress:
     }
 }
 
-fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
+fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots, &str)>) -> Option<Failure> {
     // A stage's failure first: what else failed is then beside the point.
     let failed_row = rows.iter().position(|row| row.outcome == Outcome::Failed);
     let drv = match failed_row {
@@ -181,7 +206,12 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
         None => watch.failed().next()?.0,
     };
     let build = watch.build(drv)?;
-    let safe = failed_row.and_then(|at| rows[..at].iter().rev().find(|row| row.outcome.has_state()));
+    let before = failed_row.and_then(|at| rows[..at].iter().rev().find(|row| row.outcome.has_state()));
+    // It tried that state and could not: whatever else it is, it is not safe.
+    let (refused, safe) = match before {
+        Some(row) if failure::refuses(&build.tail, &row.path) => (Some(row), None),
+        row => (None, row),
+    };
     let message = build.failure.clone().unwrap_or_default();
     Some(Failure {
         stage: failed_row.map(|at| rows[at].stage.clone()),
@@ -191,6 +221,11 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool) -> Option<Failure> {
         message,
         log_tail: build.tail.iter().cloned().collect(),
         safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
+        refused: refused.map(|row| RefusedState {
+            stage: row.stage.clone(),
+            path: row.path.clone(),
+            root: kept.map(|(roots, package)| roots.of_stage(package, &row.stage)).filter(|link| link.is_symlink()),
+        }),
     })
 }
 
