@@ -33,9 +33,9 @@ demo: setup build
 test: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' $(CARGO) test --locked --no-fail-fast
 
-# Changes every attribute of small packages and compares split with unsplit (tests/mutation). How many of the changes, or
-# `all`; tests/mutation/settings.rs names the other variables.
-PHASESPLIT_MUTATIONS ?= 450
+# Changes every attribute of small packages and compares split with unsplit (tests/mutation). `all` of the changes, or how
+# many; tests/mutation/settings.rs names the other variables.
+PHASESPLIT_MUTATIONS ?= all
 
 test-mutation: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_MUTATIONS='$(PHASESPLIT_MUTATIONS)' \

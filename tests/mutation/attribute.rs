@@ -55,7 +55,6 @@ pub fn word_for(name: &str) -> &'static str {
         "pypaBuildFlags" => "-Cmutated=1",
         "makeWrapperArgs" => "--inherit-argv0",
         "mesonInstallTags" => "devel",
-        "prePhases" | "preConfigurePhases" | "preBuildPhases" | "preInstallPhases" | "postPhases" => "mutatedPhase",
         _ => "mutated",
     }
 }

@@ -6,7 +6,7 @@
 use crate::{
     attribute::{Shape, is_machinery, is_script, word_for},
     evaluate::Answer,
-    oracle::Oracle,
+    oracle::{Oracle, is_documented_script},
     references::WAYS,
 };
 
@@ -101,6 +101,11 @@ fn values(name: &str, shape: &Shape) -> Vec<(&'static str, String)> {
         Shape::Text { text } if text.is_empty() || text == "1" => {
             vec![("flip", if text.is_empty() { "\"1\"" } else { "\"\"" }.to_owned()), ("remove", "null".to_owned())]
         }
+        // A phase that the package itself lists must be there.
+        Shape::Text { .. } if is_script(name) && !is_documented_script(name) => {
+            vec![("append", format!("old.{name} + \"\\n\" + trace \"appended to {name}\""))]
+        }
+        Shape::Words { .. } if name.ends_with("Phases") => vec![("remove", "[ ]".to_owned())],
         Shape::Text { .. } if is_script(name) => vec![
             ("append", format!("old.{name} + \"\\n\" + trace \"appended to {name}\"")),
             ("remove", "null".to_owned()),

@@ -96,6 +96,20 @@ fn index(stage: &str) -> usize {
     STAGES.iter().position(|name| *name == stage).unwrap_or_else(|| panic!("{stage} is no stage"))
 }
 
+/// The stage of one of stdenv's own scripts.
+fn documented_script(name: &str) -> Option<&'static str> {
+    let forms = |phase: &str| {
+        let title = capitalised(phase);
+        [format!("{phase}Phase"), format!("pre{title}"), format!("post{title}")]
+    };
+    PHASES.iter().find(|(phase, _)| forms(phase).iter().any(|form| form == name)).map(|(_, stage)| *stage)
+}
+
+/// Whether it is one of stdenv's own phases or hooks.
+pub fn is_documented_script(name: &str) -> bool {
+    documented_script(name).is_some()
+}
+
 /// What is known of a package's attributes.
 pub struct Oracle<'a> {
     reads: &'a BTreeMap<String, String>,
@@ -108,12 +122,8 @@ impl<'a> Oracle<'a> {
 
     /// The stage whose script this is: `preBuild`, `buildPhase`, and phases of the package's own.
     fn script(&self, name: &str) -> Option<usize> {
-        let documented = PHASES.iter().find(|(phase, _)| {
-            let title = capitalised(phase);
-            [format!("{phase}Phase"), format!("pre{title}"), format!("post{title}")].iter().any(|form| form == name)
-        });
-        let own = name.ends_with("Phase").then(|| self.reads.get(name)).flatten();
-        documented.map(|(_, stage)| self.earlier(name, index(stage))).or_else(|| own.map(|stage| index(stage)))
+        let own = name.ends_with("Phase").then(|| self.reads.get(name)).flatten().map(String::as_str);
+        documented_script(name).or(own).map(|stage| self.earlier(name, index(stage)))
     }
 
     fn documented(&self, name: &str) -> Option<usize> {
@@ -127,9 +137,10 @@ impl<'a> Oracle<'a> {
         })
     }
 
-    /// The package's own word goes before the documentation.
+    /// The package's own word goes before the documentation. (`*`: this stage reads everything.)
     fn earlier(&self, name: &str, documented: usize) -> usize {
-        self.reads.get(name).map_or(documented, |stage| index(stage))
+        let own = self.reads.get(name).map_or(documented, |stage| index(stage));
+        own.min(self.reads.get("*").map_or(own, |stage| index(stage)))
     }
 
     /// The first stage that a change of this attribute must run again, at a level.
@@ -148,11 +159,8 @@ impl<'a> Oracle<'a> {
         let everywhere = name.ends_with("Inputs")
             || name.ends_with("Phases")
             || matches!(name, "pname" | "version" | "strictDeps" | "passAsFile" | "exportReferencesGraph");
-        self.documented(name).or_else(|| self.reads.get(name).map(|stage| index(stage))).unwrap_or(if everywhere {
-            0
-        } else {
-            STAGES.len() - 1
-        })
+        let otherwise = if everywhere { 0 } else { STAGES.len() - 1 };
+        self.documented(name).unwrap_or_else(|| self.earlier(name, otherwise))
     }
 
     /// How many of these stages (of a mutated chain) could be taken from before.

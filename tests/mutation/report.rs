@@ -5,7 +5,11 @@ use crate::{
     run::{Result, Results},
     settings::Settings,
 };
-use std::{collections::BTreeSet, fs, io::Write};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+};
 
 /// Fewer reusable stages reused than this (of a hundred) at `contract` is a problem.
 const GOAL: usize = 90;
@@ -108,14 +112,19 @@ pub fn print(results: &Results) {
     });
 }
 
+/// The mutations that have a detail, each once for the levels at which it is the same.
 fn list(title: &str, results: &Results, detail: impl Fn(&Result) -> Option<String>) {
-    let lines: Vec<String> = results
-        .mutations
-        .iter()
-        .filter_map(|one| Some(format!("  {} at {}: {}", one.mutation, one.level, detail(one)?)))
-        .collect();
+    let mut lines: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
+    for one in &results.mutations {
+        if let Some(detail) = detail(one) {
+            lines.entry((&one.mutation, detail)).or_default().push(&one.level);
+        }
+    }
     if !lines.is_empty() {
-        println!("\n{title}:\n{}", lines.join("\n"));
+        println!("\n{title}:");
+    }
+    for ((mutation, detail), levels) in lines {
+        println!("  {mutation} at {}: {detail}", levels.join(", "));
     }
 }
 

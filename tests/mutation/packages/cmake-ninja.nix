@@ -24,7 +24,7 @@ stdenv.mkDerivation {
   cmakeFlags = [ "-DVALUE=42" ];
   cmakeBuildType = "MinSizeRel";
   preConfigure = trace "preConfigure";
-  postConfigure = trace "postConfigure $buildPhase $installPhase";
+  postConfigure = trace "postConfigure";
   preBuild = trace "preBuild";
   ninjaFlags = [ "-v" ];
   doCheck = true;

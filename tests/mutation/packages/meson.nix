@@ -20,7 +20,7 @@ stdenv.mkDerivation {
   mesonBuildType = "debugoptimized";
   preConfigure = trace "preConfigure";
   doCheck = true;
-  postCheck = trace "postCheck $checkPhase";
+  postCheck = trace "postCheck";
   mesonInstallTags = [ "runtime" "doc" ];
   postInstall = ''
     cp "$NIX_BUILD_TOP/trace" $out/trace

@@ -18,11 +18,12 @@ stdenv.mkDerivation {
   '';
   preBuildPhases = [ "generatePhase" ];
   generatePhase = ''
-    sed s/a/$generated/ sorted >generated
+    sed s/a/$generated/ sorted >>generated
   '' + trace "generatePhase";
   generated = "made";
   buildPhase = ''
     runHook preBuild
+    touch generated
     cat sorted generated >all
     runHook postBuild
   '';
@@ -35,11 +36,12 @@ stdenv.mkDerivation {
   expected = "b";
   preInstallPhases = [ "countPhase" ];
   countPhase = ''
-    wc -l <all >count
+    wc -l <all >>count
   '' + trace "countPhase";
   installPhase = ''
     runHook preInstall
     mkdir -p $out
+    touch count
     cp all count "$NIX_BUILD_TOP/trace" $out
     runHook postInstall
   '';

@@ -12,7 +12,7 @@ stdenv.mkDerivation {
   preConfigure = trace "preConfigure $notesPath";
   buildPhase = ''
     runHook preBuild
-    cat text "$notesPath" >both
+    cat text "''${notesPath:-/dev/null}" >both
     runHook postBuild
   '';
   installPhase = ''

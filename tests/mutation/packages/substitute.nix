@@ -36,12 +36,5 @@ stdenv.mkDerivation {
   stripDebugList = "bin";
   preFixup = "echo preFixup >>$out/trace";
   # substituteAll reads everything, from build on.
-  passthru.mutation.reads = {
-    word = "build";
-    greeter = "build";
-    installPhase = "build";
-    setupHook = "build";
-    stripDebugList = "build";
-    preFixup = "build";
-  };
+  passthru.mutation.reads."*" = "build";
 }
