@@ -10,8 +10,11 @@ use serde_json::Value;
 use crate::reuse::{EDITS, edited};
 use crate::support::{self, Project, phasesplit, root, salt, succeed, text};
 
+/// A stage, and its causes in words.
+type StageCauses = (&'static str, &'static [&'static str]);
+
 /// What the first stage that changed says; of the others that changed, those that say something of their own.
-const CAUSES: &[(&str, &[(&str, &[&str])])] = &[
+const CAUSES: &[(&str, &[StageCauses])] = &[
     ("installPhase", &[("install", &["installPhase was added"])]),
     ("postInstall", &[("install", &["postInstall changed"])]),
     ("preFixup", &[("finish", &["preFixup changed: \"true\" → \"echo edited\""])]),
