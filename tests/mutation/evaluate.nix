@@ -2,7 +2,7 @@
 #
 # split      split.nix, as `phasesplit gen` wrote it
 # host       the host package set, for what mutations add
-# levels     name -> arguments of split, given to it as `passthru.phasesplit`
+# levels     name -> arguments of split, given to it in `passthru.phasesplit`
 # mutations  a file: { pkgs, trace }: attribute set of key -> what overrideAttrs gets
 {
   split,
@@ -32,7 +32,7 @@ let
     finish = derivationOf result.phases.finish;
   };
 
-  at = arguments: package.overrideAttrs (old: { passthru = (old.passthru or { }) // { phasesplit = arguments; }; });
+  at = arguments: package.overrideAttrs (old: { passthru = (old.passthru or { }) // { phasesplit = (old.passthru.phasesplit or { }) // arguments; }; });
   bases = builtins.mapAttrs (_: at) (builtins.fromJSON levels);
   results = change: {
     unsplit = attempt (derivationOf (package.overrideAttrs change).unsplit);

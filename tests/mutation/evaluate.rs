@@ -140,7 +140,7 @@ impl Package {
         let expression = format!(
             "let host = import {host} {{ }}; change = ({{ pkgs, trace }}: {change}) {{ pkgs = host; trace = import {trace}; }}; in \
              (((import ./split.nix {{ }}).overrideAttrs (old: {{ passthru = (old.passthru or {{ }}) // \
-             {{ phasesplit = builtins.fromJSON ''{arguments}''; }}; }})).overrideAttrs change).phases.finish.drvPath",
+             {{ phasesplit = (old.passthru.phasesplit or {{ }}) // builtins.fromJSON ''{arguments}''; }}; }})).overrideAttrs change).phases.finish.drvPath",
             host = root().join("nix-lib/host").display(),
             trace = root().join("tests/mutation/trace.nix").display(),
         );

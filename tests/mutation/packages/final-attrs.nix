@@ -11,7 +11,7 @@ stdenv.mkDerivation (finalAttrs: {
     GREETING = "hello";
     LEVEL = "3";
   };
-  # make takes it from its environment.
+  # make takes it from its environment. Which stage runs make, phasesplit cannot know: it is told.
   tags = "one,two";
   makeFlags = [ "PREFIX=$(out)" ];
   installFlags = finalAttrs.makeFlags;
@@ -28,7 +28,9 @@ stdenv.mkDerivation (finalAttrs: {
   '';
   farewell = "bye from ${finalAttrs.pname}";
   postFixup = "echo ${finalAttrs.version} >>$out/trace";
+  passthru.phasesplit.scope.tags = "configure";
   passthru.mutation.reads = {
+    tags = "configure";
     GREETING = "build";
     LEVEL = "build";
     farewell = "install";
