@@ -5,10 +5,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cuts;
 mod equality;
 mod failures;
 mod held_back;
 mod real;
 mod reuse;
 mod runtime;
+mod trust;
 mod unsandboxed;
