@@ -123,6 +123,7 @@ let
 
   # ---- Scopes ----------------------------------------------------------------------------------------------------------
 
+  scriptNames = text.joined scripts;
   passedAsFile = words (attributes.passAsFile or [ ]);
   # The derivation's own machinery is never held back, whatever a table says.
   always = [ "name" "system" "builder" "args" "stdenv" "outputs" "passAsFile" "phases" "__structuredAttrs" "__ignoreNulls" ] ++ passedAsFile;
@@ -142,7 +143,7 @@ let
 
   declared =
     name:
-    if elem name always || mentions scripts name then 0
+    if elem name always || mentions scriptNames name then 0
     else userScope.${name} or (hookScope.${name} or (tableScope.${name} or (if elem name ownNames then nowhere else 0)));
 
   textOf =
@@ -154,10 +155,10 @@ let
   # Every text that a stage may run, with the attribute it is of. `at` is null where it runs in that attribute's stage.
   reader = name: at: script: rec {
     inherit name at;
-    text = unsafeDiscardStringContext script;
-    all = readsEverything text;
+    whole = unsafeDiscardStringContext script;
+    names = text.joined whole;
+    all = text.readsAll whole;
   };
-  readsEverything = text.readsAll;
   readers = concatLists (
     map (
       name:
@@ -180,7 +181,7 @@ let
           foldl' (
             lowest: one:
             let at = runsAt current one;
-            in if one.name != name && at < lowest && (one.all || mentions one.text name) then at else lowest
+            in if one.name != name && at < lowest && (one.all || mentions one.names name) then at else lowest
           ) own readers
       ) current;
     in
@@ -216,7 +217,7 @@ let
       byUser = filter (late: isCalled late.called name) userLate;
       row = head rows;
       # A script that mentions a command of it, or the list that it is in, has it.
-      needs = one: one.all || any (isWord one.text) row.commands || any (mentions one.text) inputLists;
+      needs = one: one.all || any (isWord one.whole) row.commands || any (mentions one.names) inputLists;
       index = stageIndex row.stage;
       lowered = foldl' (
         lowest: one: let at = runsAt scopeOf one; in if at < lowest && needs one then at else lowest
@@ -226,7 +227,7 @@ let
       index = (head byUser).index;
       commands = if rows == [ ] then [ name ] else row.commands;
     }
-    else if trust == "text" && rows != [ ] && index != null && !(any (mentions scripts) (row.commands ++ inputLists)) then {
+    else if trust == "text" && rows != [ ] && index != null && !(any (mentions scriptNames) (row.commands ++ inputLists)) then {
       index = least lowered everything;
       inherit (row) commands;
     }
@@ -247,10 +248,10 @@ let
     let
       own = scopeOf.${name};
       hooks = filter ({ reads, ... }: elem name reads) readByHooks;
-      mentioning = filter (one: one.name != name && runsAt scopeOf one == own && (one.all || mentions one.text name)) readers;
+      mentioning = filter (one: one.name != name && runsAt scopeOf one == own && (one.all || mentions one.names name)) readers;
     in
     if hasAttr name userScope && userScope.${name} == own then "scope"
-    else if mentions scripts name then "a builder script"
+    else if mentions scriptNames name then "a builder script"
     else if hasAttr name hookScope && hookScope.${name} == own && hooks != [ ] then (head hooks).by
     else if mentioning != [ ] then (head mentioning).name
     else "readsAll";

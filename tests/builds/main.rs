@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cuts;
 mod equality;
 mod explain;
 mod failures;
@@ -13,4 +14,5 @@ mod pin;
 mod real;
 mod reuse;
 mod runtime;
+mod trust;
 mod unsandboxed;
