@@ -2,26 +2,27 @@
 # `text`. Changing or adding one then leaves the stages before alone.
 #
 # attribute in nixpkgs -> { names, stage, commands, source }:
-#   names     what the derivation is called, without version (nixpkgs of several years, and the host set)
+#   names     what the derivation is called, without version (nixpkgs of several years, and the host set), or what a
+#             person calls it
 #   stage     the first that may use it; earlier where a script of an earlier stage mentions one of its commands
-#   commands  what it brings: the functions that its hook defines, and its programs
+#   commands  what it brings: the functions that its hook defines, and its programs; no two rows have the same
 #   source    the hook
 #
 # A row is right only if the hook does nothing while it is sourced but define functions and register them for its stage
-# or later, and if it propagates nothing but such hooks: configure could find that. So autoPatchelfHook (it propagates bintools), the
-# wrapGAppsHooks (GTK) and wrapQtAppsHook (Qt) have no row; `lateInputs.install = [ "…" ]` is the user's word for them.
+# or later, and if it propagates nothing but such hooks: configure could find that. So autoPatchelfHook (it propagates
+# bintools), the wrapGAppsHooks (GTK) and wrapQtAppsHook (Qt) have no row; `lateInputs.install = [ "…" ]` is the user's word for them.
 {
   makeWrapper = {
-    names = [ "make-shell-wrapper-hook" "make-wrapper-hook" "make-wrapper" "makeWrapper" ];
+    names = [
+      "make-shell-wrapper-hook" "make-wrapper-hook" "make-wrapper" "makeWrapper" "makeShellWrapper"
+      "make-binary-wrapper-hook" "makeBinaryWrapper"
+    ];
     stage = "install";
-    commands = [ "makeWrapper" "makeShellWrapper" "wrapProgram" "wrapProgramShell" "assertExecutable" "addSuffix" "filterExisting" "die" ];
-    source = "pkgs/build-support/setup-hooks/make-wrapper.sh";
-  };
-  makeBinaryWrapper = {
-    names = [ "make-binary-wrapper-hook" ];
-    stage = "install";
-    commands = [ "makeWrapper" "makeBinaryWrapper" "wrapProgram" "wrapProgramBinary" "makeCWrapper" "makeDocumentedCWrapper" "assertExecutable" "die" ];
-    source = "pkgs/by-name/ma/makeBinaryWrapper/make-binary-wrapper.sh";
+    commands = [
+      "makeWrapper" "makeShellWrapper" "wrapProgram" "wrapProgramShell" "assertExecutable" "addSuffix" "filterExisting" "die"
+      "makeBinaryWrapper" "wrapProgramBinary" "makeCWrapper" "makeDocumentedCWrapper"
+    ];
+    source = "pkgs/build-support/setup-hooks/make-wrapper.sh; pkgs/by-name/ma/makeBinaryWrapper/make-binary-wrapper.sh";
   };
   installShellFiles = {
     names = [ "install-shell-files" "install-shell-files-hook" ];

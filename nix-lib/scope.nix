@@ -11,7 +11,7 @@
 { attributes, chain, cut, outputs, scripts, wish, fail }:
 let
   inherit (builtins)
-    any attrNames attrValues concatLists concatStringsSep elem elemAt filter foldl' genList hasAttr head isAttrs
+    any attrNames concatLists concatStringsSep elem elemAt filter foldl' genList hasAttr head isAttrs
     isBool isInt isList isString length listToAttrs map mapAttrs match parseDrvName split stringLength substring
     unsafeDiscardStringContext;
   inherit (text) isWord mentions;
@@ -164,8 +164,10 @@ let
       name:
       if hasAttr name cut.parts then map (part: reader name part.index part.text) cut.parts.${name}
       else [ (reader name null (textOf attributes.${name})) ]
-    ) (filter (name: !(elem name always)) names)
+    ) (filter (name: !(elem name always || isPhaseList name)) names)
   );
+  # `preBuildPhases` and its like name phases; it is runPhase that reads their texts, where they run.
+  isPhaseList = name: match "(pre|post)[A-Za-z]*Phases" name != null;
   runsAt = current: one: if one.at == null then current.${one.name} else one.at;
 
   # An attribute that the text of an earlier stage mentions goes to that stage. One pass lowers by the scopes so far;
@@ -196,9 +198,9 @@ let
 
   # Only where they are a list: the string of a package read from a .drv cannot be taken apart.
   listOf = name: let value = attributes.${name} or [ ]; in if isList value then value else [ ];
-  known = name: filter (row: elem name row.names) (attrValues knownInputs);
+  rowsOf = name: filter (key: elem name knownInputs.${key}.names) (attrNames knownInputs);
   # What the user calls an input: the derivation's name, or nixpkgs' attribute.
-  isCalled = called: name: called == name || elem name (knownInputs.${called}.names or [ ]);
+  isCalled = called: name: called == name || any (key: key == called || elem called knownInputs.${key}.names) (rowsOf name);
   present = concatLists (map (name: map inputName (listOf name)) inputLists);
   userLate = concatLists (
     map (
@@ -213,9 +215,9 @@ let
   lateInput =
     name:
     let
-      rows = known name;
+      rows = rowsOf name;
       byUser = filter (late: isCalled late.called name) userLate;
-      row = head rows;
+      row = knownInputs.${head rows};
       # A script that mentions a command of it, or the list that it is in, has it.
       needs = one: one.all || any (isWord one.whole) row.commands || any (mentions one.names) inputLists;
       index = stageIndex row.stage;
@@ -225,19 +227,22 @@ let
     in
     if byUser != [ ] then {
       index = (head byUser).index;
-      commands = if rows == [ ] then [ name ] else row.commands;
+      commands = if rows == [ ] then [ "${name}=${name}" ] else commandsIn (head rows);
     }
     else if trust == "text" && rows != [ ] && index != null && !(any (mentions scriptNames) (row.commands ++ inputLists)) then {
       index = least lowered everything;
-      inherit (row) commands;
+      commands = commandsIn (head rows);
     }
     else { index = 0; commands = [ ]; };
   late = listToAttrs (map (name: { inherit name; value = lateInput name; }) present);
   lateNames = filter (name: late.${name}.index > 0) (attrNames late);
-  # `COMMAND=INPUT` for each command of the inputs that `isThere` chooses.
-  commandsOf = isThere: concatLists (
-    map (name: map (command: "${command}=${name}") (late.${name}.commands ++ inputLists)) (filter isThere lateNames)
-  );
+  # `COMMAND=INPUT`, for the runtime; a row goes by its own name, whichever of its inputs the package has.
+  commandsIn = key: map (command: "${command}=${key}") knownInputs.${key}.commands;
+  commandsOf = isThere: concatLists (map (name: late.${name}.commands) (filter isThere lateNames));
+  # Those that the package may get yet: adding one leaves the stages before it alone.
+  absent = if trust != "text" then [ ] else filter (key: !(any (name: elem key (rowsOf name)) present)) (attrNames knownInputs);
+  absentCommands =
+    index: concatLists (map (key: let at = stageIndex knownInputs.${key}.stage; in if at != null && least at everything > index then commandsIn key else [ ]) absent);
 
   # ---- Why -------------------------------------------------------------------------------------------------------------
 
@@ -268,7 +273,7 @@ in
       !(hasAttr name scopeOf && scopeOf.${name} <= index)
       && least everything (userScope.${name} or (hookScope.${name} or (tableScope.${name} or scopeOf.${name}))) > index
     ) (attrNames (tableScope // userScope // listToAttrs (map (name: { inherit name; value = 0; }) ownNames)))
-    ++ commandsOf (name: late.${name}.index > index);
+    ++ builtins.sort builtins.lessThan (commandsOf (name: late.${name}.index > index) ++ absentCommands index);
 
   # What the entries after `previous` and up to `index` are the first to get.
   attributesOf = previous: index: filter (name: scopeOf.${name} > previous && scopeOf.${name} <= index) names;

@@ -34,7 +34,8 @@ impl InputNames {
 
     /// Whether a person may mean the input of this name when saying `called`.
     pub fn is_called(&self, called: &str, name: &str) -> bool {
-        called == name || self.0.get(called).is_some_and(|names| names.iter().any(|known| known == name))
+        let has = |names: &[String], one: &str| names.iter().any(|known| known == one);
+        called == name || self.0.iter().any(|(key, names)| has(names, name) && (key == called || has(names, called)))
     }
 }
 
@@ -46,6 +47,7 @@ mod tests {
     fn an_input_is_called_by_its_name_or_nixpkgs_attribute() {
         let names = InputNames::builtin().expect("the table parses");
         assert!(names.is_called("makeWrapper", "make-shell-wrapper-hook"));
+        assert!(names.is_called("makeBinaryWrapper", "make-binary-wrapper-hook"));
         assert!(names.is_called("zlib", "zlib"));
         assert!(!names.is_called("makeWrapper", "install-shell-files"));
     }

@@ -258,9 +258,20 @@ let
     "its commands are named to the stages before" = test [ true true ] (
       let result = asked { lateInputs.install = [ "makeWrapper" ]; } { nativeBuildInputs = [ wrapper ]; };
       in [
-        (builtins.match ".* wrapProgram=make-wrapper-hook .*" " ${option "--later" result.phases.build} " != null)
-        (builtins.match ".* wrapProgram=make-wrapper-hook .*" " ${option "--given" result.phases.install} " != null)
+        (builtins.match ".* wrapProgram=makeWrapper .*" " ${option "--later" result.phases.build} " != null)
+        (builtins.match ".* wrapProgram=makeWrapper .*" " ${option "--given" result.phases.install} " != null)
       ]
+    );
+
+    "at text they are named whether the package has them or not" = test [ "install" "finish" ] (
+      let
+        having = asked { trust = "text"; } { nativeBuildInputs = [ wrapper ]; };
+        empty = asked { trust = "text"; } { nativeBuildInputs = [ ]; };
+      in
+      builtins.filter (name: empty.phases ? ${name} && empty.phases.${name}.drvPath != having.phases.${name}.drvPath) names
+    );
+    "a list of phases is no script that reads them" = test [ "install" "finish" ] (
+      getting "postInstall" (with' { preBuildPhases = [ "postInstall" ]; })
     );
 
     "the package's own word" = test [ "install" "finish" ] (
