@@ -117,7 +117,7 @@ fn a_state_goes_from_one_stage_to_the_next() {
     succeeded(&place.save());
 
     let info: serde_json::Value = serde_json::from_slice(&fs::read(place.at("state/info.json")).unwrap()).unwrap();
-    assert_eq!(info["format"], 1);
+    assert_eq!(info["format"], 2);
     assert_eq!(info["package"], "hello-2.10");
     assert_eq!(info["stage"], "build");
     assert_eq!(info["buildDir"], place.path("build"));

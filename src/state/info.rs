@@ -40,6 +40,8 @@ pub struct Info {
     /// The state that a user pinned, if this one continues from it: it may not be what its attributes say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<String>,
+    /// How many layers the state is made of, its own and those of the states before it.
+    pub layers: usize,
     /// How many entries there are of each kind.
     pub entries: Counts,
     /// Sizes in bytes.

@@ -11,15 +11,18 @@
 //! alone leaves its store path alone, and with it every state anyone has built. For the same reason
 //! nothing in here may name a module outside `state`, or the version of the package.
 
+pub mod chain;
 pub mod entry;
 pub mod error;
 pub mod format;
 pub mod frames;
 pub mod info;
 pub mod list;
+pub mod listing;
 pub mod lock;
 pub mod manifest;
 pub mod mentions;
+pub mod parent;
 pub mod pax;
 pub mod place;
 pub mod reach;

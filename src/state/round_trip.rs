@@ -48,6 +48,7 @@ impl Scene {
             shell: self.at("shell"),
             outputs: outputs.to_vec(),
             parent: None,
+            listing: None,
             pinned: None,
             package: "p".into(),
             stage: "build".into(),
@@ -75,6 +76,7 @@ impl Scene {
             shell: self.at("shell"),
             outputs: outputs.to_vec(),
             staged: Vec::new(),
+            listing: None,
         };
         restore::restore(&request, &mut |notice| notices.push(notice.to_owned()))?;
         Ok(notices)
@@ -441,7 +443,7 @@ fn an_unknown_format_is_named() {
     let path = scene.at("state").join(format::INFO);
     fs::write(&path, br#"{ "format": 99, "new": true }"#).unwrap();
     let message = scene.refusal();
-    assert!(message.contains("format version 99 is unknown, this engine reads version 1"), "{message}");
+    assert!(message.contains("format version 99 is unknown, this engine reads version 2"), "{message}");
     fs::remove_file(path).unwrap();
     let message = scene.restore("state").unwrap_err().to_string();
     assert!(message.contains("it is not a state"), "{message}");
@@ -459,6 +461,7 @@ fn an_output_that_nobody_named_is_refused() {
         shell: scene.at("shell"),
         outputs,
         parent: None,
+        listing: None,
         pinned: None,
         package: "p".into(),
         stage: "build".into(),
@@ -524,6 +527,7 @@ fn every_damage_is_noticed() {
                     shell: target.at("shell"),
                     outputs: Vec::new(),
                     staged: Vec::new(),
+                    listing: None,
                 };
                 fs::rename(scene.at("build"), scene.at("kept")).unwrap();
                 fs::create_dir(scene.at("build")).unwrap();
@@ -612,6 +616,7 @@ fn hard_links_across_file_systems_become_copies() {
         shell: there.path().join("shell"),
         outputs: vec![("out".into(), there.path().join("out"))],
         staged: Vec::new(),
+        listing: None,
     };
     restore::restore(&request, &mut |_| notices += 1).unwrap();
     assert_eq!(notices, 2);
