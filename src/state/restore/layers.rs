@@ -26,7 +26,10 @@ const BATCH: usize = 1 << 19;
 /// or with this many members.
 const MEMBERS: usize = 128;
 
-/// Bounds the memory that waits: each thread and each place in the queue can hold a batch and a file.
+/// Batches that wait, for each thread. With those in hand they bound the memory: each holds a full batch and a file more.
+const QUEUE: usize = 4;
+
+/// More threads only wait for each other in the kernel.
 const THREADS: usize = 4;
 
 /// How many threads make files.
@@ -77,8 +80,7 @@ pub fn extract<'a>(
     others: &mut [Maker<'a>],
 ) -> Result<()> {
     let failed = AtomicBool::new(false);
-    // Each thread waits with one batch in hand, so the queue need not hold many.
-    let (sender, receiver) = sync_channel::<Batch<'a>>(others.len());
+    let (sender, receiver) = sync_channel::<Batch<'a>>(others.len() * QUEUE);
     let receiver = Mutex::new(receiver);
     thread::scope(|scope| {
         let (batches, failed) = (&receiver, &failed);
