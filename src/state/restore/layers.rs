@@ -93,7 +93,7 @@ pub fn extract<'a>(
             .zip(plan)
             .zip(&manifest.layers)
             .enumerate()
-            .filter(|(_, ((_, wanted), _))| !wanted.is_empty())
+            .filter(|(index, ((_, wanted), layer))| !wanted.is_empty() || is_last(*index) && layer.members > 0)
             .try_for_each(|(index, ((file, wanted), layer))| reader.layer(file, wanted, *layer, is_last(index)));
         drop(reader);
         let lost = || Error::io(RESTORE, "files", std::io::Error::other("a thread died"));

@@ -179,7 +179,10 @@ fn edit(root: &Path, edit: &Edit) {
         }
         // Refused where it would go into itself or the directory is not there; it may replace what is there.
         Edit::Rename(_, to) => _ = fs::rename(path, root.join(name(to))),
-        Edit::Copy(_, to) if metadata.is_file() => _ = fs::copy(path, root.join(name(to))),
+        // Writing to what is there could go through a link, or wait for a pipe's reader.
+        Edit::Copy(_, to) if metadata.is_file() && root.join(name(to)).symlink_metadata().is_err() => {
+            _ = fs::copy(path, root.join(name(to)));
+        }
         _ => {}
     }
 }
