@@ -23,6 +23,7 @@ phasesplit_restore() {
     _phasesplit_staged_options+=(--staged "$_phasesplit_name=${_phasesplit_staged[$_phasesplit_name]}")
   done
   "$_phasesplit_engine" restore --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_shell" \
+    --listing "$_phasesplit_scratch/listing" \
     "${_phasesplit_output_options[@]}" "${_phasesplit_staged_options[@]}" ||
     phasesplit_fail "the state $_phasesplit_parent could not be restored (see above; a builder script that makes files before genericBuild makes them in every stage, and cannot be split)"
   [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
@@ -124,7 +125,7 @@ phasesplit_save() {
   phasesplit_warn_of_losses
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
-    ${_phasesplit_parent:+"--parent=$_phasesplit_parent"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
+    ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
     "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" ||
     phasesplit_fail "the state could not be saved (see above)"
   trap - EXIT

@@ -22,9 +22,9 @@ phasesplit-state: saves and restores the build directory between two stages
 usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
                         [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
-                        [--parent STATE] [--pinned STATE]
+                        [--parent STATE [--listing FILE]] [--pinned STATE]
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
-                        [--staged NAME=PREFIX]...
+                        [--staged NAME=PREFIX]... [--listing FILE]
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
@@ -128,7 +128,7 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
     let mut options = Options::read(
         arguments,
-        &["to", "build-dir", "shell", "output", "parent", "pinned", "package", "stage", "phase", "exclude"],
+        &["to", "build-dir", "shell", "output", "parent", "listing", "pinned", "package", "stage", "phase", "exclude"],
     )?;
     let request = save::Request {
         to: options.one("to")?.into(),
@@ -136,6 +136,7 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
         shell: options.one("shell")?.into(),
         outputs: options.outputs("output")?,
         parent: options.at_most_one("parent")?.map(PathBuf::from),
+        listing: options.at_most_one("listing")?.map(PathBuf::from),
         pinned: options.at_most_one("pinned")?.map(|value| text("pinned", value)).transpose()?,
         package: text("package", options.one("package")?)?,
         stage: text("stage", options.one("stage")?)?,
@@ -148,13 +149,14 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output", "staged"])?;
+    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output", "staged", "listing"])?;
     let request = restore::Request {
         from: options.one("from")?.into(),
         build_dir: options.one("build-dir")?.into(),
         shell: options.one("shell")?.into(),
         outputs: options.outputs("output")?,
         staged: options.outputs("staged")?,
+        listing: options.at_most_one("listing")?.map(PathBuf::from),
     };
     options.no_more()?;
     restore::restore(&request, &mut say)?;

@@ -16,7 +16,7 @@ use super::{Nix, store};
 
 /// The version in the engine's store name. It changes when what the engine writes changes, not
 /// with the release: every state depends on the engine's path.
-pub const ENGINE_VERSION: &str = "1";
+pub const ENGINE_VERSION: &str = "2";
 
 /// Names an engine to use instead of the embedded one (for work on the engine itself).
 pub const ENGINE_VARIABLE: &str = "PHASESPLIT_STATE";

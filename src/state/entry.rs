@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// A time as the kernel gives it: whole seconds rounded down, so also before 1970 `nanos` counts upwards.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mtime {
     /// Seconds since 1970, negative before.
     pub secs: i64,
@@ -12,7 +12,7 @@ pub struct Mtime {
 }
 
 /// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A regular file without holes.
     File,
@@ -61,10 +61,16 @@ impl Entry {
 /// directory's entries together (`a/b` before `a-b`), which lets readers and writers work on one
 /// directory at a time.
 pub fn order(left: &[u8], right: &[u8]) -> Ordering {
-    let separator_first = |byte: &u8| {
-        if *byte == b'/' { 0 } else { u16::from(*byte) + 1 }
-    };
-    left.iter().map(separator_first).cmp(right.iter().map(separator_first))
+    let separator_first = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
+    match left.iter().zip(right).find(|(left, right)| left != right) {
+        Some((left, right)) => separator_first(*left).cmp(&separator_first(*right)),
+        None => left.len().cmp(&right.len()),
+    }
+}
+
+/// Whether a path stays in its tree: components joined by `/`, none empty, `.` or `..`.
+pub fn is_below_root(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
 }
 
 /// Splits `a/b/c` into `a/b` and `c`; the parent of a single component is empty.

@@ -1,27 +1,34 @@
-//! The names and numbers that make up the format of a state directory. Whoever changes one changes what
-//! every cached state means: raise [`VERSION`] and say so in the changelog as **Breaking**.
+//! The names and numbers that make up the format of a state directory, which `docs/state-format.md` describes for
+//! readers in other languages. Whoever changes one changes what every cached state means: raise [`VERSION`] and say so
+//! in the changelog as **Breaking**.
 //!
 //! A state is a directory:
 //!
 //! | file | content |
 //! |---|---|
-//! | `layer.tar.zst` | pax tar in zstd frames: `build`, `build/…`, `outputs/<NAME>[/…]`, `shell`, in the order of [`super::entry::order`] |
-//! | `manifest.zst` | one record per member of the layer, in the same order: see [`super::manifest`] |
+//! | `layer.tar.zst` | pax tar in zstd frames: what is new or changed since the parent, of `build`, `build/…`, `outputs/<NAME>[/…]`, `shell`, in the order of [`super::entry::order`] |
+//! | `manifest.zst` | the whole tree, one record per entry, in the same order: see [`super::manifest`] |
+//! | `parent` | the state that the layer is the difference to: see [`super::chain`]; absent where the layer is all |
 //! | `info.json` | what the state is: see [`super::info`]. Written last: a directory without it is no state |
 //!
 //! Not stored: owners (all members say 0), extended attributes and ACLs (the sandbox has none), access
 //! times, devices (refused), and what Nix itself puts into the build directory ([`is_nix_file`]).
 
 /// The format version this engine writes, and the only one it reads.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// The engine's own version, apart from the package's: see the module docs of `state`.
-pub const ENGINE: &str = "1";
+pub const ENGINE: &str = "2";
+
+/// The longest chain of layers. A state on top of one this long stores the whole tree again.
+pub const LAYERS: usize = 32;
 
 /// The archive's file name.
 pub const LAYER: &str = "layer.tar.zst";
 /// The manifest's file name.
 pub const MANIFEST: &str = "manifest.zst";
+/// The file that names the parent.
+pub const PARENT: &str = "parent";
 /// The description's file name.
 pub const INFO: &str = "info.json";
 

@@ -21,20 +21,21 @@ const LEVEL: i32 = 1;
 /// Length of the hash part of a store path.
 const HASH: usize = 32;
 
-/// A writer that compresses what it gets. Memory: [`FRAME`] bytes, twice, per worker.
+/// A writer that compresses what it gets. Memory: [`FRAME`] bytes, twice, for each frame on its way, at most ten.
 pub struct Writer<W: Write> {
     out: W,
     written: u64,
     pending: Vec<u8>,
     running: VecDeque<JoinHandle<io::Result<Vec<u8>>>>,
-    workers: usize,
+    /// How many frames may be on their way: more than there are processors, so that none waits for the next input.
+    ahead: usize,
 }
 
 impl<W: Write> Writer<W> {
-    /// Compresses to `out` with as many threads as there are processors, at most 8.
+    /// Compresses to `out` with two threads more than there are processors, at most 10.
     pub fn new(out: W) -> Self {
         let workers = thread::available_parallelism().map_or(1, usize::from).min(8);
-        Self { out, written: 0, pending: Vec::with_capacity(FRAME), running: VecDeque::new(), workers }
+        Self { out, written: 0, pending: Vec::with_capacity(FRAME), running: VecDeque::new(), ahead: workers + 2 }
     }
 
     /// Writes what is left and gives `out` back, with the number of compressed bytes.
@@ -54,7 +55,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        if self.running.len() >= self.workers {
+        if self.running.len() >= self.ahead {
             self.collect()?;
         }
         let chunk = std::mem::replace(&mut self.pending, Vec::with_capacity(FRAME));

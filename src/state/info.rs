@@ -33,13 +33,13 @@ pub struct Info {
     /// Phases that ran in the stage, in order.
     pub phases: Vec<Phase>,
     /// Every output's name and staged prefix, whether it existed or not. What the state holds names these prefixes, so it
-    /// fits no chain that has others. (States of the first engine have a list of names here: read as no outputs, and so
-    /// refused where they are compared.)
-    #[serde(deserialize_with = "outputs")]
+    /// fits no chain that has others.
     pub outputs: BTreeMap<String, String>,
     /// The state that a user pinned, if this one continues from it: it may not be what its attributes say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<String>,
+    /// How many layers the state is made of, its own and those of the states before it.
+    pub layers: usize,
     /// How many entries there are of each kind.
     pub entries: Counts,
     /// Sizes in bytes.
@@ -47,21 +47,6 @@ pub struct Info {
     /// The newest mtime that was not in the future when the state was saved. A restore compares its clock
     /// with this one: a file that its own build dated into the future says nothing about clocks.
     pub newest: Time,
-}
-
-fn outputs<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<BTreeMap<String, String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Outputs {
-        Prefixes(BTreeMap<String, String>),
-        Names(#[allow(dead_code, reason = "only the shape is told apart")] Vec<String>),
-    }
-    Ok(match Outputs::deserialize(deserializer)? {
-        Outputs::Prefixes(outputs) => outputs,
-        Outputs::Names(_) => BTreeMap::new(),
-    })
 }
 
 /// A phase and how long it ran.

@@ -14,9 +14,9 @@ use super::{info, manifest};
 /// an end.
 pub fn list(state: &Path, out: &mut impl Write) -> Result<io::Result<()>> {
     info::read("list", state)?;
-    let entries = manifest::read("list", state)?;
-    let width = entries.iter().map(|entry| entry.size.to_string().len()).max().unwrap_or(0);
-    Ok(entries.iter().try_for_each(|entry| writeln!(out, "{}", line(entry, width))))
+    let records = manifest::read("list", state)?.records;
+    let width = records.iter().map(|record| record.entry.size.to_string().len()).max().unwrap_or(0);
+    Ok(records.iter().try_for_each(|record| writeln!(out, "{}", line(&record.entry, width))))
 }
 
 fn line(entry: &Entry, width: usize) -> String {

@@ -1,21 +1,25 @@
-//! `manifest.zst`: what a state holds, without the data. `diff`, `plan` and a restore's checks read it.
+//! `manifest.zst`: what a state holds, without the data. `diff`, `plan`, the next save and a restore read it alone.
 //!
-//! Uncompressed it is a sequence of records, each three byte strings that end in NUL (which no path and
+//! Uncompressed it is a sequence of records, each four byte strings that end in NUL (which no path and
 //! no link target can contain, so nothing is escaped):
 //!
 //! ```text
-//! phasesplit-manifest 1 NUL NUL NUL                                the first record
-//! KIND MODE SIZE SECS.NANOS HASH NUL PATH NUL LINK NUL             one per member of the layer, in its order
-//! end COUNT NUL NUL NUL                                            the last record
+//! phasesplit-manifest 2 NUL NUL NUL NUL                                     the first record
+//! layer MEMBERS DATA NUL NUL NUL NUL                                        one per layer of the chain, the state's own last
+//! KIND MODE SIZE SECS.NANOS HASH LAYER NUL PATH NUL LINK NUL ORIGIN NUL     one per entry of the tree
+//! end COUNT NUL NUL NUL NUL                                                 the last record
 //! ```
 //!
+//! `MEMBERS` and `DATA`: how many members the layer has and how many bytes of data in all.
 //! `KIND`: `f` file, `z` file with holes, `d` directory, `l` symlink, `h` hard link, `p` pipe, `s` socket.
-//! `MODE`: octal. `SIZE`: decimal. `SECS`: decimal, rounded down (so −0.25 s is `-1.750000000`); `NANOS`:
-//! nine digits. `HASH`: BLAKE3 in hexadecimal, `-` where there is no content. The fields: see [`Entry`].
+//! `MODE`: octal. `SIZE`: decimal; for `z` followed by `/` and the bytes of its data. `SECS`: decimal, rounded down (so
+//! −0.25 s is `-1.750000000`); `NANOS`: nine digits. `HASH`: BLAKE3 in hexadecimal, `-` where there is no content.
+//! `LAYER`: the index of the layer that has the entry, or a file's content. `ORIGIN`: the path of a file's content there,
+//! empty where it is `PATH`. The fields: see [`Entry`] and [`Record`].
 //!
 //! Reading checks what an archive from a stranger could get wrong: paths that leave the tree, entries twice
-//! or below something that is no directory, hard links to nothing. What passes here can be extracted
-//! by following no link and replacing no file.
+//! or below something that is no directory, hard links to nothing, layers that are not there. What passes here can be
+//! extracted by following no link and replacing no file.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -25,63 +29,95 @@ use super::entry::{self, Entry, Kind, Mtime};
 use super::error::{Error, Result, Shown, as_path};
 use super::format;
 
-const HEADER: &[u8] = b"phasesplit-manifest 1";
+const HEADER: &[u8] = b"phasesplit-manifest 2";
 
 /// Bounds what a decompression bomb can cost: 4 GiB describe some 40 million files.
 const LIMIT: u64 = 4 << 30;
 
-/// Writes a manifest record by record.
-pub struct Writer<W: Write> {
-    out: W,
-    count: u64,
+/// What a state holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// The layers of the chain, from the one without a parent to the state's own.
+    pub layers: Vec<Layer>,
+    /// The whole tree, in the order of [`entry::order`].
+    pub records: Vec<Record>,
 }
 
-impl<W: Write> Writer<W> {
-    /// Begins a manifest.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn new(mut out: W) -> io::Result<Self> {
-        out.write_all(HEADER)?;
-        out.write_all(b"\0\0\0")?;
-        Ok(Self { out, count: 0 })
+/// How much a layer must hold: more is a bomb, less is damage, and either way it is not the one that was meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Layer {
+    /// Members of the archive.
+    pub members: u64,
+    /// Bytes of data of all of them, as [`Record::data`] counts.
+    pub data: u64,
+}
+
+/// An entry of the tree, and where the chain has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The entry.
+    pub entry: Entry,
+    /// Bytes that its content takes in an archive: a file's size, or the map of its holes and what lies between them.
+    pub data: u64,
+    /// Index in [`Manifest::layers`] of the layer that has the entry. Of a file only the content is meant: the member
+    /// there may have another mode and mtime.
+    pub layer: usize,
+    /// Where the layer has the content, if not at the entry's own path; else empty.
+    pub origin: Vec<u8>,
+}
+
+impl Record {
+    /// The path of the member that this record is about, in its layer.
+    pub fn origin(&self) -> &[u8] {
+        if self.origin.is_empty() { &self.entry.path } else { &self.origin }
     }
 
-    /// Adds a record.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn add(&mut self, entry: &Entry) -> io::Result<()> {
-        let kind = letter(entry.kind);
+    /// Whether two records can have one member for their content.
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        let content = |record: &Self| (record.entry.kind, record.entry.size, record.data, record.entry.hash);
+        content(self) == content(other)
+    }
+}
+
+/// Writes a manifest.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(mut out: impl Write, manifest: &Manifest) -> io::Result<()> {
+    let mut record = |head: &[u8], parts: [&[u8]; 3]| {
+        out.write_all(head)?;
+        parts.iter().try_for_each(|part| out.write_all(b"\0").and_then(|()| out.write_all(part)))?;
+        out.write_all(b"\0")
+    };
+    let none: [&[u8]; 3] = [b""; 3];
+    record(HEADER, none)?;
+    for layer in &manifest.layers {
+        record(format!("layer {} {}", layer.members, layer.data).as_bytes(), none)?;
+    }
+    let mut head = Vec::new();
+    for Record { entry, data, layer, origin } in &manifest.records {
         let Mtime { secs, nanos } = entry.mtime;
-        write!(self.out, "{kind} {:o} {} {secs}.{nanos:09} ", entry.mode, entry.size)?;
+        head.clear();
+        write!(head, "{} {:o} {}", letter(entry.kind), entry.mode, entry.size)?;
+        if entry.kind == Kind::Sparse {
+            write!(head, "/{data}")?;
+        }
+        write!(head, " {secs}.{nanos:09} ")?;
         match &entry.hash {
-            Some(hash) => self.out.write_all(blake3::Hash::from_bytes(*hash).to_hex().as_bytes())?,
-            None => self.out.write_all(b"-")?,
+            Some(hash) => head.extend_from_slice(blake3::Hash::from_bytes(*hash).to_hex().as_bytes()),
+            None => head.push(b'-'),
         }
-        for part in [&b""[..], &entry.path, &entry.link] {
-            self.out.write_all(part)?;
-            self.out.write_all(b"\0")?;
-        }
-        self.count += 1;
-        Ok(())
+        write!(head, " {layer}")?;
+        record(&head, [&entry.path, &entry.link, origin])?;
     }
-
-    /// Ends the manifest and gives `out` back.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn finish(mut self) -> io::Result<W> {
-        write!(self.out, "end {}\0\0\0", self.count)?;
-        Ok(self.out)
-    }
+    record(format!("end {}", manifest.records.len()).as_bytes(), none)
 }
 
-/// Reads and checks `DIR/manifest.zst`. The entries come in the order of [`entry::order`].
+/// Reads and checks `DIR/manifest.zst`.
 ///
 /// # Errors
 /// A damaged manifest, or one that no save would write: see the module docs.
-pub fn read(operation: &'static str, state: &Path) -> Result<Vec<Entry>> {
+pub fn read(operation: &'static str, state: &Path) -> Result<Manifest> {
     let path = state.join(format::MANIFEST);
     let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
     let decoder = zstd::Decoder::new(file).map_err(|source| Error::reading(operation, &path, source))?;
@@ -103,7 +139,7 @@ impl From<io::Error> for Problem {
     }
 }
 
-fn parse(input: impl BufRead) -> Result<Vec<Entry>, Problem> {
+fn parse(input: impl BufRead) -> Result<Manifest, Problem> {
     let content = |what: &str| Problem::Content(what.to_owned());
     let mut input = input.take(LIMIT);
     let mut field = move || -> Result<Vec<u8>, Problem> {
@@ -114,28 +150,44 @@ fn parse(input: impl BufRead) -> Result<Vec<Entry>, Problem> {
             _ => Err(Problem::Content("the manifest ends in the middle, or is too large".into())),
         }
     };
-    if field()? != HEADER || !field()?.is_empty() || !field()?.is_empty() {
-        return Err(content("not a manifest of version 1"));
-    }
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut manifest = Manifest::default();
     let mut parents: Vec<usize> = Vec::new();
+    let mut is_first = true;
     loop {
-        let (head, path, link) = (field()?, field()?, field()?);
+        let (head, path, link, origin) = (field()?, field()?, field()?, field()?);
+        let is_bare = path.is_empty() && link.is_empty() && origin.is_empty();
+        if std::mem::take(&mut is_first) {
+            if head != HEADER || !is_bare {
+                return Err(content("not a manifest of version 2"));
+            }
+            continue;
+        }
         if let Some(count) = head.strip_prefix(b"end ") {
-            if number::<usize>(count) != Some(entries.len()) {
+            if number(count) != Some(manifest.records.len()) || !is_bare {
                 return Err(content("the number of entries is wrong"));
             }
             break;
         }
-        let entry = record(&head, path, link)
+        if let Some(layer) = head.strip_prefix(b"layer ") {
+            if manifest.layers.len() == format::LAYERS {
+                return Err(content("it has more layers than a chain can have"));
+            }
+            let layer = parse_layer(layer).filter(|_| is_bare && manifest.records.is_empty());
+            manifest.layers.push(layer.ok_or_else(|| content("the layers are malformed or not in front"))?);
+            continue;
+        }
+        let record = parse_record(&head, path, link, origin)
             .ok_or_else(|| Problem::Content(format!("no record: {}", Shown(as_path(&head)))))?;
-        check(&entry, &entries, &mut parents)
-            .map_err(|what| Problem::Content(format!("{}: {what}", Shown(as_path(&entry.path)))))?;
-        entries.push(entry);
+        check(&record, &manifest, &mut parents)
+            .map_err(|what| Problem::Content(format!("{}: {what}", Shown(as_path(&record.entry.path)))))?;
+        manifest.records.push(record);
+    }
+    if manifest.layers.is_empty() {
+        return Err(content("it has no layers"));
     }
     match field() {
         // Nothing may follow, and asking for more makes the decoder check its last checksum.
-        Err(Problem::Content(_)) => Ok(entries),
+        Err(Problem::Content(_)) => Ok(manifest),
         Err(problem) => Err(problem),
         Ok(_) => Err(content("there is more after its end")),
     }
@@ -145,11 +197,21 @@ fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn record(head: &[u8], path: Vec<u8>, link: Vec<u8>) -> Option<Entry> {
+fn parse_layer(fields: &[u8]) -> Option<Layer> {
+    let blank = fields.iter().position(|byte| *byte == b' ')?;
+    Some(Layer { members: number(&fields[..blank])?, data: number(&fields[blank + 1..])? })
+}
+
+fn parse_record(head: &[u8], path: Vec<u8>, link: Vec<u8>, origin: Vec<u8>) -> Option<Record> {
     let mut fields = head.split(|byte| *byte == b' ');
     let kind = kind(fields.next()?)?;
     let mode = u32::from_str_radix(std::str::from_utf8(fields.next()?).ok()?, 8).ok()?;
-    let size = number(fields.next()?)?;
+    let size = fields.next()?;
+    let (size, data) = match size.iter().position(|byte| *byte == b'/') {
+        Some(slash) if kind == Kind::Sparse => (number(&size[..slash])?, number(&size[slash + 1..])?),
+        None if kind != Kind::Sparse => (number(size)?, number(size)?),
+        _ => return None,
+    };
     let time = fields.next()?;
     let dot = time.iter().position(|byte| *byte == b'.')?;
     let mtime = Mtime { secs: number(&time[..dot])?, nanos: number(&time[dot + 1..])? };
@@ -157,24 +219,35 @@ fn record(head: &[u8], path: Vec<u8>, link: Vec<u8>) -> Option<Entry> {
         b"-" => None,
         hex => Some(*blake3::Hash::from_hex(hex).ok()?.as_bytes()),
     };
+    let layer = number(fields.next()?)?;
     let whole = fields.next().is_none() && mode <= 0o7777 && mtime.nanos < 1_000_000_000;
-    whole.then_some(Entry { path, kind, mode, size, mtime, link, hash })
+    let entry = Entry { path, kind, mode, size, mtime, link, hash };
+    whole.then_some(Record { entry, data, layer, origin })
 }
 
 /// `parents` holds the indices of the directories above the entry before this one.
-fn check(entry: &Entry, before: &[Entry], parents: &mut Vec<usize>) -> Result<(), &'static str> {
+fn check(record: &Record, before: &Manifest, parents: &mut Vec<usize>) -> Result<(), &'static str> {
+    let entry = &record.entry;
     let path = &entry.path[..];
-    if path.split(|byte| *byte == b'/').any(|name| matches!(name, b"" | b"." | b"..")) {
+    if record.layer >= before.layers.len() {
+        return Err("it is in a layer that there is not");
+    }
+    if !record.origin.is_empty() && (!entry.is_file() || record.origin == path || !entry::is_below_root(&record.origin))
+    {
+        return Err("its content cannot come from another path");
+    }
+    let before = &before.records[..];
+    if !entry::is_below_root(path) {
         return Err("the path leaves its directory");
     }
-    if before.last().is_some_and(|last| entry::order(&last.path, path).is_ge()) {
+    if before.last().is_some_and(|last| entry::order(&last.entry.path, path).is_ge()) {
         return Err("it is there twice, or out of order");
     }
-    while parents.last().is_some_and(|&parent| !is_below(path, &before[parent].path)) {
+    while parents.last().is_some_and(|&parent| !is_below(path, &before[parent].entry.path)) {
         parents.pop();
     }
     let (parent, name) = entry::split_parent(path);
-    let nearest = parents.last().map_or(&b""[..], |&parent| &before[parent].path);
+    let nearest = parents.last().map_or(&b""[..], |&parent| &before[parent].entry.path);
     if path == format::SHELL {
         if entry.kind != Kind::File {
             return Err("the shell state is not a file");
@@ -193,11 +266,11 @@ fn check(entry: &Entry, before: &[Entry], parents: &mut Vec<usize>) -> Result<()
     if linked == entry.link.is_empty() || entry.is_file() != entry.hash.is_some() {
         return Err("its link or its hash does not fit its kind");
     }
-    if !entry.is_file() && entry.size != 0 || i64::try_from(entry.size).is_err() {
+    if !entry.is_file() && entry.size != 0 || i64::try_from(entry.size.max(record.data)).is_err() {
         return Err("it has an impossible size");
     }
     if entry.kind == Kind::HardLink {
-        let target = find(before, &entry.link).ok_or("it is a hard link to nothing before it")?;
+        let target = &find(before, &entry.link).ok_or("it is a hard link to nothing before it")?.entry;
         if matches!(target.kind, Kind::Directory | Kind::HardLink) {
             return Err("it is a hard link to a directory or to another link");
         }
@@ -215,10 +288,14 @@ fn is_below(path: &[u8], directory: &[u8]) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
-/// The entry at an archive path.
-pub fn find<'a>(entries: &'a [Entry], path: &[u8]) -> Option<&'a Entry> {
-    let at = entries.binary_search_by(|entry| entry::order(&entry.path, path)).ok()?;
-    entries.get(at)
+/// The record of an archive path.
+pub fn find<'a>(records: &'a [Record], path: &[u8]) -> Option<&'a Record> {
+    position(records, path).and_then(|at| records.get(at))
+}
+
+/// Its index.
+pub fn position(records: &[Record], path: &[u8]) -> Option<usize> {
+    records.binary_search_by(|record| entry::order(&record.entry.path, path)).ok()
 }
 
 const KINDS: [(Kind, char); 7] = [
@@ -244,57 +321,67 @@ fn kind(field: &[u8]) -> Option<Kind> {
 mod tests {
     use super::*;
 
-    fn entry(path: &[u8], kind: Kind) -> Entry {
+    fn record(path: &[u8], kind: Kind) -> Record {
         let mtime = Mtime { secs: -3, nanos: 7 };
         let hash = matches!(kind, Kind::File | Kind::Sparse).then_some([9; 32]);
         let link = if kind == Kind::Symlink { b"\xff\n t".to_vec() } else { Vec::new() };
-        Entry { path: path.into(), kind, mode: 0o1755, size: 0, mtime, link, hash }
+        let entry = Entry { path: path.into(), kind, mode: 0o1755, size: 0, mtime, link, hash };
+        Record { entry, data: 0, layer: 1, origin: Vec::new() }
     }
 
-    fn link(path: &[u8], to: &[u8]) -> Entry {
-        Entry { link: to.into(), ..entry(path, Kind::HardLink) }
+    fn link(path: &[u8], to: &[u8]) -> Record {
+        changed(record(path, Kind::HardLink), |entry| entry.link = to.into())
     }
 
-    fn write(entries: &[Entry]) -> Vec<u8> {
-        let mut writer = Writer::new(Vec::new()).unwrap();
-        for entry in entries {
-            writer.add(entry).unwrap();
-        }
-        writer.finish().unwrap()
+    fn changed(mut record: Record, change: impl FnOnce(&mut Entry)) -> Record {
+        change(&mut record.entry);
+        record
     }
 
-    fn refusal(entries: &[Entry]) -> String {
-        match parse(&write(entries)[..]) {
+    fn manifest(records: &[Record]) -> Manifest {
+        let layers = vec![Layer { members: 7, data: u64::MAX }, Layer::default()];
+        Manifest { layers, records: records.to_vec() }
+    }
+
+    fn bytes(manifest: &Manifest) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write(&mut bytes, manifest).unwrap();
+        bytes
+    }
+
+    fn refusal_of(manifest: &Manifest) -> String {
+        match parse(&bytes(manifest)[..]) {
             Err(Problem::Content(what)) => what,
             other => panic!("{other:?}"),
         }
     }
 
+    fn refusal(records: &[Record]) -> String {
+        refusal_of(&manifest(records))
+    }
+
     #[test]
     fn what_is_written_is_read() {
-        let entries = [
-            entry(b"build", Kind::Directory),
-            entry(b"build/\xff\nodd name", Kind::File),
-            Entry { size: 1 << 40, ..entry(b"build/a", Kind::Directory) },
-        ];
-        let entries = [
-            entries[0].clone(),
-            Entry { size: 0, ..entries[2].clone() },
-            entry(b"build/a/link", Kind::Symlink),
-            entry(b"build/p", Kind::Fifo),
-            entry(b"build/s", Kind::Socket),
-            Entry { size: 1 << 40, ..entry(b"build/z", Kind::Sparse) },
-            entries[1].clone(),
+        let sparse = changed(record(b"build/z", Kind::Sparse), |entry| entry.size = 1 << 40);
+        let file = changed(record(b"build/\xff\nodd name", Kind::File), |entry| entry.size = 5);
+        let written = manifest(&[
+            record(b"build", Kind::Directory),
+            record(b"build/a", Kind::Directory),
+            record(b"build/a/link", Kind::Symlink),
+            record(b"build/p", Kind::Fifo),
+            record(b"build/s", Kind::Socket),
+            Record { data: 1 << 30, layer: 0, origin: b"build/a/b".to_vec(), ..sparse },
+            Record { data: 5, ..file },
             link(b"outputs/dev", b"build/z"),
-            entry(b"outputs/out", Kind::Symlink),
-            entry(b"shell", Kind::File),
-        ];
-        assert_eq!(parse(&write(&entries)[..]).unwrap(), entries);
+            record(b"outputs/out", Kind::Symlink),
+            record(b"shell", Kind::File),
+        ]);
+        assert_eq!(parse(&bytes(&written)[..]).unwrap(), written);
     }
 
     #[test]
     fn every_cut_is_noticed() {
-        let bytes = write(&[entry(b"build", Kind::Directory), entry(b"shell", Kind::File)]);
+        let bytes = bytes(&manifest(&[record(b"build", Kind::Directory), record(b"shell", Kind::File)]));
         for end in 0..bytes.len() {
             assert!(parse(&bytes[..end]).is_err(), "{end}");
         }
@@ -302,48 +389,65 @@ mod tests {
     }
 
     #[test]
+    fn layers_and_origins_that_cannot_be_are_refused() {
+        let file = record(b"shell", Kind::File);
+        assert!(refusal(&[Record { layer: 2, ..file.clone() }]).contains("a layer that there is not"));
+        for origin in [&b"shell"[..], b"../shell", b"/etc/shadow", b"build/./x"] {
+            let what = refusal(&[Record { origin: origin.into(), ..file.clone() }]);
+            assert!(what.contains("from another path"), "{what}");
+        }
+        let what = refusal(&[Record { origin: b"build/x".to_vec(), ..record(b"build", Kind::Directory) }]);
+        assert!(what.contains("from another path"), "{what}");
+        let many = Manifest { layers: vec![Layer::default(); format::LAYERS + 1], records: Vec::new() };
+        assert!(refusal_of(&many).contains("more layers than"));
+        assert!(refusal_of(&Manifest::default()).contains("no layers"));
+        let late = b"phasesplit-manifest 2\0\0\0\0layer 1 1\0\0\0\0d 755 0 0.000000000 - 0\0build\0\0\0layer 1 1\0\0\0\0end 1\0\0\0\0";
+        assert!(matches!(parse(&late[..]), Err(Problem::Content(what)) if what.contains("not in front")));
+    }
+
+    #[test]
     fn what_could_leave_the_tree_is_refused() {
-        let build = entry(b"build", Kind::Directory);
+        let build = record(b"build", Kind::Directory);
         for path in [&b"/etc/x"[..], b"build/../x", b"build/./x", b"build//x", b"", b"build/x/.."] {
-            let what = refusal(&[build.clone(), entry(path, Kind::File)]);
+            let what = refusal(&[build.clone(), record(path, Kind::File)]);
             assert!(what.contains("leaves its directory"), "{what}");
         }
         for path in [&b"elsewhere"[..], b"elsewhere/x", b"outputs", b"build/missing/x"] {
-            let what = refusal(&[build.clone(), entry(path, Kind::File)]);
+            let what = refusal(&[build.clone(), record(path, Kind::File)]);
             assert!(what.contains("not lie in a directory"), "{what}");
         }
     }
 
     #[test]
     fn nothing_lies_below_a_link_or_a_file() {
-        let build = entry(b"build", Kind::Directory);
+        let build = record(b"build", Kind::Directory);
         for kind in [Kind::Symlink, Kind::File, Kind::Fifo] {
-            let what = refusal(&[build.clone(), entry(b"build/l", kind), entry(b"build/l/x", Kind::File)]);
+            let what = refusal(&[build.clone(), record(b"build/l", kind), record(b"build/l/x", Kind::File)]);
             assert!(what.contains("not lie in a directory"), "{what}");
         }
-        let what = refusal(&[entry(b"outputs/out", Kind::Symlink), entry(b"outputs/out/x", Kind::File)]);
+        let what = refusal(&[record(b"outputs/out", Kind::Symlink), record(b"outputs/out/x", Kind::File)]);
         assert!(what.contains("not lie in a directory"), "{what}");
     }
 
     #[test]
     fn duplicates_and_odd_roots_are_refused() {
-        let build = entry(b"build", Kind::Directory);
-        let file = entry(b"build/x", Kind::File);
+        let build = record(b"build", Kind::Directory);
+        let file = record(b"build/x", Kind::File);
         assert!(refusal(&[build.clone(), file.clone(), file.clone()]).contains("twice"));
-        assert!(refusal(&[build.clone(), file, entry(b"build/a", Kind::File)]).contains("out of order"));
-        assert!(refusal(&[entry(b"build", Kind::Symlink)]).contains("not a directory"));
-        assert!(refusal(&[entry(b"shell", Kind::Symlink)]).contains("not a file"));
-        assert!(refusal(&[build, entry(b"build/env-vars", Kind::File)]).contains("file of Nix"));
+        assert!(refusal(&[build.clone(), file, record(b"build/a", Kind::File)]).contains("out of order"));
+        assert!(refusal(&[record(b"build", Kind::Symlink)]).contains("not a directory"));
+        assert!(refusal(&[record(b"shell", Kind::Symlink)]).contains("not a file"));
+        assert!(refusal(&[build, record(b"build/env-vars", Kind::File)]).contains("file of Nix"));
     }
 
     #[test]
     fn hard_links_name_an_earlier_file() {
-        let build = entry(b"build", Kind::Directory);
+        let build = record(b"build", Kind::Directory);
         assert!(refusal(&[build.clone(), link(b"build/b", b"build/a")]).contains("to nothing"));
         assert!(refusal(&[build.clone(), link(b"build/b", b"build")]).contains("to a directory"));
         assert!(refusal(&[build.clone(), link(b"build/b", b"../etc/passwd")]).contains("to nothing"));
-        let file = entry(b"build/a", Kind::File);
-        let other = Entry { mode: 0o644, ..link(b"build/b", b"build/a") };
+        let file = record(b"build/a", Kind::File);
+        let other = changed(link(b"build/b", b"build/a"), |entry| entry.mode = 0o644);
         assert!(refusal(&[build, file, other]).contains("of its own"));
     }
 }

@@ -1,25 +1,28 @@
 //! The archive of a build directory: what `phasesplit-state` does inside a build.
 //!
-//! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`), writing one (`save`),
-//! reading one (`restore`, `list`), the walk of a tree that both need (`tree`), the lock of a stable
-//! build directory (`lock`), what the runtime needs before bash has a PATH (`place`) and the relocation of staged outputs (`relocate`);
-//! and the search for names of variables that the build could read: in the source tree (`mentions`), in the shell's text
-//! (`reach`).
+//! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`), writing one (`save`) as the difference to
+//! the one before it (`parent`, `chain`, `listing`), reading one (`restore`, `list`), the walk of a tree that both need
+//! (`tree`), the lock of a stable build directory (`lock`), what the runtime needs before bash has a PATH (`place`) and the
+//! relocation of staged outputs (`relocate`); and the search for names of variables that the build could read: in the
+//! source tree (`mentions`), in the shell's text (`reach`).
 //!
 //! It must not know stages, plans, Nix or the command line of `phasesplit`: the engine is a program of
 //! its own (`src/bin/phasesplit-state.rs` includes this module by path), so that a release which leaves it
 //! alone leaves its store path alone, and with it every state anyone has built. For the same reason
 //! nothing in here may name a module outside `state`, or the version of the package.
 
+pub mod chain;
 pub mod entry;
 pub mod error;
 pub mod format;
 pub mod frames;
 pub mod info;
 pub mod list;
+pub mod listing;
 pub mod lock;
 pub mod manifest;
 pub mod mentions;
+pub mod parent;
 pub mod pax;
 pub mod place;
 pub mod reach;

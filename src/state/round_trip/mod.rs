@@ -6,20 +6,22 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use proptest::prelude::*;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, mknodat, utimensat};
 
 use super::entry::{Mtime, join};
-use super::error::Error;
-use super::info::{self, Info, Time};
+use super::info::Info;
 use super::sparse::Map;
 use super::tree::{Cursor, open_base, timestamps};
 use super::{format, restore, save};
+
+mod generated;
+mod layers;
+mod refusals;
 
 /// A build directory, an output directory and a shell file, and the same places again to restore into.
 struct Scene {
@@ -40,14 +42,28 @@ impl Scene {
         self.root.path().join(name)
     }
 
+    fn described(&self) -> [Tree; 2] {
+        [describe(&self.at("build")), describe(&self.at("store"))]
+    }
+
     fn save_to(&self, name: &str) -> super::Result<Info> {
+        self.save(name, None, false)
+    }
+
+    /// Saves on a parent, which was restored last if `listing`.
+    fn save_on(&self, name: &str, parent: &str, listing: bool) -> super::Result<Info> {
+        self.save(name, Some(parent), listing)
+    }
+
+    fn save(&self, name: &str, parent: Option<&str>, listing: bool) -> super::Result<Info> {
         let outputs = ["out", "dev", "missing"].map(|name| (name.to_owned(), self.at("store").join(name)));
         save::save(&save::Request {
             to: self.at(name),
             build_dir: self.at("build"),
             shell: self.at("shell"),
             outputs: outputs.to_vec(),
-            parent: None,
+            parent: parent.map(|parent| self.at(parent)),
+            listing: listing.then(|| self.at("listing")),
             pinned: None,
             package: "p".into(),
             stage: "build".into(),
@@ -59,7 +75,11 @@ impl Scene {
     /// Moves what was saved aside and restores a state to where it was; what belongs to Nix stays.
     fn restore_from(&self, name: &str) -> super::Result<Vec<String>> {
         for name in ["build", "store", "shell"] {
-            fs::rename(self.at(name), self.at(&format!("{name}.before"))).unwrap();
+            let aside = self.at(&format!("{name}.before"));
+            if aside.is_dir() {
+                fs::remove_dir_all(&aside).unwrap();
+            }
+            fs::rename(self.at(name), aside).unwrap();
         }
         fs::create_dir(self.at("build")).unwrap();
         fs::create_dir(self.at("store")).unwrap();
@@ -75,6 +95,7 @@ impl Scene {
             shell: self.at("shell"),
             outputs: outputs.to_vec(),
             staged: Vec::new(),
+            listing: Some(self.at("listing")),
         };
         restore::restore(&request, &mut |notice| notices.push(notice.to_owned()))?;
         Ok(notices)
@@ -82,13 +103,21 @@ impl Scene {
 
     /// Saves, restores, and compares everything with what it was before the save.
     fn round_trip(&self) {
-        let before = [describe(&self.at("build")), describe(&self.at("store"))];
+        let before = self.described();
         self.save_to("state").unwrap();
-        assert_eq!([describe(&self.at("build")), describe(&self.at("store"))], before, "saving changed the tree");
+        assert_eq!(self.described(), before, "saving changed the tree");
         let notices = self.restore_from("state").unwrap();
         assert!(notices.is_empty(), "{notices:?}");
-        assert_eq!([describe(&self.at("build")), describe(&self.at("store"))], before);
+        assert_eq!(self.described(), before);
         assert_eq!(fs::read(self.at("shell")).unwrap(), b"declare -- a=$'\\1'\n");
+    }
+
+    /// Two states of one tree on one parent.
+    fn assert_same(&self, one: &str, other: &str) {
+        for file in [format::LAYER, format::MANIFEST, format::PARENT] {
+            let read = |state: &str| fs::read(self.at(state).join(file)).ok();
+            assert!(read(one) == read(other), "{file}");
+        }
     }
 
     fn refusal(&self) -> String {
@@ -102,7 +131,7 @@ type Piece = (u64, Vec<u8>);
 /// Everything that must survive, by path below a directory.
 type Tree = BTreeMap<PathBuf, Described>;
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Described {
     mode: u32,
     mtime: (i64, i64),
@@ -403,188 +432,6 @@ fn gnu_tar_lists_and_extracts_a_layer() {
 }
 
 #[test]
-fn a_device_stops_a_save_and_leaves_no_state() {
-    let scene = Scene::new();
-    let node = mknodat(CWD, scene.at("build/null"), FileType::CharacterDevice, Mode::RWXU, rustix::fs::makedev(1, 3));
-    if node.is_err() {
-        eprintln!("skipped: this user may not make devices");
-        return;
-    }
-    let message = scene.save_to("state").unwrap_err().to_string();
-    assert!(message.contains("build/null: it is a device"), "{message}");
-    assert_eq!(fs::read_dir(scene.at("state")).unwrap().count(), 0);
-}
-
-#[test]
-fn a_save_needs_an_empty_place_outside_the_tree() {
-    let scene = Scene::new();
-    let message = scene.save_to("build/inside").unwrap_err().to_string();
-    assert!(message.contains("would contain itself"), "{message}");
-    scene.save_to("state").unwrap();
-    let message = scene.save_to("state").unwrap_err().to_string();
-    assert!(message.contains("state: it is not empty; name"), "{message}");
-}
-
-#[test]
-fn another_build_directory_is_refused() {
-    let scene = Scene::new();
-    scene.save_to("state").unwrap();
-    edit(&scene, |info| info.build_dir = "/elsewhere".into());
-    let message = scene.refusal();
-    assert!(message.contains("the state was made at /elsewhere, this build runs at "), "{message}");
-}
-
-#[test]
-fn an_unknown_format_is_named() {
-    let scene = Scene::new();
-    scene.save_to("state").unwrap();
-    let path = scene.at("state").join(format::INFO);
-    fs::write(&path, br#"{ "format": 99, "new": true }"#).unwrap();
-    let message = scene.refusal();
-    assert!(message.contains("format version 99 is unknown, this engine reads version 1"), "{message}");
-    fs::remove_file(path).unwrap();
-    let message = scene.restore("state").unwrap_err().to_string();
-    assert!(message.contains("it is not a state"), "{message}");
-}
-
-#[test]
-fn an_output_that_nobody_named_is_refused() {
-    let scene = Scene::new();
-    fs::write(scene.at("store/out"), b"x").unwrap();
-    let mut outputs = vec![("doc".to_owned(), scene.at("store/out"))];
-    outputs.push(("out".to_owned(), scene.at("store/out")));
-    let request = save::Request {
-        to: scene.at("state"),
-        build_dir: scene.at("build"),
-        shell: scene.at("shell"),
-        outputs,
-        parent: None,
-        pinned: None,
-        package: "p".into(),
-        stage: "build".into(),
-        phases: Vec::new(),
-        exclude: Vec::new(),
-    };
-    save::save(&request).unwrap();
-    let message = scene.refusal();
-    assert!(message.contains("it holds the output \"doc\""), "{message}");
-    assert!(!scene.at("store/out").exists(), "refused too late");
-}
-
-#[test]
-fn no_existing_file_is_replaced() {
-    for (name, is_link) in [("build/a/file", false), ("build/a", true), ("store/out", true), ("shell", false)] {
-        let scene = Scene::new();
-        fs::create_dir(scene.at("build/a")).unwrap();
-        fs::write(scene.at("build/a/file"), b"saved").unwrap();
-        fs::create_dir(scene.at("store/out")).unwrap();
-        scene.save_to("state").unwrap();
-        for name in ["build", "store", "shell"] {
-            fs::rename(scene.at(name), scene.at(&format!("{name}.before"))).unwrap();
-        }
-        fs::create_dir_all(scene.at(name).parent().unwrap()).unwrap();
-        for name in ["build", "store"] {
-            fs::create_dir_all(scene.at(name)).unwrap();
-        }
-        if is_link {
-            fs::create_dir(scene.at("victim")).unwrap();
-            symlink(scene.at("victim"), scene.at(name)).unwrap();
-        } else {
-            fs::write(scene.at(name), b"mine").unwrap();
-        }
-        let message = scene.restore("state").unwrap_err().to_string();
-        assert!(message.contains(&format!("{name}: File exists")), "{message}");
-        assert!(is_link || fs::read(scene.at(name)).unwrap() == b"mine");
-        assert!(!is_link || fs::read_dir(scene.at("victim")).unwrap().count() == 0);
-    }
-}
-
-#[test]
-fn every_damage_is_noticed() {
-    let scene = Scene::new();
-    for index in 0..20 {
-        fs::write(scene.at(&format!("build/{index}")), format!("content {index}").repeat(50)).unwrap();
-    }
-    scene.save_to("state").unwrap();
-    let before = describe(&scene.at("build"));
-    for file in [format::LAYER, format::MANIFEST] {
-        let path = scene.at("state").join(file);
-        let whole = fs::read(&path).unwrap();
-        let step = (whole.len() / 60).max(1);
-        for at in (0..whole.len()).step_by(step) {
-            let mut flipped = whole.clone();
-            flipped[at] ^= 0x10;
-            for (damage, what) in [(flipped, "flipped"), (whole[..at].to_vec(), "cut")] {
-                fs::write(&path, &damage).unwrap();
-                let target = Scene::new();
-                fs::remove_file(target.at("shell")).unwrap();
-                let request = restore::Request {
-                    from: scene.at("state"),
-                    build_dir: scene.at("build"),
-                    shell: target.at("shell"),
-                    outputs: Vec::new(),
-                    staged: Vec::new(),
-                };
-                fs::rename(scene.at("build"), scene.at("kept")).unwrap();
-                fs::create_dir(scene.at("build")).unwrap();
-                let result = restore::restore(&request, &mut |_| ());
-                let restored = describe(&scene.at("build"));
-                fs::remove_dir_all(scene.at("build")).unwrap();
-                fs::rename(scene.at("kept"), scene.at("build")).unwrap();
-                match result {
-                    Err(Error::Damaged { .. }) => {}
-                    // A bit of a frame header that means nothing may flip; then nothing else may differ.
-                    Ok(()) => assert!(what == "flipped" && restored == before, "{file} {what} at {at}"),
-                    Err(other) => panic!("{file} {what} at {at}: {other}"),
-                }
-            }
-        }
-        fs::write(&path, &whole).unwrap();
-    }
-}
-
-#[test]
-fn layer_and_manifest_must_be_of_one_state() {
-    let scene = Scene::new();
-    fs::write(scene.at("build/file"), b"one").unwrap();
-    stamp(&scene.at("build/file"), 5, 5);
-    stamp(&scene.at("build"), 5, 5);
-    scene.save_to("state").unwrap();
-    fs::write(scene.at("build/file"), b"two").unwrap();
-    stamp(&scene.at("build/file"), 5, 5);
-    scene.save_to("other").unwrap();
-    fs::copy(scene.at("other").join(format::LAYER), scene.at("state").join(format::LAYER)).unwrap();
-    let message = scene.refusal();
-    assert!(message.contains("build/file: the state is damaged: its content is not what"), "{message}");
-}
-
-#[test]
-fn a_clock_behind_is_waited_for_or_reported() {
-    let scene = Scene::new();
-    let info = scene.save_to("state").unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    assert!(info.newest.seconds <= now.as_secs().cast_signed());
-    let in_seconds = |seconds: u64| Time { seconds: (now.as_secs() + seconds).cast_signed(), nanoseconds: 0 };
-    edit(&scene, |info| info.newest = in_seconds(3600));
-    let message = scene.refusal();
-    assert!(message.contains("seconds ahead of this machine's clock"), "{message}");
-    edit(&scene, |info| info.newest = in_seconds(2));
-    let notices = scene.restore("state").unwrap();
-    assert!(notices.len() == 1 && notices[0].contains("waiting"), "{notices:?}");
-    assert!(
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
-            > now + std::time::Duration::from_secs(1)
-    );
-}
-
-fn edit(scene: &Scene, change: impl FnOnce(&mut Info)) {
-    let state = scene.at("state");
-    let mut info = info::read("list", &state).unwrap();
-    change(&mut info);
-    info::write(&state, &info).unwrap();
-}
-
-#[test]
 fn hard_links_across_file_systems_become_copies() {
     let shm = Path::new("/dev/shm");
     let scene = Scene::new();
@@ -612,6 +459,7 @@ fn hard_links_across_file_systems_become_copies() {
         shell: there.path().join("shell"),
         outputs: vec![("out".into(), there.path().join("out"))],
         staged: Vec::new(),
+        listing: None,
     };
     restore::restore(&request, &mut |_| notices += 1).unwrap();
     assert_eq!(notices, 2);
@@ -619,106 +467,4 @@ fn hard_links_across_file_systems_become_copies() {
     assert_eq!((copy.mode() & 0o7777, copy.mtime(), copy.mtime_nsec()), (0o200, 55, 5));
     assert_eq!(fs::read(there.path().join("out/file")).unwrap(), b"content");
     assert_eq!(fs::read_link(there.path().join("out/link")).unwrap(), Path::new("target"));
-}
-
-/// What a generated tree does next; whatever the tree of that moment does not allow is skipped.
-#[derive(Debug, Clone)]
-enum Step {
-    Directory(Vec<u8>, u32),
-    File(Vec<u8>, Vec<u8>, u32),
-    Sparse(Vec<u8>, u64, u32),
-    Symlink(Vec<u8>, Vec<u8>),
-    HardLink(prop::sample::Index, Vec<u8>),
-    Fifo(Vec<u8>, u32),
-    Socket(Vec<u8>),
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    let component = prop_oneof![
-        4 => prop::sample::select(vec![b"a".to_vec(), b"b".to_vec(), b"a-b".to_vec(), b".x".to_vec(), b"-".to_vec()]),
-        2 => prop::collection::vec((1..=255u8).prop_filter("a separator", |byte| *byte != b'/'), 1..8),
-        1 => (90..255usize).prop_map(|len| vec![b'l'; len]),
-    ]
-    .prop_filter("no name", |name| name != b"." && name != b"..");
-    let path = prop::collection::vec(component, 1..5).prop_map(|components| {
-        let root = if components[0].len() % 2 == 0 { &b"build"[..] } else { b"store/out" };
-        components.iter().fold(root.to_vec(), |path, component| join(&path, component))
-    });
-    let mode = 0..=0o1777u32;
-    prop_oneof![
-        4 => (path.clone(), mode.clone()).prop_map(|(p, m)| Step::Directory(p, m)),
-        4 => (path.clone(), prop::collection::vec(any::<u8>(), 0..2000), mode.clone()).prop_map(|(p, c, m)| Step::File(p, c, m)),
-        1 => (path.clone(), 0..3_000_000u64, mode.clone()).prop_map(|(p, s, m)| Step::Sparse(p, s, m)),
-        2 => (path.clone(), prop::collection::vec(1..=255u8, 1..150)).prop_map(|(p, t)| Step::Symlink(p, t)),
-        2 => (any::<prop::sample::Index>(), path.clone()).prop_map(|(i, p)| Step::HardLink(i, p)),
-        1 => (path.clone(), mode).prop_map(|(p, m)| Step::Fifo(p, m)),
-        1 => path.prop_map(Step::Socket),
-    ]
-}
-
-/// Takes the steps below `root`; returns the modes to set once nothing is added any more.
-fn take(root: &Path, steps: &[Step]) -> Vec<(PathBuf, Option<u32>)> {
-    let mut entries: Vec<(PathBuf, Option<u32>)> = Vec::new();
-    fs::create_dir(root.join("store/out")).unwrap();
-    for step in steps {
-        let (path, mode, done) = match step {
-            Step::Directory(path, mode) => (path, Some(*mode), fs::create_dir(root.join(name(path))).is_ok()),
-            Step::File(path, content, mode) => {
-                let created = File::create_new(root.join(name(path)));
-                (path, Some(*mode), created.is_ok_and(|file| file.write_all_at(content, 0).is_ok()))
-            }
-            Step::Sparse(path, size, mode) => {
-                let created = File::create_new(root.join(name(path)));
-                let wrote = created.is_ok_and(|file| {
-                    file.set_len(*size).is_ok()
-                        && file.write_all_at(b"middle", size / 2).is_ok()
-                        && file.sync_all().is_ok()
-                });
-                (path, Some(*mode), wrote)
-            }
-            Step::Symlink(path, target) => (path, None, symlink(name(target), root.join(name(path))).is_ok()),
-            Step::HardLink(index, path) => {
-                let files: Vec<_> =
-                    entries.iter().filter(|(path, _)| !path.symlink_metadata().unwrap().is_dir()).collect();
-                let done = !files.is_empty() && fs::hard_link(&index.get(&files).0, root.join(name(path))).is_ok();
-                (path, None, done)
-            }
-            Step::Fifo(path, mode) => {
-                let node = mknodat(CWD, root.join(name(path)), FileType::Fifo, Mode::RWXU, 0);
-                (path, Some(*mode), node.is_ok())
-            }
-            Step::Socket(path) => {
-                let node = mknodat(CWD, root.join(name(path)), FileType::Socket, Mode::RWXU, 0);
-                (path, None, node.is_ok())
-            }
-        };
-        if done {
-            entries.push((root.join(name(path)), mode));
-        }
-    }
-    entries
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_tree_survives(
-        steps in prop::collection::vec(any_step(), 0..40),
-        times in prop::collection::vec((-2_000_000_000..15_000_000_000i64, 0..1_000_000_000u32), 40),
-    ) {
-        let scene = Scene::new();
-        let made = take(scene.root.path(), &steps);
-        for ((path, mode), (secs, nanos)) in made.iter().zip(&times).rev() {
-            let file_type = path.symlink_metadata().unwrap().file_type();
-            if let Some(mode) = mode {
-                // Not root: only what its owner can read again can be compared.
-                let floor = if rustix::process::geteuid().is_root() { 0 } else { 0o700 };
-                chmod(path, mode | floor);
-            }
-            stamp(path, *secs, *nanos);
-            prop_assert!(file_type.is_socket() || mode.is_some() || !file_type.is_dir());
-        }
-        scene.round_trip();
-    }
 }
