@@ -35,7 +35,7 @@ fn real_of(text: &str) -> String {
 fn run(tree: &Path) -> Result<(), Error> {
     let trees = [tree.to_owned()];
     relocate(&mappings(), &trees, &[])?;
-    scan(&mappings(), &trees)
+    scan(&mappings(), &trees).map(drop)
 }
 
 fn refusal(tree: &Path) -> String {
