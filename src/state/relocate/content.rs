@@ -7,10 +7,14 @@ use super::judge::{Judge, Verdict, What};
 use super::layout::Layout;
 use super::packed::{self, Format, Unpacked};
 use super::prefix::{HASH_LEN, Mapping, StorePath};
+use super::record;
 use super::runs::{Finder, Run};
 use super::section;
 use super::x86::Constants;
+use super::zip::{Unsafe, Zip, ZipMember};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::Path;
 
 /// Archives in archives are looked into this deep.
 const DEPTH: usize = 6;
@@ -64,6 +68,8 @@ pub enum Reason {
     InArchive,
     /// The mention lies in a cpio archive with checksums.
     Checksum,
+    /// The mention lies in a zip file whose contents are signed.
+    Signed,
 }
 
 /// What is to be done with a file.
@@ -326,31 +332,84 @@ impl Examiner {
         Some(examined)
     }
 
-    fn zip(&self, bytes: &[u8], zip: &packed::Zip, depth: usize) -> Examined {
+    fn zip(&self, bytes: &[u8], zip: &Zip, depth: usize) -> Examined {
         let before = self.finder.find_in(bytes, 0..zip.start);
         let mut examined = self.leaf(bytes, &before, &Layout::default());
-        let reason = Reason::Packed(Format::Zip);
+        let mut members = Vec::new();
+        let mut contents = BTreeMap::new();
         let mut seen = Vec::new();
-        for member in &zip.members {
-            let packed = &bytes[member.packed.clone()];
-            let content = match member.method {
-                0 => Some(Unpacked::Whole(packed.to_vec())),
-                8 => self.unpack(flate2::bufread::DeflateDecoder::new(packed)),
-                _ => None,
-            };
-            if let Some(content) = content {
-                let inside = self.deeper(&content, depth + 1);
-                examined.refuse(inside, &format!("zip member {}", member.name), &reason);
-                seen.push(member.packed.clone());
+        for (index, member) in zip.members.iter().enumerate() {
+            let Some(content) = self.zip_content(bytes, member) else { continue };
+            seen.push(member.packed.clone());
+            let inside = self.deeper(&content, depth + 1);
+            if let Unpacked::Whole(old) = content
+                && let Some(new) = new_content(old.clone(), &inside)
+            {
+                contents.insert(index, (old, new));
             }
+            members.push((format!("zip member {}", member.name), inside));
         }
         // Names of members, comments, and what could not be unpacked.
+        let (mut text, mut opaque) = (Examined::default(), Examined::default());
         for range in gaps(&seen, zip.start..bytes.len()) {
-            let found = self.finder.find_in(bytes, range);
-            let inside = self.leaf(bytes, &found, &Layout::default());
-            examined.refuse(inside, "zip directory", &reason);
+            let packed = zip.members.iter().any(|m| m.packed.start < range.end && range.start < m.packed.end);
+            let found = self.leaf(bytes, &self.finder.find_in(bytes, range), &Layout::default());
+            let part = if packed { &mut opaque } else { &mut text };
+            part.edits.extend(found.edits.iter().cloned());
+            part.nest(found, "zip directory");
         }
+        if contents.is_empty() && text.edits.is_empty() {
+            members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+        } else {
+            let mut edited = bytes.to_vec();
+            apply(&mut edited, &examined.edits);
+            apply(&mut edited, &text.edits);
+            self.refresh_records(&edited, zip, &mut contents);
+            match zip.rebuilt(&edited, &contents) {
+                Ok(new) => {
+                    members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+                    examined.edits.clear();
+                    examined.replacement = Some(new);
+                }
+                Err(why) => {
+                    let reason = match why {
+                        Unsafe::Signed => Reason::Signed,
+                        Unsafe::Format => Reason::Packed(Format::Zip),
+                    };
+                    members.into_iter().for_each(|(name, inside)| examined.refuse(inside, &name, &reason));
+                    let names = std::mem::take(&mut text);
+                    examined.refuse(names, "zip file", &reason);
+                }
+            }
+        }
+        examined.nest(text, "zip file");
+        examined.refuse(opaque, "zip file", &Reason::Packed(Format::Zip));
         examined
+    }
+
+    fn zip_content(&self, bytes: &[u8], member: &ZipMember) -> Option<Unpacked> {
+        let packed = &bytes[member.packed.clone()];
+        match member.method {
+            0 => Some(Unpacked::Whole(packed.to_vec())),
+            8 => self.unpack(flate2::bufread::DeflateDecoder::new(packed)),
+            _ => None,
+        }
+    }
+
+    /// Brings a wheel's list of its own files up to date with `contents`.
+    fn refresh_records(&self, bytes: &[u8], zip: &Zip, contents: &mut BTreeMap<usize, (Vec<u8>, Vec<u8>)>) {
+        let name = |member: &ZipMember| String::from_utf8_lossy(&bytes[member.name_at.clone()]).into_owned();
+        for (index, member) in zip.members.iter().enumerate().filter(|(_, m)| record::is_record(Path::new(&m.name))) {
+            let Some(Unpacked::Whole(old)) = self.zip_content(bytes, member) else { continue };
+            let current = contents.get(&index).map_or(&old, |(_, new)| new);
+            let Ok(text) = std::str::from_utf8(current) else { continue };
+            let changed: HashMap<String, (&[u8], &[u8])> =
+                contents.iter().map(|(&index, (old, new))| (name(&zip.members[index]), (&old[..], &new[..]))).collect();
+            let new = record::with_digests(text, |name| changed.get(name).copied()).into_bytes();
+            if new != old {
+                contents.insert(index, (old, new));
+            }
+        }
     }
 
     /// An archive whose members lie in it as they are: their edits are its edits.

@@ -170,6 +170,7 @@ fn reason(mappings: &[Mapping], finding: &Finding) -> String {
             format!("{path} is mentioned in a compressed file inside an archive, whose size would change")
         }
         Reason::Checksum => format!("{path} is mentioned in a cpio archive with checksums"),
+        Reason::Signed => format!("{path} is mentioned in a zip file whose contents are signed"),
     }
 }
 /// "characters 5 to 7", counted from one as people do.
@@ -191,7 +192,7 @@ fn help(reason: &Reason) -> &'static str {
         Reason::Doubt(_) => {
             "build that file so that the path stays one string (-O1, -fno-builtin, or without -mno-sse), or use the unsplit build"
         }
-        Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Checksum => {
+        Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Checksum | Reason::Signed => {
             "make that file in a phase of the finish stage (preFixup), where $out is the real path, or use the unsplit build"
         }
         Reason::PackedSection => {

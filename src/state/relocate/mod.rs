@@ -10,11 +10,11 @@
 //! layout   what the bytes of an ELF file are for
 //! x86      how instructions carry constants
 //! judge    which runs are mentions, and do they account for all of the hash
-//! packed, archive   what lies inside compressed files and archives
+//! packed, zip, archive   what lies inside compressed files and archives
 //! section  compressed sections of ELF files, written again in their room
 //! content  one file: all of the above                           (bytes in, changes out)
 //! tree     files and directories
-//! record   what Python knows of the files it installed
+//! record   what Python knows of the files it installed, or will
 //! ```
 //!
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
@@ -31,6 +31,7 @@ pub mod runs;
 pub mod section;
 pub mod tree;
 pub mod x86;
+pub mod zip;
 
 use content::Examiner;
 use content::{Finding, Reason};
