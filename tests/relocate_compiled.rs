@@ -63,10 +63,17 @@ fn output(program: &Path, argument: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+fn has_gcc() -> bool {
+    let there = Command::new("gcc").arg("--version").output().is_ok();
+    if !there {
+        eprintln!("skipped: no gcc");
+    }
+    there
+}
+
 #[test]
 fn a_program_knows_its_real_path_or_is_refused() {
-    if Command::new("gcc").arg("--version").output().is_err() {
-        eprintln!("skipped: no gcc");
+    if !has_gcc() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -83,7 +90,7 @@ fn a_program_knows_its_real_path_or_is_refused() {
                 let before = std::fs::read(&program).unwrap();
                 let trees = [program.clone()];
                 match relocate(&mappings, &trees, &[]) {
-                    Ok(()) => {
+                    Ok(_) => {
                         relocated += 1;
                         let got = output(&program, &real);
                         assert_eq!(got, want, "{what} {name} {flags:?}");
@@ -103,4 +110,93 @@ fn a_program_knows_its_real_path_or_is_refused() {
     let wrong: Vec<&String> = refused.iter().filter(|(short, _)| !short).map(|(_, t)| t).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(relocated > refused.len() * 5, "{relocated}, {refused:#?}");
+}
+
+/// What readelf makes of a program's debug information; panics if it complains.
+fn debug_information(program: &Path, section: &str) -> String {
+    let output = Command::new("readelf").args(["-W", "-z", "-p", section]).arg(program).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn compressed_debug_information_is_rewritten_or_named_and_never_refused() {
+    if !has_gcc() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (staged, real) = (format!("/nix/store/{STAGED}-hello-2.10"), format!("/nix/store/{REAL}-hello-2.10"));
+    let mappings = [Mapping::new(staged.as_bytes(), real.as_bytes()).unwrap()];
+    let seed = format!("-frandom-seed={}", &STAGED[..10]);
+    let (mut rewritten, mut named) = (0, 0);
+    for (form, section) in [("zlib", ".debug_str"), ("zlib-gnu", ".zdebug_str"), ("zstd", ".debug_str")] {
+        let packed = format!("-Wa,--compress-debug-sections={form}");
+        let linked = format!("-Wl,--compress-debug-sections={form}");
+        for debug in ["-g", "-g3"] {
+            let source = dir.path().join("p.c");
+            // With -g3 the macro's text, and so the full path, is in the debug information too.
+            std::fs::write(
+                &source,
+                format!("#include <stdio.h>\n#define P \"{staged}\"\nint main(void) {{ puts(P); }}\n"),
+            )
+            .unwrap();
+            let program = dir.path().join("p");
+            let flags = ["-O1", debug, &seed, &packed, &linked, "-o"];
+            let status =
+                Command::new("gcc").args(flags).arg(&program).arg(&source).stderr(std::process::Stdio::null()).status();
+            if !status.unwrap().success() {
+                eprintln!("skipped: {form} is not known here");
+                continue;
+            }
+            let before = debug_information(&program, section);
+            assert!(before.contains(&STAGED[..10]), "{before}");
+            assert_eq!(before.contains(&staged), debug == "-g3");
+            let stays = relocate(&mappings, &[program.clone()], &[]).unwrap();
+            let after = debug_information(&program, section);
+            assert_eq!(output(&program, ""), format!("{real}\n"));
+            if stays.files.is_empty() {
+                rewritten += 1;
+                assert_eq!(after, before.replace(STAGED, REAL).replace(&STAGED[..10], &REAL[..10]), "{form} {debug}");
+            } else {
+                named += 1;
+                assert_eq!(after, before, "{form} {debug}");
+                let text = stays.to_string();
+                assert!(text.contains("/p: offset 0x") && text.contains("debug_str: "), "{text}");
+            }
+            let left = scan(&mappings, &[program]).unwrap();
+            assert_eq!(left.files.is_empty(), stays.files.is_empty());
+        }
+    }
+    eprintln!("compressed debug information: {rewritten} rewritten, {named} named");
+    assert!(rewritten + named >= 4);
+}
+
+#[test]
+fn a_path_hidden_in_lto_data_is_refused_and_a_seed_there_is_not() {
+    if !has_gcc() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let staged = format!("/nix/store/{STAGED}-hello-2.10");
+    let mappings = [Mapping::new(staged.as_bytes(), staged.replace(STAGED, REAL).as_bytes()).unwrap()];
+    let (source, object) = (dir.path().join("p.c"), dir.path().join("p.o"));
+    for (text, hidden) in
+        [(format!("const char *f(void) {{ return \"{staged}/x\"; }}\n"), true), ("int f;\n".into(), false)]
+    {
+        std::fs::write(&source, text).unwrap();
+        let seed = format!("-frandom-seed={}", &STAGED[..10]);
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-c", "-g", "-O2", "-flto", &seed, "-o"]).arg(&object).arg(&source);
+        assert!(gcc.status().unwrap().success());
+        match relocate(&mappings, &[object.clone()], &[]) {
+            Err(Error::Refused(refusal)) if hidden => {
+                let text = refusal.to_string();
+                assert!(text.contains(".gnu.lto_") && text.contains("help: build that file without -flto"), "{text}");
+            }
+            Ok(_) if !hidden => {
+                scan(&mappings, &[object.clone()]).unwrap();
+            }
+            other => panic!("{hidden}: {other:?}"),
+        }
+    }
 }

@@ -6,10 +6,15 @@ use super::archive::{self, Member};
 use super::judge::{Judge, Verdict, What};
 use super::layout::Layout;
 use super::packed::{self, Format, Unpacked};
-use super::prefix::{Mapping, StorePath};
+use super::prefix::{HASH_LEN, Mapping, StorePath};
+use super::record;
 use super::runs::{Finder, Run};
+use super::section;
 use super::x86::Constants;
+use super::zip::{Unsafe, Zip, ZipMember};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::Path;
 
 /// Archives in archives are looked into this deep.
 const DEPTH: usize = 6;
@@ -51,14 +56,20 @@ pub enum Reason {
     Doubt(What),
     /// The mention lies in a format that is not written again.
     Packed(Format),
-    /// The mention lies in a compressed section.
+    /// The mention lies in a compressed section that programs are made from.
     PackedSection,
+    /// The mention lies in compressed debug information; whether relocation can rewrite it.
+    PackedDebug(bool),
+    /// The beginning of the hash, given to a compiler as a seed.
+    Seed,
     /// The mention lies in a gzip member that is too large, or whose header describes its compressed bytes.
     Gzip,
     /// The mention lies in a compressed file inside an archive: its size would change.
     InArchive,
     /// The mention lies in a cpio archive with checksums.
     Checksum,
+    /// The mention lies in a zip file whose contents are signed.
+    Signed,
 }
 
 /// What is to be done with a file.
@@ -72,13 +83,20 @@ pub struct Examined {
     pub mentions: Vec<Finding>,
     /// Reasons to refuse.
     pub refusals: Vec<Finding>,
+    /// What no program runs on: named, and no reason to refuse.
+    pub harmless: Vec<Finding>,
 }
 
 impl Examined {
     /// Whether nothing was found.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.mentions.is_empty() && self.refusals.is_empty()
+        self.mentions.is_empty() && self.refusals.is_empty() && self.harmless.is_empty()
+    }
+
+    /// Whether all that was found is seeds.
+    fn is_only_seed(&self) -> bool {
+        self.refusals.is_empty() && self.mentions.iter().all(|found| found.reason == Reason::Seed)
     }
 
     /// Takes over another's findings, one level further in.
@@ -89,17 +107,29 @@ impl Examined {
         };
         self.mentions.extend(other.mentions.into_iter().map(inside));
         self.refusals.extend(other.refusals.into_iter().map(inside));
+        self.harmless.extend(other.harmless.into_iter().map(inside));
     }
 
-    /// Takes over another's findings as refusals for `reason`.
+    /// Takes over another's findings as refusals for `reason`; a seed stays what it is, and harmless.
     fn refuse(&mut self, other: Self, member: &str, reason: &Reason) {
         let mut all = Self::default();
         all.nest(other, member);
         for mut mention in all.mentions {
-            mention.reason = reason.clone();
-            self.refusals.push(mention);
+            if mention.reason == Reason::Seed {
+                self.harmless.push(mention);
+            } else {
+                mention.reason = reason.clone();
+                self.refusals.push(mention);
+            }
         }
         self.refusals.extend(all.refusals);
+        // What could have been rewritten where it lies cannot be here.
+        self.harmless.extend(all.harmless.into_iter().map(|mut finding| {
+            if finding.reason == Reason::PackedDebug(true) {
+                finding.reason = Reason::PackedDebug(false);
+            }
+            finding
+        }));
     }
 }
 
@@ -207,10 +237,10 @@ impl Examiner {
     fn leaf(&self, bytes: &[u8], runs: &[Run], layout: &Layout) -> Examined {
         let judge = Judge::new(bytes, layout, self.finder.paths());
         let verdict = judge.verdict(runs, &self.constants);
-        self.examined(&verdict, layout)
+        self.examined(&judge, &verdict, layout)
     }
 
-    fn examined(&self, verdict: &Verdict, layout: &Layout) -> Examined {
+    fn examined(&self, judge: &Judge, verdict: &Verdict, layout: &Layout) -> Examined {
         let finding = |at, path, reason| Finding {
             at,
             members: Vec::new(),
@@ -225,7 +255,11 @@ impl Examiner {
             let part = run.hash_part(&mapping.staged);
             let at = run.hash_offset(&mapping.staged, part.start);
             examined.edits.push(Edit { at, bytes: mapping.real.hash()[part.clone()].to_vec() });
-            let reason = if run.is_full(&mapping.staged) { Reason::Full } else { Reason::Piece(part) };
+            let reason = match part.len() {
+                HASH_LEN => Reason::Full,
+                _ if judge.is_seed(run) => Reason::Seed,
+                _ => Reason::Piece(part),
+            };
             examined.mentions.push(finding(at, run.path, reason));
         }
         for doubt in &verdict.doubts {
@@ -234,7 +268,7 @@ impl Examiner {
         examined
     }
 
-    /// Looks into compressed debug sections.
+    /// Looks into compressed sections. Debug information is rewritten where it fits into the room it has: no program runs on it.
     fn sections(&self, bytes: &[u8], layout: &Layout, examined: &mut Examined) {
         for section in layout.compressed() {
             let stream = &bytes[section.range.clone()];
@@ -243,26 +277,30 @@ impl Examiner {
             } else {
                 self.unpack(flate2::bufread::ZlibDecoder::new(stream))
             };
-            if let Some(inside) = content.map(|content| self.inside(&content)) {
-                for found in inside.mentions.into_iter().chain(inside.refusals) {
-                    examined.refusals.push(Finding {
-                        at: section.range.start,
-                        section: Some(section.section.clone()),
-                        reason: Reason::PackedSection,
-                        ..found
-                    });
+            let Some(content) = content else { continue };
+            let inside = self.deeper(&content, DEPTH);
+            let (only_seed, changes) = (inside.is_only_seed(), !inside.edits.is_empty());
+            let new = match content {
+                Unpacked::Whole(content) if changes && !section.code => new_content(content, &inside),
+                _ => None,
+            };
+            let fitted = new.and_then(|content| section::refit(&content, section.range.len(), section.zstd));
+            for found in inside.mentions.into_iter().chain(inside.refusals) {
+                let place = Finding { at: section.range.start, section: Some(section.section.clone()), ..found };
+                if !section.code {
+                    examined.harmless.push(Finding { reason: Reason::PackedDebug(fitted.is_some()), ..place });
+                } else if only_seed {
+                    examined.harmless.push(Finding { reason: Reason::Seed, ..place });
+                } else {
+                    examined.refusals.push(Finding { reason: Reason::PackedSection, ..place });
                 }
             }
+            examined.edits.extend(fitted.map(|bytes| Edit { at: section.range.start, bytes }));
         }
     }
 
     fn unpack(&self, reader: impl std::io::Read) -> Option<Unpacked> {
         packed::unpack(reader, packed::LIMIT, self.overlap(), &|window| self.is_suspect(window)).ok()
-    }
-
-    /// Unpacked bytes as plain ones.
-    fn inside(&self, content: &Unpacked) -> Examined {
-        self.deeper(content, DEPTH)
     }
 
     fn deeper(&self, content: &Unpacked, depth: usize) -> Examined {
@@ -294,31 +332,84 @@ impl Examiner {
         Some(examined)
     }
 
-    fn zip(&self, bytes: &[u8], zip: &packed::Zip, depth: usize) -> Examined {
+    fn zip(&self, bytes: &[u8], zip: &Zip, depth: usize) -> Examined {
         let before = self.finder.find_in(bytes, 0..zip.start);
         let mut examined = self.leaf(bytes, &before, &Layout::default());
-        let reason = Reason::Packed(Format::Zip);
+        let mut members = Vec::new();
+        let mut contents = BTreeMap::new();
         let mut seen = Vec::new();
-        for member in &zip.members {
-            let packed = &bytes[member.packed.clone()];
-            let content = match member.method {
-                0 => Some(Unpacked::Whole(packed.to_vec())),
-                8 => self.unpack(flate2::bufread::DeflateDecoder::new(packed)),
-                _ => None,
-            };
-            if let Some(content) = content {
-                let inside = self.deeper(&content, depth + 1);
-                examined.refuse(inside, &format!("zip member {}", member.name), &reason);
-                seen.push(member.packed.clone());
+        for (index, member) in zip.members.iter().enumerate() {
+            let Some(content) = self.zip_content(bytes, member) else { continue };
+            seen.push(member.packed.clone());
+            let inside = self.deeper(&content, depth + 1);
+            if let Unpacked::Whole(old) = content
+                && let Some(new) = new_content(old.clone(), &inside)
+            {
+                contents.insert(index, (old, new));
             }
+            members.push((format!("zip member {}", member.name), inside));
         }
         // Names of members, comments, and what could not be unpacked.
+        let (mut text, mut opaque) = (Examined::default(), Examined::default());
         for range in gaps(&seen, zip.start..bytes.len()) {
-            let found = self.finder.find_in(bytes, range);
-            let inside = self.leaf(bytes, &found, &Layout::default());
-            examined.refuse(inside, "zip directory", &reason);
+            let packed = zip.members.iter().any(|m| m.packed.start < range.end && range.start < m.packed.end);
+            let found = self.leaf(bytes, &self.finder.find_in(bytes, range), &Layout::default());
+            let part = if packed { &mut opaque } else { &mut text };
+            part.edits.extend(found.edits.iter().cloned());
+            part.nest(found, "zip directory");
         }
+        if contents.is_empty() && text.edits.is_empty() {
+            members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+        } else {
+            let mut edited = bytes.to_vec();
+            apply(&mut edited, &examined.edits);
+            apply(&mut edited, &text.edits);
+            self.refresh_records(&edited, zip, &mut contents);
+            match zip.rebuilt(&edited, &contents) {
+                Ok(new) => {
+                    members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+                    examined.edits.clear();
+                    examined.replacement = Some(new);
+                }
+                Err(why) => {
+                    let reason = match why {
+                        Unsafe::Signed => Reason::Signed,
+                        Unsafe::Format => Reason::Packed(Format::Zip),
+                    };
+                    members.into_iter().for_each(|(name, inside)| examined.refuse(inside, &name, &reason));
+                    let names = std::mem::take(&mut text);
+                    examined.refuse(names, "zip file", &reason);
+                }
+            }
+        }
+        examined.nest(text, "zip file");
+        examined.refuse(opaque, "zip file", &Reason::Packed(Format::Zip));
         examined
+    }
+
+    fn zip_content(&self, bytes: &[u8], member: &ZipMember) -> Option<Unpacked> {
+        let packed = &bytes[member.packed.clone()];
+        match member.method {
+            0 => Some(Unpacked::Whole(packed.to_vec())),
+            8 => self.unpack(flate2::bufread::DeflateDecoder::new(packed)),
+            _ => None,
+        }
+    }
+
+    /// Brings a wheel's list of its own files up to date with `contents`.
+    fn refresh_records(&self, bytes: &[u8], zip: &Zip, contents: &mut BTreeMap<usize, (Vec<u8>, Vec<u8>)>) {
+        let name = |member: &ZipMember| String::from_utf8_lossy(&bytes[member.name_at.clone()]).into_owned();
+        for (index, member) in zip.members.iter().enumerate().filter(|(_, m)| record::is_record(Path::new(&m.name))) {
+            let Some(Unpacked::Whole(old)) = self.zip_content(bytes, member) else { continue };
+            let current = contents.get(&index).map_or(&old, |(_, new)| new);
+            let Ok(text) = std::str::from_utf8(current) else { continue };
+            let changed: HashMap<String, (&[u8], &[u8])> =
+                contents.iter().map(|(&index, (old, new))| (name(&zip.members[index]), (&old[..], &new[..]))).collect();
+            let new = record::with_digests(text, |name| changed.get(name).copied()).into_bytes();
+            if new != old {
+                contents.insert(index, (old, new));
+            }
+        }
     }
 
     /// An archive whose members lie in it as they are: their edits are its edits.

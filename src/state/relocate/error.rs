@@ -72,7 +72,7 @@ impl fmt::Display for Refusal {
         for (path, findings) in self.files.iter().take(SHOWN_FILES) {
             for finding in findings.iter().take(SHOWN_FINDINGS) {
                 write!(f, "\n  {}", path.display())?;
-                self.finding(f, finding)?;
+                self::finding(f, &self.mappings, finding)?;
                 let help = help(&finding.reason);
                 if !helps.contains(&help) {
                     helps.push(help);
@@ -92,61 +92,87 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Refusal {
-    fn finding(&self, f: &mut fmt::Formatter<'_>, finding: &Finding) -> fmt::Result {
-        for member in &finding.members {
-            write!(f, ": {member}")?;
-        }
-        write!(f, ": offset {:#x}", finding.at)?;
-        if let Some(section) = &finding.section {
-            write!(f, ", section {section}")?;
-        }
-        if let Some(symbol) = &finding.symbol {
-            write!(f, ", in `{symbol}`")?;
-        }
-        write!(f, ": {}", self.reason(finding))
-    }
+/// Mentions that stay, and that no program runs on. Displayed as lines for the log, each on its own.
+#[derive(Debug, Default)]
+pub struct Harmless {
+    /// What the findings' `path` counts.
+    pub mappings: Vec<Mapping>,
+    /// By file.
+    pub files: Vec<(PathBuf, Vec<Finding>)>,
+}
 
-    fn reason(&self, finding: &Finding) -> String {
-        let path = self.mappings.get(finding.path).map_or_else(String::new, |m| m.staged.to_string());
-        match &finding.reason {
-            Reason::Full => format!("the hash of {path}"),
-            Reason::Piece(part) => format!("{} of the hash of {path}", characters(part)),
-            Reason::Doubt(What::Gap(gaps)) => {
-                let gaps: Vec<String> = gaps.iter().map(characters).collect();
-                format!(
-                    "a constant that holds {path} was compiled into pieces, and {} of its hash are in pieces too small to be found",
-                    gaps.join(", ")
-                )
+impl fmt::Display for Harmless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (path, findings)) in self.files.iter().take(SHOWN_FILES).enumerate() {
+            let Some(first) = findings.first() else { continue };
+            write!(f, "{}left as it is, no program runs on it: {}", if i > 0 { "\n" } else { "" }, path.display())?;
+            finding(f, &self.mappings, first)?;
+            if let Some(more @ 1..) = findings.len().checked_sub(1) {
+                write!(f, " (and {more} more)")?;
             }
-            Reason::Doubt(What::Short) => format!("an instruction holds four bytes of {path}"),
-            Reason::Doubt(What::Reversed) => {
-                format!("an instruction holds eight bytes of {path} in reversed order")
-            }
-            Reason::Doubt(What::Tail) => format!(
-                "a constant seems to begin with the end of {path}, in fewer than 8 bytes because the name is so short"
-            ),
-            Reason::Doubt(What::OutOfLine) => {
-                format!("a part of {path} lies where no compiled constant does")
-            }
-            Reason::Doubt(What::Shared) => {
-                format!("a constant belongs to {path} and to another output's path")
-            }
-            Reason::Packed(format) => {
-                format!("{path} is mentioned in {format} data, which is not packed again")
-            }
-            Reason::PackedSection => format!("{path} is mentioned in a compressed section"),
-            Reason::Gzip => format!(
-                "{path} is mentioned in a gzip member that is over 1 GiB or describes its own compressed blocks"
-            ),
-            Reason::InArchive => {
-                format!("{path} is mentioned in a compressed file inside an archive, whose size would change")
-            }
-            Reason::Checksum => format!("{path} is mentioned in a cpio archive with checksums"),
         }
+        if let Some(more @ 1..) = self.files.len().checked_sub(SHOWN_FILES) {
+            write!(f, "\nleft as it is in {more} more files")?;
+        }
+        Ok(())
     }
 }
 
+fn finding(f: &mut fmt::Formatter<'_>, mappings: &[Mapping], finding: &Finding) -> fmt::Result {
+    for member in &finding.members {
+        write!(f, ": {member}")?;
+    }
+    write!(f, ": offset {:#x}", finding.at)?;
+    if let Some(section) = &finding.section {
+        write!(f, ", section {section}")?;
+    }
+    if let Some(symbol) = &finding.symbol {
+        write!(f, ", in `{symbol}`")?;
+    }
+    write!(f, ": {}", reason(mappings, finding))
+}
+
+fn reason(mappings: &[Mapping], finding: &Finding) -> String {
+    let path = mappings.get(finding.path).map_or_else(String::new, |m| m.staged.to_string());
+    match &finding.reason {
+        Reason::Full => format!("the hash of {path}"),
+        Reason::Piece(part) => format!("{} of the hash of {path}", characters(part)),
+        Reason::Doubt(What::Gap(gaps)) => {
+            let gaps: Vec<String> = gaps.iter().map(characters).collect();
+            format!(
+                "a constant that holds {path} was compiled into pieces, and {} of its hash are in pieces too small to be found",
+                gaps.join(", ")
+            )
+        }
+        Reason::Doubt(What::Short) => format!("an instruction holds four bytes of {path}"),
+        Reason::Doubt(What::Reversed) => {
+            format!("an instruction holds eight bytes of {path} in reversed order")
+        }
+        Reason::Doubt(What::Tail) => format!(
+            "a constant seems to begin with the end of {path}, in fewer than 8 bytes because the name is so short"
+        ),
+        Reason::Doubt(What::OutOfLine) => {
+            format!("a part of {path} lies where no compiled constant does")
+        }
+        Reason::Doubt(What::Shared) => {
+            format!("a constant belongs to {path} and to another output's path")
+        }
+        Reason::Packed(format) => {
+            format!("{path} is mentioned in {format} data, which is not packed again")
+        }
+        Reason::PackedSection => format!("{path} is mentioned in compressed LTO data, from which programs are linked"),
+        Reason::PackedDebug(_) => format!("{path} is mentioned in compressed debug information"),
+        Reason::Seed => format!("the first characters of the hash of {path}, as the seed of a compiler"),
+        Reason::Gzip => {
+            format!("{path} is mentioned in a gzip member that is over 1 GiB or describes its own compressed blocks")
+        }
+        Reason::InArchive => {
+            format!("{path} is mentioned in a compressed file inside an archive, whose size would change")
+        }
+        Reason::Checksum => format!("{path} is mentioned in a cpio archive with checksums"),
+        Reason::Signed => format!("{path} is mentioned in a zip file whose contents are signed"),
+    }
+}
 /// "characters 5 to 7", counted from one as people do.
 fn characters(part: &Range<usize>) -> String {
     let mut text = String::new();
@@ -166,9 +192,12 @@ fn help(reason: &Reason) -> &'static str {
         Reason::Doubt(_) => {
             "build that file so that the path stays one string (-O1, -fno-builtin, or without -mno-sse), or use the unsplit build"
         }
-        Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Checksum => {
+        Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Checksum | Reason::Signed => {
             "make that file in a phase of the finish stage (preFixup), where $out is the real path, or use the unsplit build"
         }
-        Reason::PackedSection => "build without compressed debug sections (-gz=none), or use the unsplit build",
+        Reason::PackedSection => {
+            "build that file without -flto, with -ffat-lto-objects and the LTO sections stripped, or use the unsplit build"
+        }
+        Reason::PackedDebug(_) | Reason::Seed => "",
     }
 }

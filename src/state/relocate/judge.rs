@@ -154,7 +154,8 @@ impl<'a> Judge<'a> {
     ///
     /// The beginning of the hash, up to where a word ends, behind [`SEED`]: all that there is, so nothing of it is hidden.
     /// (nixpkgs, `pkgs/build-support/setup-hooks/reproducible-builds.sh`.)
-    fn is_seed(&self, run: &Run) -> bool {
+    #[must_use]
+    pub fn is_seed(&self, run: &Run) -> bool {
         let hash = self.paths[run.path].hash_range();
         run.start == hash.start
             && run.start + run.len < hash.end

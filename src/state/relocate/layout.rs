@@ -40,6 +40,8 @@ pub struct Compressed {
     pub range: Range<usize>,
     /// Whether the stream is zstd; else it is zlib.
     pub zstd: bool,
+    /// Whether programs are made from it (gcc's LTO); else it is for debuggers, and no program runs on it.
+    pub code: bool,
 }
 
 /// The regions of one file.
@@ -56,6 +58,9 @@ const SHF_COMPRESSED: u64 = 0x800;
 const PF_X: u32 = 1;
 /// `ch_type` of a compressed section (ELF gABI, "Section Compression").
 const ELFCOMPRESS_ZSTD: u32 = 2;
+const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
+/// Deflate with a window of 32 KiB (RFC 1950, 2.2), as gcc's `lto-compress.cc` has it.
+const ZLIB_MAGIC: &[u8] = b"\x78";
 
 fn range_of(start: u64, len: u64, total: usize) -> Option<Range<usize>> {
     let start = usize::try_from(start).ok()?;
@@ -98,6 +103,13 @@ impl Layout {
                 let gnu = sh_flags & SHF_COMPRESSED == 0;
                 layout.compressed.extend(compressed(file, bytes, &range, name, gnu));
                 continue;
+            }
+            // gcc's LTO packs its sections by itself; what is not packed (its options, its list of symbols) begins otherwise.
+            if name.starts_with(".gnu.lto_")
+                && let zstd = bytes[range.clone()].starts_with(ZSTD_MAGIC)
+                && (zstd || bytes[range.clone()].starts_with(ZLIB_MAGIC))
+            {
+                layout.compressed.push(Compressed { section: name.clone(), range: range.clone(), zstd, code: true });
             }
             let kind = if sh_flags & SHF_EXECINSTR != 0 {
                 code
@@ -221,5 +233,5 @@ fn compressed(
         } else {
             u32::from_be_bytes(word) == ELFCOMPRESS_ZSTD
         };
-    (start < range.end).then_some(Compressed { section, range: start..range.end, zstd })
+    (start < range.end).then_some(Compressed { section, range: start..range.end, zstd, code: false })
 }

@@ -10,10 +10,11 @@
 //! layout   what the bytes of an ELF file are for
 //! x86      how instructions carry constants
 //! judge    which runs are mentions, and do they account for all of the hash
-//! packed, archive   what lies inside compressed files and archives
+//! packed, zip, archive   what lies inside compressed files and archives
+//! section  compressed sections of ELF files, written again in their room
 //! content  one file: all of the above                           (bytes in, changes out)
 //! tree     files and directories
-//! record   what Python knows of the files it installed
+//! record   what Python knows of the files it installed, or will
 //! ```
 //!
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
@@ -27,13 +28,17 @@ pub mod packed;
 pub mod prefix;
 pub mod record;
 pub mod runs;
+pub mod section;
 pub mod tree;
 pub mod x86;
+pub mod zip;
 
 use content::Examiner;
-pub use error::{Error, Refusal};
+use content::{Finding, Reason};
+pub use error::{Error, Harmless, Refusal};
 pub use prefix::Mapping;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 const RELOCATE_USAGE: &str = "relocate --map STAGED=REAL [--map STAGED=REAL]... [--text FILE]... [--tree PATH]...";
@@ -41,11 +46,12 @@ const SCAN_USAGE: &str = "scan --map STAGED=REAL [--map STAGED=REAL]... PATH..."
 
 /// Rewrites every mention of the staged paths under `trees`, and every full hash in `texts`.
 ///
-/// Everything is examined before anything is written. Running it again changes nothing.
+/// Everything is examined before anything is written. Running it again changes nothing. Returns what stays because no program
+/// runs on it.
 ///
 /// # Errors
 /// [`Error::Refused`] names every mention that cannot be rewritten with certainty; nothing has been written then.
-pub fn relocate(mappings: &[Mapping], trees: &[PathBuf], texts: &[PathBuf]) -> Result<(), Error> {
+pub fn relocate(mappings: &[Mapping], trees: &[PathBuf], texts: &[PathBuf]) -> Result<Harmless, Error> {
     let examiner = Examiner::new(mappings.to_vec());
     let mut plan = tree::plan(&examiner, trees)?;
     if !plan.refusals.is_empty() {
@@ -59,20 +65,32 @@ pub fn relocate(mappings: &[Mapping], trees: &[PathBuf], texts: &[PathBuf]) -> R
     for text in texts {
         tree::rewrite_text(&examiner, text)?;
     }
-    Ok(())
+    let stays = |finding: &Finding| finding.reason != Reason::PackedDebug(true);
+    Ok(Harmless { mappings: mappings.to_vec(), files: only(plan.harmless, stays) })
 }
 
-/// Searches everything under `paths` for what is left of the staged paths.
+/// The findings that `keep` says yes to, without the files that have none.
+fn only(files: Vec<(PathBuf, Vec<Finding>)>, keep: impl Fn(&Finding) -> bool) -> Vec<(PathBuf, Vec<Finding>)> {
+    let kept = files.into_iter().map(|(path, findings)| (path, findings.into_iter().filter(&keep).collect()));
+    kept.filter(|(_, findings): &(_, Vec<Finding>)| !findings.is_empty()).collect()
+}
+
+/// Searches everything under `paths` for what is left of the staged paths. Returns what may be left, because no program runs
+/// on it: seeds, and compressed debug information.
 ///
 /// # Errors
 /// [`Error::Refused`] names every mention, full or piece, that was found.
-pub fn scan(mappings: &[Mapping], paths: &[PathBuf]) -> Result<(), Error> {
+pub fn scan(mappings: &[Mapping], paths: &[PathBuf]) -> Result<Harmless, Error> {
     let examiner = Examiner::new(mappings.to_vec());
     let plan = tree::plan(&examiner, paths)?;
+    let is_seed = |finding: &Finding| finding.reason == Reason::Seed;
+    let mut harmless = only(plan.mentions.clone(), is_seed);
+    harmless.extend(plan.harmless);
+    harmless.sort_by(|a, b| a.0.cmp(&b.0));
     let mut files = plan.refusals;
-    files.extend(plan.mentions);
+    files.extend(only(plan.mentions, |finding| !is_seed(finding)));
     if files.is_empty() {
-        return Ok(());
+        return Ok(Harmless { mappings: mappings.to_vec(), files: harmless });
     }
     files.sort_by(|a, b| a.0.cmp(&b.0));
     Err(Error::Refused(Box::new(Refusal {
@@ -125,6 +143,13 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
     Ok(all)
 }
 
+/// For the build's log; that it cannot be written is no reason to fail.
+fn say(harmless: &Harmless) {
+    for line in harmless.to_string().lines() {
+        let _ = writeln!(std::io::stderr(), "phasesplit-state: {line}");
+    }
+}
+
 /// `relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...`; `args` begin behind the command's name.
 ///
 /// # Errors
@@ -135,7 +160,7 @@ pub fn relocate_command(args: &[OsString]) -> Result<(), Error> {
         let message = format!("{} needs --tree or --text before it", path.display());
         return Err(Error::Usage(message, RELOCATE_USAGE));
     }
-    relocate(&all.mappings, &all.trees, &all.texts)
+    relocate(&all.mappings, &all.trees, &all.texts).map(|stays| say(&stays))
 }
 
 /// `scan --map STAGED=REAL... PATH...`; `args` begin behind the command's name.
@@ -148,5 +173,5 @@ pub fn scan_command(args: &[OsString]) -> Result<(), Error> {
         let message = "scan takes paths without --tree or --text".to_owned();
         return Err(Error::Usage(message, SCAN_USAGE));
     }
-    scan(&all.mappings, &all.paths)
+    scan(&all.mappings, &all.paths).map(|stays| say(&stays))
 }

@@ -8,6 +8,8 @@ use flate2::{Compression, Crc, write::DeflateEncoder};
 use std::io::{Read, Write};
 use std::ops::Range;
 
+pub use super::zip::{Zip, ZipMember, read as zip};
+
 /// More than this many unpacked bytes are looked through in windows instead of being kept.
 pub const LIMIT: usize = 1 << 30;
 
@@ -189,93 +191,24 @@ fn gzip_trailer(content: &[u8]) -> [u8; 8] {
     trailer
 }
 
+/// A deflate stream of `content`, without header or trailer. The same bytes for the same content, always.
+///
+/// # Errors
+/// None that a vector in memory gives; the encoder's signature has them.
+pub fn deflate(content: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    encoder.finish()
+}
+
 /// The stream and trailer of a gzip member with this content. The same bytes for the same content, always.
 ///
 /// # Errors
 /// None that a vector in memory gives; the encoder's signature has them.
 pub fn gzip_body(content: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(content)?;
-    let mut body = encoder.finish()?;
+    let mut body = deflate(content)?;
     body.extend(gzip_trailer(content));
     Ok(body)
-}
-
-/// A member of a zip file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZipMember {
-    /// Its name.
-    pub name: String,
-    /// Its packed bytes, as a range of the file.
-    pub packed: Range<usize>,
-    /// The method: 0 stored, 8 deflate, others not looked into.
-    pub method: u16,
-}
-
-/// A zip file's members, and where in the file the zip begins: a zipapp has a script before it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Zip {
-    /// Offset of the first local header.
-    pub start: usize,
-    /// The members that the central directory names.
-    pub members: Vec<ZipMember>,
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
-    let two = bytes.get(at..at.checked_add(2)?)?;
-    Some(usize::from(u16::from_le_bytes(two.try_into().ok()?)))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
-    let four = bytes.get(at..at.checked_add(4)?)?;
-    usize::try_from(u32::from_le_bytes(four.try_into().ok()?)).ok()
-}
-
-/// Reads the central directory (APPNOTE 4.3.12, 4.3.16). Zip64 and files of several disks are not taken for zip.
-///
-/// The end record is looked for in the last 64 KiB of what begins like a zip, and only as the very end of other files.
-#[must_use]
-pub fn zip(bytes: &[u8]) -> Option<Zip> {
-    const END: &[u8] = b"PK\x05\x06";
-    let last = bytes.len().checked_sub(22)?;
-    let end = if bytes.starts_with(b"PK\x03\x04") {
-        let from = last.saturating_sub(usize::from(u16::MAX));
-        from + memchr::memmem::rfind(&bytes[from..last + END.len()], END)?
-    } else if bytes[last..].starts_with(END) {
-        last
-    } else {
-        return None;
-    };
-    let count = u16_at(bytes, end + 10)?;
-    let size = u32_at(bytes, end + 12)?;
-    let offset = u32_at(bytes, end + 16)?;
-    // What was put before a zip shifts it against its own offsets, unless they were adjusted.
-    let directory = end.checked_sub(size)?;
-    let shift = directory.checked_sub(offset)?;
-    let mut at = directory;
-    let mut start = directory;
-    let mut members = Vec::new();
-    for _ in 0..count {
-        if bytes.get(at..at + 4)? != b"PK\x01\x02" {
-            return None;
-        }
-        let method = u16::try_from(u16_at(bytes, at + 10)?).ok()?;
-        let packed = u32_at(bytes, at + 20)?;
-        let name_len = u16_at(bytes, at + 28)?;
-        let skip = u16_at(bytes, at + 30)? + u16_at(bytes, at + 32)?;
-        let local = shift + u32_at(bytes, at + 42)?;
-        let name = bytes.get(at + 46..at + 46 + name_len)?;
-        let data = local + 30 + u16_at(bytes, local + 26)? + u16_at(bytes, local + 28)?;
-        bytes.get(data..data.checked_add(packed)?)?;
-        members.push(ZipMember {
-            name: String::from_utf8_lossy(name).into_owned(),
-            packed: data..data + packed,
-            method,
-        });
-        start = start.min(local);
-        at += 46 + name_len + skip;
-    }
-    Some(Zip { start, members })
 }
 
 #[cfg(test)]

@@ -74,6 +74,20 @@ pub fn refreshed(stale: &Stale) -> Result<(PathBuf, Vec<u8>), Error> {
     Ok((stale.record.clone(), text.into_bytes()))
 }
 
+/// The text of a wheel's RECORD, the rows brought up to date that were right. `changed` says what the file of a name had and
+/// has; a wheel's own names need no resolving.
+pub fn with_digests<'a>(text: &str, changed: impl Fn(&str) -> Option<(&'a [u8], &'a [u8])>) -> String {
+    let renewed = |line: &str| {
+        let row = line.trim_end_matches(['\r', '\n']);
+        let (name, digest) = fields(row)?;
+        let (old, new) = changed(&unquoted(name))?;
+        let digest_of = |bytes: &[u8]| base64_url(&Sha256::digest(bytes));
+        let was_right = digest_of(old) == digest;
+        was_right.then(|| format!("{name},sha256={},{}{}", digest_of(new), new.len(), &line[row.len()..]))
+    };
+    text.split_inclusive('\n').map(|line| renewed(line).unwrap_or_else(|| line.to_owned())).collect()
+}
+
 /// A row's name, as written, and its digest.
 #[must_use]
 pub fn fields(line: &str) -> Option<(&str, &str)> {

@@ -61,6 +61,8 @@ pub struct Plan {
     pub mentions: Vec<(PathBuf, Vec<Finding>)>,
     /// Reasons to refuse, by file.
     pub refusals: Vec<(PathBuf, Vec<Finding>)>,
+    /// What is named and no reason to refuse, by file.
+    pub harmless: Vec<(PathBuf, Vec<Finding>)>,
     /// Python's lists of installed files.
     records: Vec<PathBuf>,
 }
@@ -131,6 +133,7 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
     }
     plan.mentions.sort_by(|a, b| a.0.cmp(&b.0));
     plan.refusals.sort_by(|a, b| a.0.cmp(&b.0));
+    plan.harmless.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(plan)
 }
 
@@ -159,6 +162,9 @@ impl Plan {
         }
         if !outcome.refusals.is_empty() {
             self.refusals.push((path.to_owned(), outcome.refusals.clone()));
+        }
+        if !outcome.harmless.is_empty() {
+            self.harmless.push((path.to_owned(), outcome.harmless.clone()));
         }
     }
 
