@@ -56,7 +56,9 @@ pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     compare_outputs(request, &info.outputs)?;
     let manifest = manifest::read(RESTORE, &request.from)?;
     let mut files = chain::find(RESTORE, &request.from, manifest.layers.len())?;
-    files.iter_mut().for_each(|state| state.push(format::LAYER));
+    for state in &mut files {
+        state.push(format::LAYER);
+    }
     let plan = layers::plan(&manifest)?;
     let maker = || Ok(Maker::new(Places::open(request, &manifest.records)?, &manifest.records));
     let mut own = maker()?;
@@ -74,7 +76,9 @@ pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     own.close_directories()?;
     notices.append(&mut own.notices);
     notices.sort();
-    notices.iter().for_each(|text| notice(text));
+    for text in &notices {
+        notice(text);
+    }
     match &request.listing {
         Some(listing) => listing::write(RESTORE, listing, &request.from, &own.stamps),
         None => Ok(()),

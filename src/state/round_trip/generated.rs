@@ -147,8 +147,13 @@ fn edit(root: &Path, edit: &Edit) {
             }
             return;
         }
-        Edit::Modify(index, ..) | Edit::Touch(index, ..) | Edit::Chmod(index, _) | Edit::Delete(index) => pick(index),
-        Edit::Replace(index, _) | Edit::Rename(index, _) | Edit::Copy(index, _) => pick(index),
+        Edit::Modify(index, ..)
+        | Edit::Touch(index, ..)
+        | Edit::Chmod(index, _)
+        | Edit::Delete(index)
+        | Edit::Replace(index, _)
+        | Edit::Rename(index, _)
+        | Edit::Copy(index, _) => pick(index),
     };
     let Some(path) = chosen else { return };
     let metadata = path.symlink_metadata().unwrap();
@@ -213,7 +218,9 @@ proptest! {
             let [old, new] = [index, index + 1].map(|index| format!("state {index}"));
             scene.restore_from(&old).unwrap();
             prop_assert_eq!(scene.described(), before);
-            edits.iter().for_each(|change| edit(scene.root.path(), change));
+            for change in edits {
+                edit(scene.root.path(), change);
+            }
             before = scene.described();
             scene.save_on(&new, &old, true).unwrap();
             prop_assert_eq!(scene.described(), before.clone(), "saving changed the tree");

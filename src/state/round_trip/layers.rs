@@ -234,13 +234,14 @@ fn parents_that_are_not_those_of_the_manifest_are_refused() {
     refusal("not one absolute path and a newline");
 }
 
+type Change = fn(&mut Manifest);
+
 #[test]
 fn layers_that_are_not_those_of_the_manifest_are_refused() {
     let scene = scene();
     fs::write(scene.at("build/src/a"), "second").unwrap();
     scene.save_on("two", "one", true).unwrap();
     let whole = fs::read(scene.at("two").join(format::MANIFEST)).unwrap();
-    type Change = fn(&mut Manifest);
     let record = |manifest: &Manifest, path: &str| manifest::position(&manifest.records, path.as_bytes()).unwrap();
     let (a, b) = (record(&read(&scene, "two"), "build/src/a"), record(&read(&scene, "two"), "build/src/b"));
     assert_eq!((a, b), (10, 11), "the closures below count on it");
