@@ -238,6 +238,7 @@ mod tests {
             pinned: None,
             entries: info::Counts::default(),
             bytes: info::Bytes::default(),
+            layers: 1,
             newest: Mtime { secs: 0, nanos: 0 }.into(),
         }
     }
