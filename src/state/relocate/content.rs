@@ -197,9 +197,13 @@ impl Examiner {
     fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {
         let known = if depth < DEPTH { self.look_inside(bytes, depth) } else { None };
         known.unwrap_or_else(|| {
-            let layout = Layout::of(bytes);
+            let mut layout = Layout::without_symbols(bytes);
             let runs: Vec<Run> = data.iter().flat_map(|range| self.finder.find_in(bytes, range.clone())).collect();
             let mut examined = self.leaf(bytes, &runs, &layout);
+            if !examined.is_clean() && layout.is_elf() {
+                layout = Layout::of(bytes);
+                examined = self.leaf(bytes, &runs, &layout);
+            }
             self.sections(bytes, &layout, &mut examined);
             // A tar that could not be walked to its end still has headers.
             if bytes.get(257..262) == Some(b"ustar") {
