@@ -4,7 +4,7 @@
 //! (`PHASESPLIT_STATE`) where that is set: twice, the second time from the page cache, with its speed.
 
 use phasesplit::state::relocate::{Mapping, scan};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +52,18 @@ fn size(path: &Path) -> (u64, usize) {
     if meta.is_file() { (meta.size(), 1) } else { (0, 0) }
 }
 
+fn by_engine(engine: &OsStr, maps: &[String], paths: &[PathBuf]) -> String {
+    let mut arguments = vec![OsString::from("scan")];
+    arguments.extend(maps.iter().flat_map(|map| ["--map".into(), map.into()]));
+    let output = Command::new(engine).args(arguments).args(paths).output().unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn by_library(maps: &[String], paths: &[PathBuf]) -> String {
+    let maps: Vec<Mapping> = maps.iter().map(|map| Mapping::parse(map.as_ref()).unwrap()).collect();
+    scan(&maps, paths).map_or_else(|error| error.to_string(), |harmless| harmless.to_string())
+}
+
 #[test]
 fn other_files_raise_no_alarm() {
     let given = std::env::var_os("PHASESPLIT_ALARMS");
@@ -60,18 +72,8 @@ fn other_files_raise_no_alarm() {
     let (bytes, files) = paths.iter().map(|path| size(path)).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
     for _ in 0..if given.is_some() { 2 } else { 1 } {
         let begun = Instant::now();
-        let found = match std::env::var_os("PHASESPLIT_STATE").filter(|_| given.is_some()) {
-            Some(engine) => {
-                let mut arguments = vec![OsString::from("scan")];
-                arguments.extend(maps.iter().flat_map(|map| ["--map".into(), map.into()]));
-                let output = Command::new(engine).args(arguments).args(&paths).output().unwrap();
-                String::from_utf8_lossy(&output.stderr).into_owned()
-            }
-            None => {
-                let maps: Vec<Mapping> = maps.iter().map(|map| Mapping::parse(map.as_ref()).unwrap()).collect();
-                scan(&maps, &paths).map_or_else(|error| error.to_string(), |harmless| harmless.to_string())
-            }
-        };
+        let engine = std::env::var_os("PHASESPLIT_STATE").filter(|_| given.is_some());
+        let found = engine.map_or_else(|| by_library(&maps, &paths), |engine| by_engine(&engine, &maps, &paths));
         assert_eq!(found, "", "{maps:?}");
         let seconds = begun.elapsed().as_secs_f64();
         #[allow(clippy::cast_precision_loss, reason = "for people to read")]

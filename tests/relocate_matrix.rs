@@ -253,7 +253,8 @@ fn cases() -> Vec<Case> {
         }
     }
     // An order in which every part of the matrix comes early: steps of the golden ratio, which meet each case once.
-    let step = (1..).map(|i| cases.len() * 618 / 1000 + i).find(|&step| gcd(step, cases.len()) == 1).unwrap_or(1);
+    let step =
+        (1..=cases.len()).map(|i| cases.len() * 618 / 1000 + i).find(|&step| gcd(step, cases.len()) == 1).unwrap_or(1);
     (0..cases.len()).map(|i| cases[i * step % cases.len()]).collect()
 }
 

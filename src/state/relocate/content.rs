@@ -363,7 +363,9 @@ impl Examiner {
             part.nest(found, "zip directory");
         }
         if contents.is_empty() && text.edits.is_empty() {
-            members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+            for (name, inside) in members {
+                examined.nest(inside, &name);
+            }
         } else {
             let mut edited = bytes.to_vec();
             apply(&mut edited, &examined.edits);
@@ -371,7 +373,9 @@ impl Examiner {
             self.refresh_records(&edited, zip, &mut contents);
             match zip.rebuilt(&edited, &contents) {
                 Ok(new) => {
-                    members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+                    for (name, inside) in members {
+                        examined.nest(inside, &name);
+                    }
                     examined.edits.clear();
                     examined.replacement = Some(new);
                 }
@@ -380,7 +384,9 @@ impl Examiner {
                         Unsafe::Signed => Reason::Signed,
                         Unsafe::Format => Reason::Packed(Format::Zip),
                     };
-                    members.into_iter().for_each(|(name, inside)| examined.refuse(inside, &name, &reason));
+                    for (name, inside) in members {
+                        examined.refuse(inside, &name, &reason);
+                    }
                     let names = std::mem::take(&mut text);
                     examined.refuse(names, "zip file", &reason);
                 }

@@ -1,6 +1,6 @@
 //! Python bytecode that is checked by a digest of its source, which relocating the source makes wrong.
 //!
-//! Owns the header (PEP 552: magic, flags, digest) and the digest (`_imp.source_hash`: SipHash with the magic number as key).
+//! Owns the header (PEP 552: magic, flags, digest) and the digest (`_imp.source_hash`: `SipHash` with the magic number as key).
 //! nixpkgs sets `SOURCE_DATE_EPOCH`, with which this is Python's way; a stale digest makes every start compile again. Only
 //! digests that were right before are brought up to date.
 
@@ -72,7 +72,7 @@ impl Stale {
     }
 }
 
-/// SipHash (Aumasson and Bernstein, 2012) with rounds for each word and at the end, as little-endian bytes.
+/// `SipHash` (Aumasson and Bernstein, 2012) with rounds for each word and at the end, as little-endian bytes.
 fn siphash(rounds: [usize; 2], key: [u64; 2], text: &[u8]) -> [u8; DIGEST_LEN] {
     let mut v = [
         key[0] ^ 0x736f_6d65_7073_6575,
@@ -86,7 +86,9 @@ fn siphash(rounds: [usize; 2], key: [u64; 2], text: &[u8]) -> [u8; DIGEST_LEN] {
         v[0] ^= word;
     };
     let (words, rest) = text.as_chunks::<8>();
-    words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+    for word in words {
+        add(u64::from_le_bytes(*word));
+    }
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);
     // The length modulo 256 is the last word's highest byte.

@@ -89,19 +89,16 @@ pub fn read(bytes: &[u8]) -> Option<Zip> {
     if !bytes.starts_with(b"PK\x03\x04") && end + END_LEN + number(bytes, end + 20, 2)? != bytes.len() {
         return None;
     }
-    let (directory, mut count, offset, large) = match zip64(bytes, end) {
-        Some((directory, count, offset)) => (directory, count, offset, true),
-        None => {
-            let directory = end.checked_sub(number(bytes, end + 12, 4)?)?;
-            (directory, number(bytes, end + 10, 2)?, number(bytes, end + 16, 4)?, false)
-        }
-    };
+    let large = zip64(bytes, end);
+    let (directory, count, offset) = large.or_else(|| {
+        let directory = end.checked_sub(number(bytes, end + 12, 4)?)?;
+        Some((directory, number(bytes, end + 10, 2)?, number(bytes, end + 16, 4)?))
+    })?;
     // What was put before a zip shifts it against its own offsets, unless they were adjusted.
     let shift = directory.checked_sub(offset)?;
-    let mut zip = Zip { start: directory, members: Vec::new(), directory, end, shift, large };
+    let mut zip = Zip { start: directory, members: Vec::new(), directory, end, shift, large: large.is_some() };
     let mut at = directory;
-    while count > 0 {
-        count -= 1;
+    for _ in 0..count {
         at = zip.add_member(bytes, at)?;
     }
     Some(zip)
@@ -197,18 +194,15 @@ impl Zip {
             output.extend(bytes.get(at..member.local)?);
             let central = member.central - self.directory;
             put(&mut directory, central + 42, output.len().checked_sub(self.shift)?)?;
-            at = match contents.get(&index) {
-                Some((old, new)) => {
-                    let packed = if member.method == 0 { new.clone() } else { packed::deflate(new).ok()? };
-                    let facts = facts(new, packed.len())?;
-                    let behind = member.renew(bytes, old, &facts, &packed, &mut output)?;
-                    directory.get_mut(central + 16..central + 28)?.copy_from_slice(&facts);
-                    behind
-                }
-                None => {
-                    output.extend(bytes.get(member.local..member.packed.end)?);
-                    member.packed.end
-                }
+            at = if let Some((old, new)) = contents.get(&index) {
+                let packed = if member.method == 0 { new.clone() } else { packed::deflate(new).ok()? };
+                let facts = facts(new, packed.len())?;
+                let behind = member.renew(bytes, old, &facts, &packed, &mut output)?;
+                directory.get_mut(central + 16..central + 28)?.copy_from_slice(&facts);
+                behind
+            } else {
+                output.extend(bytes.get(member.local..member.packed.end)?);
+                member.packed.end
             };
         }
         output.extend(bytes.get(at..self.directory)?);
