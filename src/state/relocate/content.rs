@@ -197,9 +197,13 @@ impl Examiner {
     fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {
         let known = if depth < DEPTH { self.look_inside(bytes, depth) } else { None };
         known.unwrap_or_else(|| {
-            let layout = Layout::of(bytes);
+            let mut layout = Layout::without_symbols(bytes);
             let runs: Vec<Run> = data.iter().flat_map(|range| self.finder.find_in(bytes, range.clone())).collect();
             let mut examined = self.leaf(bytes, &runs, &layout);
+            if !examined.is_clean() && layout.is_elf() {
+                layout = Layout::of(bytes);
+                examined = self.leaf(bytes, &runs, &layout);
+            }
             self.sections(bytes, &layout, &mut examined);
             // A tar that could not be walked to its end still has headers.
             if bytes.get(257..262) == Some(b"ustar") {
@@ -359,7 +363,9 @@ impl Examiner {
             part.nest(found, "zip directory");
         }
         if contents.is_empty() && text.edits.is_empty() {
-            members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+            for (name, inside) in members {
+                examined.nest(inside, &name);
+            }
         } else {
             let mut edited = bytes.to_vec();
             apply(&mut edited, &examined.edits);
@@ -367,7 +373,9 @@ impl Examiner {
             self.refresh_records(&edited, zip, &mut contents);
             match zip.rebuilt(&edited, &contents) {
                 Ok(new) => {
-                    members.into_iter().for_each(|(name, inside)| examined.nest(inside, &name));
+                    for (name, inside) in members {
+                        examined.nest(inside, &name);
+                    }
                     examined.edits.clear();
                     examined.replacement = Some(new);
                 }
@@ -376,7 +384,9 @@ impl Examiner {
                         Unsafe::Signed => Reason::Signed,
                         Unsafe::Format => Reason::Packed(Format::Zip),
                     };
-                    members.into_iter().for_each(|(name, inside)| examined.refuse(inside, &name, &reason));
+                    for (name, inside) in members {
+                        examined.refuse(inside, &name, &reason);
+                    }
                     let names = std::mem::take(&mut text);
                     examined.refuse(names, "zip file", &reason);
                 }

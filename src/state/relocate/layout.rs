@@ -72,13 +72,23 @@ impl Layout {
     /// The layout of `bytes`: of an ELF file if it is one, else plain.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
+        Self::read(bytes, true)
+    }
+
+    /// As [`Self::of`], without the names of functions: there can be very many, and nearly every file has no use for them.
+    #[must_use]
+    pub fn without_symbols(bytes: &[u8]) -> Self {
+        Self::read(bytes, false)
+    }
+
+    fn read(bytes: &[u8], symbols: bool) -> Self {
         if !bytes.starts_with(b"\x7fELF") {
             return Self::default();
         }
-        object::File::parse(bytes).map(|file| Self::of_elf(&file, bytes)).unwrap_or_default()
+        object::File::parse(bytes).map(|file| Self::of_elf(&file, bytes, symbols)).unwrap_or_default()
     }
 
-    fn of_elf(file: &object::File, bytes: &[u8]) -> Self {
+    fn of_elf(file: &object::File, bytes: &[u8], symbols: bool) -> Self {
         let code = match file.architecture() {
             Architecture::I386 | Architecture::X86_64 | Architecture::X86_64_X32 => Kind::CodeX86,
             _ => Kind::Code,
@@ -124,7 +134,9 @@ impl Layout {
             layout.add_segments(file, bytes.len(), code);
         }
         layout.regions.sort_by_key(|region| region.range.start);
-        layout.add_functions(file, &starts);
+        if symbols {
+            layout.add_functions(file, &starts);
+        }
         layout
     }
 
@@ -178,6 +190,12 @@ impl Layout {
     pub fn region(&self, at: usize) -> Option<&Region> {
         let behind = self.regions.partition_point(|r| r.range.start <= at);
         self.regions[..behind].last().filter(|r| r.range.contains(&at))
+    }
+
+    /// Whether anything is known of the bytes.
+    #[must_use]
+    pub fn is_elf(&self) -> bool {
+        !self.regions.is_empty()
     }
 
     /// All sections, by offset.

@@ -14,7 +14,7 @@
 //! section  compressed sections of ELF files, written again in their room
 //! content  one file: all of the above                           (bytes in, changes out)
 //! tree     files and directories
-//! record   what Python knows of the files it installed, or will
+//! record, pyc      what Python knows of the files it installed, or will
 //! ```
 //!
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
@@ -26,6 +26,7 @@ pub mod judge;
 pub mod layout;
 pub mod packed;
 pub mod prefix;
+pub mod pyc;
 pub mod record;
 pub mod runs;
 pub mod section;

@@ -132,31 +132,44 @@ impl Finder {
     /// All runs in `bytes`, by offset.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Vec<Run> {
+        const BLOCK: usize = 4 * GRAM;
         let mut found: Vec<Run> = Vec::new();
-        for (index, four) in bytes.chunks_exact(GRAM).enumerate() {
-            let gram = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-            let bit = slot(gram);
-            if self.filter[bit / 64] & (1 << (bit % 64)) == 0 {
-                continue;
+        let known = |block: &[u8], i: usize| {
+            let bit = slot(u32::from_le_bytes([block[i], block[i + 1], block[i + 2], block[i + 3]]));
+            self.filter[bit / 64] >> (bit % 64) & 1
+        };
+        let mut blocks = bytes.chunks_exact(BLOCK);
+        let mut at = 0;
+        for block in &mut blocks {
+            // One branch for sixteen bytes: it is almost never taken.
+            if known(block, 0) | known(block, 4) | known(block, 8) | known(block, 12) != 0 {
+                (0..BLOCK).step_by(GRAM).for_each(|i| self.find_at(bytes, at + i, &mut found));
             }
-            let Some(places) = self.grams.get(&gram) else {
-                continue;
-            };
-            let at = index * GRAM;
-            for &(path, position) in places {
-                let known = found
-                    .iter()
-                    .rev()
-                    .take(2 * self.paths.len())
-                    .any(|run| run.path == path && run.at + position == at + run.start && at < run.end());
-                if !known && let Some(run) = self.extend(bytes, at, path, position) {
-                    found.push(run);
-                }
-            }
+            at += BLOCK;
         }
+        let rest = blocks.remainder().len() / GRAM;
+        (0..rest).for_each(|i| self.find_at(bytes, at + i * GRAM, &mut found));
         found.sort_unstable();
         found.dedup();
         found
+    }
+
+    /// Adds the runs that the four bytes at `at` belong to.
+    fn find_at(&self, bytes: &[u8], at: usize, found: &mut Vec<Run>) {
+        let places = gram_at(bytes, at).filter(|&gram| {
+            let bit = slot(gram);
+            self.filter[bit / 64] & (1 << (bit % 64)) != 0
+        });
+        for &(path, position) in places.and_then(|gram| self.grams.get(&gram)).into_iter().flatten() {
+            let known = found
+                .iter()
+                .rev()
+                .take(2 * self.paths.len())
+                .any(|run| run.path == path && run.at + position == at + run.start && at < run.end());
+            if !known && let Some(run) = self.extend(bytes, at, path, position) {
+                found.push(run);
+            }
+        }
     }
 
     fn extend(&self, bytes: &[u8], at: usize, path: usize, position: usize) -> Option<Run> {

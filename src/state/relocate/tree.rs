@@ -6,7 +6,7 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
-use super::record;
+use super::{pyc, record, zip};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Plain files larger than this are searched in parts before they are read whole.
 const LARGE: usize = 64 << 20;
 const PART: usize = 1 << 20;
+/// Files up to this size (bytes) share a buffer, one for each thread.
+const KEPT: usize = 8 << 20;
 
 /// A file, directory or link of a tree.
 #[derive(Debug)]
@@ -183,10 +185,17 @@ impl Plan {
     /// # Errors
     /// What cannot be written, and a new name that is taken already.
     pub fn carry_out(&self) -> Result<(), Error> {
-        let changing: BTreeSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
+        let mut changing: BTreeSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
+        let bytecode = pyc::find(&changing)?;
+        changing.extend(bytecode.iter().map(|stale| stale.path.clone()));
         let stale = record::find(&self.records, &changing)?;
         for change in &self.files {
             write_file(change)?;
+        }
+        for stale in &bytecode {
+            let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
+            let edits = vec![Edit { at: pyc::DIGEST, bytes: stale.renewed()?.to_vec() }];
+            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None })?;
         }
         for stale in &stale {
             let (path, bytes) = record::refreshed(stale)?;
@@ -242,15 +251,20 @@ impl Plan {
 
 /// Examines files on all cores; the results in the order of `files`.
 fn examine_files(examiner: &Examiner, files: &[&Entry]) -> Result<BTreeMap<usize, Examined>, Error> {
+    // The largest first: one that comes last would keep a single core busy.
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(files[index].meta.len()));
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Ok(BTreeMap::new()));
     let work = || {
+        // Kept from file to file: fresh pages cost the kernel more than filling them.
+        let mut buffer = Vec::new();
         loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(entry) = files.get(index) else {
+            let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
                 return;
             };
-            let outcome = examine_file(examiner, &entry.path, &entry.meta);
+            let entry = files[index];
+            let outcome = examine_file(examiner, &entry.path, &entry.meta, &mut buffer);
             let Ok(mut results) = results.lock() else {
                 return;
             };
@@ -273,7 +287,7 @@ fn examine_files(examiner: &Examiner, files: &[&Entry]) -> Result<BTreeMap<usize
     results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata) -> Result<Examined, Error> {
+fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata, buffer: &mut Vec<u8>) -> Result<Examined, Error> {
     if meta.len() == 0 {
         return Ok(Examined::default());
     }
@@ -291,10 +305,12 @@ fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata) -> Result<Exa
             return Ok(Examined::default());
         }
     }
-    let bytes = read(&file, &data, size).map_err(Error::io("read", path))?;
+    let mut large = Vec::new();
+    let bytes = if size > KEPT { &mut large } else { buffer };
+    read(&file, &data, size, bytes).map_err(Error::io("read", path))?;
     let data: Vec<Range<usize>> =
         data.into_iter().map(|range| range.start.min(bytes.len())..range.end.min(bytes.len())).collect();
-    Ok(examiner.examine(&bytes, &data))
+    Ok(examiner.examine(bytes, &data))
 }
 
 fn libc_nofollow() -> i32 {
@@ -324,29 +340,30 @@ fn data_ranges(file: &File, meta: &Metadata, size: usize) -> std::io::Result<Vec
     Ok(ranges)
 }
 
-/// Reads the data of a file; the holes stay untouched zero pages.
-fn read(file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<Vec<u8>> {
+/// Reads the data of a file into `bytes`, whatever is there; the holes of a sparse one stay untouched zero pages.
+fn read(file: &File, data: &[Range<usize>], size: usize, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    bytes.clear();
     if data.len() == 1 && data[0].len() == size {
-        let mut bytes = Vec::with_capacity(size + 1);
+        bytes.reserve(size + 1);
         let mut file = file;
         rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0))?;
-        file.read_to_end(&mut bytes)?;
-        return Ok(bytes);
+        file.read_to_end(bytes)?;
+        return Ok(());
     }
-    let mut bytes = vec![0; size];
+    *bytes = vec![0; size];
     for range in data {
         file.read_exact_at(&mut bytes[range.clone()], range.start as u64)?;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Whether a large file needs to be read whole.
 fn is_suspect(examiner: &Examiner, file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<bool> {
     let mut head = vec![0; 512];
     file.read_exact_at(&mut head, 0)?;
-    let mut tail = [0; 22];
-    file.read_exact_at(&mut tail, size as u64 - 22)?;
-    if !Examiner::is_flat(&head) || tail.starts_with(b"PK\x05\x06") {
+    let mut tail = vec![0; zip::TAIL.min(size)];
+    file.read_exact_at(&mut tail, (size - zip::TAIL.min(size)) as u64)?;
+    if !Examiner::is_flat(&head) || zip::may_end(&tail) {
         return Ok(true);
     }
     let mut part = vec![0; PART];

@@ -52,19 +52,17 @@ pub enum Constant {
 /// Finds constants that prove an inlined path but are too short, or turned around, to be rewritten.
 #[derive(Debug, Clone)]
 pub struct Constants {
-    filter: Vec<u64>,
+    /// Bit by bit, the pairs of bytes that begin a constant or follow its first byte: four bytes, wherever they begin, have
+    /// one of the two at an even offset.
+    pairs: Vec<u64>,
     grams: HashMap<u32, Vec<(usize, Constant, [u8; MIN_RUN])>>,
-}
-
-fn slot(gram: u32) -> usize {
-    (gram.wrapping_mul(0x9E37_79B1) >> 16) as usize
 }
 
 impl Constants {
     /// A finder for the parts of `paths`, named by their index.
     #[must_use]
     pub fn new(paths: &[StorePath]) -> Self {
-        let mut all = Self { filter: vec![0; 1024], grams: HashMap::new() };
+        let mut all = Self { pairs: vec![0; 1024], grams: HashMap::new() };
         for (index, path) in paths.iter().enumerate() {
             let hash = path.hash_range();
             let bytes = path.bytes();
@@ -85,8 +83,9 @@ impl Constants {
 
     fn add(&mut self, bytes: [u8; MIN_RUN], path: usize, constant: Constant) {
         let gram = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let bit = slot(gram);
-        self.filter[bit / 64] |= 1 << (bit % 64);
+        for pair in [u16::from_le_bytes([bytes[0], bytes[1]]), u16::from_le_bytes([bytes[1], bytes[2]])] {
+            self.pairs[usize::from(pair) / 64] |= 1 << (pair % 64);
+        }
         self.grams.entry(gram).or_default().push((path, constant, bytes));
     }
 
@@ -94,24 +93,43 @@ impl Constants {
     #[must_use]
     pub fn find(&self, bytes: &[u8], range: Range<usize>) -> Vec<(usize, usize, Constant)> {
         let mut found = Vec::new();
-        for (index, four) in bytes[range.clone()].windows(4).enumerate() {
-            let gram = u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-            let bit = slot(gram);
-            if self.filter[bit / 64] & (1 << (bit % 64)) == 0 {
-                continue;
-            }
-            let at = range.start + index;
-            for (path, constant, eight) in self.grams.get(&gram).into_iter().flatten() {
-                let hit = match constant {
-                    Constant::Short => is_imm32(bytes, at),
-                    Constant::Reversed => is_movabs(bytes, at) && bytes[at..].starts_with(eight),
-                };
-                if hit {
-                    found.push((at, *path, *constant));
+        let part = &bytes[range.clone()];
+        let known = |eight: &[u8], i: usize| {
+            let pair = u16::from_le_bytes([eight[i], eight[i + 1]]);
+            self.pairs[usize::from(pair) / 64] >> (pair % 64) & 1
+        };
+        let mut look = |at: usize| {
+            for at in [at.wrapping_sub(1), at] {
+                if range.contains(&at) && at + 4 <= range.end {
+                    self.find_at(bytes, at, &mut found);
                 }
             }
+        };
+        let mut blocks = part.chunks_exact(8);
+        let mut at = range.start;
+        for block in &mut blocks {
+            // One branch for eight bytes: it is almost never taken.
+            if known(block, 0) | known(block, 2) | known(block, 4) | known(block, 6) != 0 {
+                (0..8).step_by(2).filter(|&i| known(block, i) != 0).for_each(|i| look(at + i));
+            }
+            at += 8;
         }
+        (0..blocks.remainder().len()).step_by(2).for_each(|i| look(at + i));
         found
+    }
+
+    /// The constants that begin at `at`, where at least four bytes are.
+    fn find_at(&self, bytes: &[u8], at: usize, found: &mut Vec<(usize, usize, Constant)>) {
+        let gram = u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        for (path, constant, eight) in self.grams.get(&gram).into_iter().flatten() {
+            let hit = match constant {
+                Constant::Short => is_imm32(bytes, at),
+                Constant::Reversed => is_movabs(bytes, at) && bytes[at..].starts_with(eight),
+            };
+            if hit {
+                found.push((at, *path, *constant));
+            }
+        }
     }
 }
 
@@ -143,6 +161,16 @@ mod tests {
             assert_eq!(found(&code), [(2 + prefix.len(), Constant::Short)]);
         }
         assert_eq!(found(b"\x90\x90\x90\x900123\x90"), []);
+    }
+
+    #[test]
+    fn a_constant_is_seen_at_every_offset() {
+        for shift in 0..20 {
+            for behind in 0..20 {
+                let code = [vec![0x90; shift], b"\xb90123".to_vec(), vec![0x90; behind]].concat();
+                assert_eq!(found(&code), [(shift + 1, Constant::Short)], "{shift} {behind}");
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,10 @@ pub enum Unsafe {
     Signed,
 }
 
+const END: &[u8] = b"PK\x05\x06";
+const END_LEN: usize = 22;
+/// How much of a file's end can hold the end record.
+pub const TAIL: usize = END_LEN + u16::MAX as usize;
 const LOCAL: usize = 30;
 const CENTRAL: usize = 46;
 /// "Encrypted" and "sizes follow the data" of the general purpose flags.
@@ -65,34 +69,36 @@ fn number(bytes: &[u8], at: usize, len: usize) -> Option<usize> {
     all.try_fold(0usize, |value, &byte| Some(value.checked_mul(256)? | usize::from(byte)))
 }
 
+/// Whether the last [`TAIL`] bytes of a file may make it a zip.
+#[must_use]
+pub fn may_end(tail: &[u8]) -> bool {
+    memchr::memmem::find(tail, END).is_some()
+}
+
 /// Reads the central directory (APPNOTE 4.3.12, 4.3.16). Files of several disks are not taken for zip.
 ///
 /// The end record is looked for in the last 64 KiB; in what does not begin like a zip, its comment must end with the file.
 #[must_use]
 pub fn read(bytes: &[u8]) -> Option<Zip> {
-    const END: &[u8] = b"PK\x05\x06";
-    let last = bytes.len().checked_sub(22)?;
+    let last = bytes.len().checked_sub(END_LEN)?;
     let from = last.saturating_sub(usize::from(u16::MAX));
     let tail = &bytes[from..last + END.len()];
     // Nearly every file ends here; forwards is the faster way to look.
     memchr::memmem::find(tail, END)?;
     let end = from + memchr::memmem::rfind(tail, END)?;
-    if !bytes.starts_with(b"PK\x03\x04") && end + 22 + number(bytes, end + 20, 2)? != bytes.len() {
+    if !bytes.starts_with(b"PK\x03\x04") && end + END_LEN + number(bytes, end + 20, 2)? != bytes.len() {
         return None;
     }
-    let (directory, mut count, offset, large) = match zip64(bytes, end) {
-        Some((directory, count, offset)) => (directory, count, offset, true),
-        None => {
-            let directory = end.checked_sub(number(bytes, end + 12, 4)?)?;
-            (directory, number(bytes, end + 10, 2)?, number(bytes, end + 16, 4)?, false)
-        }
-    };
+    let large = zip64(bytes, end);
+    let (directory, count, offset) = large.or_else(|| {
+        let directory = end.checked_sub(number(bytes, end + 12, 4)?)?;
+        Some((directory, number(bytes, end + 10, 2)?, number(bytes, end + 16, 4)?))
+    })?;
     // What was put before a zip shifts it against its own offsets, unless they were adjusted.
     let shift = directory.checked_sub(offset)?;
-    let mut zip = Zip { start: directory, members: Vec::new(), directory, end, shift, large };
+    let mut zip = Zip { start: directory, members: Vec::new(), directory, end, shift, large: large.is_some() };
     let mut at = directory;
-    while count > 0 {
-        count -= 1;
+    for _ in 0..count {
         at = zip.add_member(bytes, at)?;
     }
     Some(zip)
@@ -188,18 +194,15 @@ impl Zip {
             output.extend(bytes.get(at..member.local)?);
             let central = member.central - self.directory;
             put(&mut directory, central + 42, output.len().checked_sub(self.shift)?)?;
-            at = match contents.get(&index) {
-                Some((old, new)) => {
-                    let packed = if member.method == 0 { new.clone() } else { packed::deflate(new).ok()? };
-                    let facts = facts(new, packed.len())?;
-                    let behind = member.renew(bytes, old, &facts, &packed, &mut output)?;
-                    directory.get_mut(central + 16..central + 28)?.copy_from_slice(&facts);
-                    behind
-                }
-                None => {
-                    output.extend(bytes.get(member.local..member.packed.end)?);
-                    member.packed.end
-                }
+            at = if let Some((old, new)) = contents.get(&index) {
+                let packed = if member.method == 0 { new.clone() } else { packed::deflate(new).ok()? };
+                let facts = facts(new, packed.len())?;
+                let behind = member.renew(bytes, old, &facts, &packed, &mut output)?;
+                directory.get_mut(central + 16..central + 28)?.copy_from_slice(&facts);
+                behind
+            } else {
+                output.extend(bytes.get(member.local..member.packed.end)?);
+                member.packed.end
             };
         }
         output.extend(bytes.get(at..self.directory)?);
