@@ -149,6 +149,7 @@ const COMMANDS: &[&str] = &[
     "configure --prefix=$out",
     "patchShebangs .",
     "sed -i 's/set/reset/' a",
+    "substituteInPlace a --replace-fail /usr/bin/env x --replace-fail \"set -e\" \"source x\"",
     "install -Dm755 a $out/bin/a",
 ];
 

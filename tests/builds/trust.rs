@@ -72,8 +72,10 @@ fn text_holds_back_its_own_attributes() {
     builds(&project, &package(&salt, "", named), options, ALL);
     // An earlier script that mentions it has it.
     let early = r#"postBuild = "echo $manualFormat >>program.1";"#;
-    builds(&project, &package(&salt, "", &format!("{early} manualFormat = \"html\";")), options, ALL);
-    builds(&project, &package(&salt, "", early), options, &["build", "install", "finish"]);
+    for format in ["html", "text"] {
+        let text = package(&salt, "", &format!("{early} manualFormat = \"{format}\";"));
+        builds(&project, &text, options, &["build", "install", "finish"]);
+    }
 }
 
 #[test]
@@ -140,16 +142,15 @@ fn between<'l>(log: &'l str, begin: &str, end: &str) -> &'l str {
     found
 }
 
-#[test]
-fn a_hook_that_uses_a_late_input_is_refused() {
+#[track_caller]
+fn refused_and_mended(input: &str) {
     let hook = early("if declare -F wrapProgram >/dev/null; then echo echo wrapped >>program; fi");
-    let project = Project::new(&package(&salt(), &format!("makeWrapper {hook}"), WRAPS));
+    let project = Project::new(&package(&salt(), &format!("{input} {hook}"), WRAPS));
     project.generate(&["--trust", "text"]);
     let log = project.build_fails("phases.finish");
-    for part in [
-        "the input make-wrapper-hook, which brings wrapProgram, was held back",
-        "stage build reads it in the function early",
-    ] {
+    for part in
+        ["the input makeWrapper, which brings wrapProgram, was held back", "stage build reads it in the function early"]
+    {
         assert!(log.contains(part), "`{part}` is missing from:\n{log}");
     }
     // The line it gives mends it.
@@ -158,6 +159,19 @@ fn a_hook_that_uses_a_late_input_is_refused() {
     let (built, _) = project.build("phases.finish");
     assert_eq!(built, ["build", "install", "finish"]);
     project.assert_equal();
+}
+
+#[test]
+fn a_hook_that_uses_a_late_input_is_refused() {
+    refused_and_mended("makeWrapper");
+}
+
+/// Several inputs bring commands of these names: they go by one word.
+#[test]
+fn whichever_input_brings_the_command() {
+    refused_and_mended(
+        "(makeSetupHook { name = \"make-binary-wrapper-hook\"; } (builtins.toFile \"hook.sh\" \"wrapProgram() { echo echo binary >>$1; }\"))",
+    );
 }
 
 /// The refusal's line works where it may stand: in split.nix, in the package, and on the command line.

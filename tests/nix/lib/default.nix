@@ -203,12 +203,18 @@ let
         "eval foo" "source ./x" "true; . x" "concatTo x \"\${y}Flags\"" "[[ -v \"$x\" ]]" "\${!x}" "\${!x@}" "\${!outputDev} \${!x}"
         "python -c 'import os; print(os.environ)'" "perl -e 'print %ENV'" "jq . $NIX_ATTRS_JSON_FILE" "cat .attrs.json" "substituteAll a b"
         "printenv" "compgen -v" "envsubst <x" "{ env; }"
+        "env FOO=1 | sort" "env FOO=$(pwd)" "xargs env" "\"env\"" "env \\\n  -0" "x=env; $x" "sh -c 'env FOO=1 | sort'" "sh -c \"echo $x\"" "trap \"$x\" EXIT"
+        "echo \${x@P}" "unset \"$x\"" "read -r \"$x\"" "printf -v \"$x\" y" "export \"$x\"" "declare -g \${x}Flags=1" "outputDev=foo; \${!outputDev}"
+        "substituteInPlace a --subst-var \"$x\"" "PS4=\"$x\"" "# the rest\nset"
       ]
     );
     "what names what it reads" = test [ ] (
       builtins.filter (script: (import ../../../nix-lib/text.nix).readsAll script) [
         "env FOO=1 make" "set -e" "set -- a b" "export FOO" "declare -A x" "local x=1" "evaluate x" "retrieval" "./x" "cp x ." "a . b"
         "concatTo x fooFlags" "[ -v foo ]" "\${!outputDev}/x" "\${!foo[@]}" "environment" "sed -i 's/os.environ/x/' a.py" "a set of things" "set +x" "printenvx"
+        "env FOO=$(pwd) make" "env FOO=\"a b\" make" "export FOO=\"$x -L$y\"" "export FOO" "unset x" "read -r x <<< \"$y\"" "printf -v x %s \"$y\"" "sh -c 'echo $x'"
+        "trap 'rm $x' EXIT" "$CC -o a a.c" "\"$CC\" a.c; export FOO=1; set -e" "cd source" "make # build the whole set" "# the whole set" "grep -v \"$x\" a" "command -v \"$x\""
+        "substituteInPlace a --replace-fail /usr/bin/env x --replace-fail \"set -e\" \"source x\"" "for output in $outputs; do echo \${!output}; done" "unzip $src -d source" "echo \"export FOO=$x\" >env.sh"
       ]
     );
 
