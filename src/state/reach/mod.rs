@@ -157,7 +157,8 @@ impl Search<'_> {
             self.queue.push((format!("the function {}", String::from_utf8_lossy(word)), definition.clone()));
         }
         self.variable(&[word, b"Hooks"].concat());
-        if !word.ends_with(b"Phases") && !(word.ends_with(b"Phase") && is_only_compared(word, text, script)) {
+        let is_asked = word.ends_with(b"Phases") || word.ends_with(b"Phase") && is_only_compared(word, text, script);
+        if !is_asked {
             self.variable(word);
         }
     }

@@ -219,7 +219,7 @@ impl Setup<'_, '_> {
             return;
         }
         let mut harmless = Vec::new();
-        self.harmless_parts(node, &mut harmless);
+        self.harmless_parts(&file.text, node, &mut harmless);
         let mut own = BTreeSet::new();
         each_word(&file.text, node, script, &harmless, &mut |word, is_target| {
             // Setting it matters only as a read of it would.
@@ -250,14 +250,16 @@ impl Setup<'_, '_> {
     }
 
     /// The parts of a statement that count for nothing, though the whole does.
-    fn harmless_parts(&self, node: &Node, parts: &mut Vec<Range<usize>>) {
+    fn harmless_parts(&self, text: &[u8], node: &Node, parts: &mut Vec<Range<usize>>) {
         if let Kind::Compound(nodes) = &node.kind {
             for node in nodes {
                 match &node.kind {
                     // Its conditions decide about what else there is.
                     Kind::Simple(_) => {}
-                    _ if self.is_harmless(node) => parts.push(node.range.clone()),
-                    _ => self.harmless_parts(node, parts),
+                    _ if is_branch(&text[node.range.clone()]) && self.is_harmless(node) => {
+                        parts.push(node.range.clone());
+                    }
+                    _ => self.harmless_parts(text, node, parts),
                 }
             }
         }
@@ -332,6 +334,12 @@ impl Setup<'_, '_> {
         };
         request.later_phases.contains(&phase)
     }
+}
+
+/// Whether a part of a statement brings its own conditions. Any other, such as `[ … ] && [ … ]` behind `if`, may be one.
+fn is_branch(part: &[u8]) -> bool {
+    let word = part.iter().take_while(|byte| shell::is_name(**byte)).count();
+    matches!(&part[..word], b"if" | b"case" | b"for" | b"while" | b"until" | b"select")
 }
 
 /// The names in `${NAME=…}` and `${NAME:=…}`.

@@ -129,6 +129,8 @@ fn what_a_hook_reads_while_it_is_sourced() {
         "a=$installFlags\nexport b=$a",
         "preBuildHooks+=($installFlags)",
         "if [ -z $installFlags ]; then f() { :; }; fi",
+        "if [ -z \"$x\" ] && [ -z \"$installFlags\" ]; then installPhase=f; postBuildHooks+=(f); fi",
+        "{ [ -z \"$x\" ] || [ -z \"$installFlags\" ]; } && postBuildHooks+=(f)",
     ] {
         let notes = hook(&names, &[], text);
         assert!(
@@ -141,6 +143,8 @@ fn what_a_hook_reads_while_it_is_sourced() {
     for text in [
         "if [ -z \"${dontUseNinjaInstall-}\" ] && [ -z \"${installPhase-}\" ]; then\n  installPhase=ninjaInstallPhase # installFlags\nfi",
         "[[ -n $installFlags ]] || installPhase=x",
+        "if [ -z $x ] && [ -z $installFlags ]; then installPhase=x; fi",
+        "if [ -z $x ]; then postBuildHooks+=(f); if [ -z $x ] && [ -z $installFlags ]; then installPhase=x; fi; fi",
         "if [ -z \"$installFlags\" ]; then echo \"Using x\"; appendToVar preFixupPhases xPhase; preInstallHooks+=(f); fi",
         "f() {\n echo $installFlags\n}\npreInstallHooks+=(f)",
         "function f { echo $installFlags; }",
