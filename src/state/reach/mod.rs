@@ -4,11 +4,12 @@
 //! Owns the rules; the names, and what they mean, are its caller's. It reads text and runs none. Knowing less than bash it
 //! errs to one side: a word counts wherever it stands, a function counts as called where its name is a word.
 //!
-//! `names` is about names that no text says, `shell` the parser, `setup` the top-level code of what is sourced, `fields`
+//! `names` is about names that no text says, `run` about what a text runs of what it has, `shell` the parser, `setup` the top-level code of what is sourced, `fields`
 //! how the runtime asks.
 
 pub mod fields;
 pub mod names;
+mod run;
 mod setup;
 pub mod shell;
 
@@ -50,6 +51,26 @@ const BY_NAME: &[&[u8]] = &[
     b"substituteStream",
 ];
 
+/// Variables whose values are names, paths and lists of inputs, whatever a text does with them.
+const NEVER_CODE: &[&[u8]] = &[
+    b"name",
+    b"pname",
+    b"version",
+    b"src",
+    b"srcs",
+    b"stdenv",
+    b"nativeBuildInputs",
+    b"buildInputs",
+    b"propagatedNativeBuildInputs",
+    b"propagatedBuildInputs",
+    b"depsBuildBuild",
+    b"depsBuildTarget",
+    b"depsHostHost",
+    b"depsTargetTarget",
+    b"PATH",
+    b"HOST_PATH",
+];
+
 /// What there is to search, and for what.
 #[derive(Debug, Default)]
 pub struct Request {
@@ -83,6 +104,8 @@ pub fn reach(request: &Request) -> Notes {
         words: HashSet::new(),
         computed: Vec::new(),
         indirect: HashMap::new(),
+        runs_arguments: HashMap::new(),
+        data: HashSet::new(),
     };
     for (label, text) in &request.roots {
         search.queue.push((label.clone(), text.clone()));
@@ -106,6 +129,10 @@ struct Search<'r> {
     computed: Vec<names::Computed>,
     /// Functions that read variables by names in others.
     indirect: HashMap<Vec<u8>, bool>,
+    /// Functions that run what they are given.
+    runs_arguments: HashMap<Vec<u8>, bool>,
+    /// Variables whose values were searched for names alone.
+    data: HashSet<Vec<u8>>,
 }
 
 impl Search<'_> {
@@ -121,8 +148,14 @@ impl Search<'_> {
             let own: BTreeSet<&[u8]> = words(&text).collect();
             let script = shell::parse(&text);
             self.words(&own, &label, &text, &script);
+            let run = run::of(&text, &script, |name| self.runs_arguments(name));
             for word in &own {
-                self.follow(word, &text, &script);
+                self.follow(word, &text, &script, &run);
+            }
+            if !is_by_name(&label) {
+                for name in self.computed_calls(&run) {
+                    self.function(&name);
+                }
             }
             self.unsaid(&label, &text, &script, &own);
             self.words.extend(own.into_iter().map(<[u8]>::to_vec));
@@ -147,35 +180,85 @@ impl Search<'_> {
     }
 
     /// Queues what a word of this text may run.
-    fn follow(&mut self, word: &[u8], text: &[u8], script: &shell::Script) {
-        if let Some(definition) = self.request.functions.get(word)
-            && !self.request.passed_over.contains(word)
-            && !self.functions.contains(word)
-            && is_called(word, text)
-        {
-            self.functions.insert(word.to_vec());
-            self.queue.push((format!("the function {}", String::from_utf8_lossy(word)), definition.clone()));
+    fn follow(&mut self, word: &[u8], text: &[u8], script: &shell::Script, run: &run::Run) {
+        if self.request.functions.contains_key(word) && is_called(word, text, run) {
+            self.function(word);
         }
         self.variable(&[word, b"Hooks"].concat());
-        let is_asked = word.ends_with(b"Phases") || word.ends_with(b"Phase") && is_only_compared(word, text, script);
-        if !is_asked {
-            self.variable(word);
+        if word.ends_with(b"Phases") || word.ends_with(b"Phase") && is_only_compared(word, text, script) {
+            return;
         }
+        if is_code(word) || run.has(word) {
+            self.variable(word);
+        } else {
+            self.data(word);
+        }
+    }
+
+    /// Queues a function.
+    fn function(&mut self, name: &[u8]) {
+        if let Some(definition) = self.request.functions.get(name)
+            && !self.request.passed_over.contains(name)
+            && self.functions.insert(name.to_vec())
+        {
+            self.queue.push((format!("the function {}", String::from_utf8_lossy(name)), definition.clone()));
+        }
+    }
+
+    /// The functions that a text may call by names which it puts together.
+    fn computed_calls(&self, run: &run::Run) -> Vec<Vec<u8>> {
+        let computed = run.computed();
+        let functions = self.request.functions.keys();
+        functions.filter(|name| computed.iter().any(|computed| computed.may_be(name))).cloned().collect()
+    }
+
+    fn runs_arguments(&mut self, name: &[u8]) -> bool {
+        if let Some(known) = self.runs_arguments.get(name) {
+            return *known;
+        }
+        let Some(definition) = self.request.functions.get(name) else { return false };
+        // Until it is known, for functions that call themselves.
+        self.runs_arguments.insert(name.to_vec(), false);
+        let known = run::of(definition, &shell::parse(definition), |name| self.runs_arguments(name)).runs_arguments();
+        self.runs_arguments.insert(name.to_vec(), known);
+        known
     }
 
     /// Queues the values of a variable.
     fn variable(&mut self, name: &[u8]) {
         if let Some(declared) = self.request.variables.get(name)
             && !self.request.passed_over.contains(name)
+            && !NEVER_CODE.contains(&name)
             && self.variables.insert(name.to_vec())
         {
             self.queue.push((String::from_utf8_lossy(name).into_owned(), values(declared)));
         }
     }
 
+    /// Notes the names in the values of a variable that is not run: somebody may read by them.
+    fn data(&mut self, name: &[u8]) {
+        let mut pending = vec![name.to_vec()];
+        while let Some(name) = pending.pop() {
+            if let Some(declared) = self.request.variables.get(&name)
+                && !self.request.passed_over.contains(&name)
+                && !NEVER_CODE.contains(&&name[..])
+                && !name.ends_with(b"Phases")
+                && !name.ends_with(b"Phase")
+                && self.data.insert(name.clone())
+            {
+                let text = values(declared);
+                for word in words(&text) {
+                    self.word(word, &String::from_utf8_lossy(&name));
+                    self.words.insert(word.to_vec());
+                    pending.push(word.to_vec());
+                }
+            }
+        }
+    }
+
     /// Notes what a text may read without saying its name.
     fn unsaid(&mut self, label: &str, text: &[u8], script: &shell::Script, own: &BTreeSet<&[u8]>) {
-        if label.strip_prefix("the function ").is_some_and(|name| BY_NAME.contains(&name.as_bytes())) {
+        if is_by_name(label) {
             return;
         }
         let mut all = None;
@@ -222,6 +305,27 @@ impl Search<'_> {
         self.indirect.insert(name.to_vec(), known);
         known
     }
+}
+
+fn is_by_name(label: &str) -> bool {
+    label.strip_prefix("the function ").is_some_and(|name| BY_NAME.contains(&name.as_bytes()))
+}
+
+/// Whether a variable is code by its name: stdenv runs hooks and phases by what their names begin or end with.
+fn is_code(name: &[u8]) -> bool {
+    let is_hook = |prefix: &[u8]| {
+        name.strip_prefix(prefix).and_then(<[u8]>::first).is_some_and(|byte| byte.is_ascii_uppercase() || *byte == b'_')
+    };
+    let ends: [&[u8]; 7] = [b"Phase", b"Hook", b"Hooks", b"Cmd", b"Command", b"Script", b"Commands"];
+    is_hook(b"pre") || is_hook(b"post") || ends.iter().any(|end| name.ends_with(end))
+}
+
+/// Whether what surrounds a word makes it part of a path that is written out.
+fn is_in_path(before: &[u8], after: &[u8]) -> bool {
+    let is_part = |byte: &&u8| shell::is_name(**byte) || matches!(byte, b'.' | b'+' | b'-' | b'@');
+    let left = before.iter().rev().find(|byte| !is_part(byte));
+    let right = after.iter().find(|byte| !is_part(byte));
+    left == Some(&b'/') || right == Some(&b'/')
 }
 
 /// Whether a text reads variables whose names it has in others. (`${!outputBin}` and its like name outputs.)
@@ -280,19 +384,19 @@ fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Whether a text in which a function's name is a word may call it. For a phase's function that takes more than the word:
 /// hooks choose later phases while they configure (`installPhase=mesonInstallPhase`; the stage that runs it will search
 /// it) and ask which was chosen (`[[ ${buildPhase-} == ninjaBuildPhase ]]`). Any use but assignments, comparisons and the
-/// ways to name the variable counts as a call.
-fn is_called(name: &[u8], text: &[u8]) -> bool {
-    if !name.ends_with(b"Phase") {
-        return true;
-    }
+/// ways to name the variable counts as a call. No call is a part of a path, and no word of a message.
+fn is_called(name: &[u8], text: &[u8], run: &run::Run) -> bool {
     memchr::memmem::find_iter(text, name).any(|at| {
         let (before, after) = (&text[..at], &text[at + name.len()..]);
         let is_part = before.last().is_some_and(|byte| shell::is_name(*byte))
             || after.first().is_some_and(|byte| shell::is_name(*byte));
+        if is_part || is_in_path(before, after) || run.is_said(at, name) {
+            return false;
+        }
         let unquoted = before.strip_suffix(b"\"").unwrap_or(before);
         let is_value = [&b"="[..], b"-", b"= ", b"${", b"$", b"${#", b"-v "].iter().any(|end| unquoted.ends_with(end));
         let is_assigned = after.starts_with(b"=") || after.starts_with(b"+=");
-        !(is_part || is_value || is_assigned)
+        !(name.ends_with(b"Phase") && (is_value || is_assigned))
     })
 }
 

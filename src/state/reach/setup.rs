@@ -152,7 +152,8 @@ fn each_outside<'a, 'n>(nodes: &'n [Node<'a>], each: &mut impl FnMut(&'n Simple<
 /// Adds what a command may call.
 fn calls(command: &Simple, called: &mut Vec<Vec<u8>>) {
     let Some((name, arguments)) = names::split(command) else { return };
-    if INERT.contains(&&name[..]) {
+    // `source <(f)`: what the substitution runs is a command of its own.
+    if INERT.contains(&&name[..]) || TALK.contains(&&name[..]) {
         return;
     }
     // A function may be handed another (`addEnvHooks 0 addIncludes`, `trap clean EXIT`), a hook is named.
@@ -211,6 +212,10 @@ impl Setup<'_, '_> {
         }
         self.search.unsaid(label, text, &script, &own);
         shell::each_command(&script.nodes, &mut |command| calls(command, called));
+        if !super::is_by_name(label) {
+            let run = super::run::of(text, &script, |name| self.search.runs_arguments(name));
+            called.extend(self.search.computed_calls(&run));
+        }
     }
 
     /// Notes what a statement at the top level reads.

@@ -184,3 +184,78 @@ fn any_text_is_survived() {
     shell::parse(deep.as_bytes());
     names::computed(deep.as_bytes());
 }
+
+/// What is noted for an early phase with these variables, and functions beside it.
+fn early(phase: &str, variables: &[(&str, &str)], functions: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut all = vec![RUN_HOOK, ("look", "{ echo $installFlags; }"), ("buildPhase", phase)];
+    all.extend(functions);
+    let mut request = request(&["installFlags"], &all, &["buildPhase"]);
+    for (name, value) in variables {
+        request.variables.insert(name.as_bytes().to_vec(), format!("declare -- {name}=\"{value}\"").into_bytes());
+    }
+    notes(&request)
+}
+
+#[test]
+fn a_command_whose_name_is_put_together() {
+    let of = |phase: &str, text: &str| early(phase, &[], &[("do_look", "{ look; }"), ("f", text)]).len();
+    for text in ["{ \"do_$1\"; }", "{ ${1}_look; }", "{ eval \"do_$1\"; }", "{ local c=do_$1; \"$c\" x; }"] {
+        assert_eq!(of("f x", text), 1, "{text}");
+    }
+    for text in ["{ \"$out/do_$1\"; }", "{ local c=do_$1; echo \"$c\"; }", "{ \"do_$1_more\"x; }"] {
+        assert_eq!(of("f x", text), 0, "{text}");
+    }
+}
+
+#[test]
+fn values_are_searched_as_code_where_they_are_run() {
+    let given = ("run", "{ local each; for each in \"$@\"; do $each; done; }");
+    for phase in [
+        "$NOTE",
+        "eval \"$NOTE\"",
+        "run \"$NOTE\"",
+        "x=$NOTE; y=\"a $x\"; $y",
+        "for x in $NOTE; do $x; done",
+        "runHook NOTE",
+        "trap \"$NOTE\" EXIT",
+        "read -r x; echo $NOTE; $x",
+    ] {
+        assert_eq!(early(phase, &[("NOTE", "look")], &[given]).len(), 1, "{phase}");
+    }
+    for phase in ["echo \"$NOTE\"", "make X=$NOTE", "x=$NOTE; run y; echo $x", "cd $NOTE; $other"] {
+        assert_eq!(early(phase, &[("NOTE", "see look")], &[given]), [], "{phase}");
+        assert_eq!(early(phase, &[("NOTE", "env install")], &[given]), [], "{phase}");
+    }
+    // Hooks and phases are run wherever their names are.
+    assert_eq!(early("echo preBuild", &[("preBuild", "look")], &[]).len(), 1);
+    // A name in a value may be read by.
+    assert_eq!(early("f \"$NOTE\"", &[("NOTE", "installFlags")], &[]).len(), 1);
+}
+
+#[test]
+fn paths_and_names_of_packages_call_nothing() {
+    let values =
+        [("nativeBuildInputs", "/nix/store/x-look-8 look"), ("pname", "look"), ("dir", "/a/look-8/bin ./look")];
+    let phase = "for x in $nativeBuildInputs $pname $dir; do $x/bin/look; done";
+    assert_eq!(early(phase, &values, &[]), []);
+    assert_eq!(early(phase, &[("dir", "/a; look")], &[]).len(), 1);
+}
+
+#[test]
+fn a_function_in_a_message_is_not_called() {
+    for phase in ["echo \"to look\" >&2", "nixInfoLog \"${FUNCNAME[0]}: set x to look\"", "printf '%s\\n' look"] {
+        assert_eq!(early(phase, &[], &[]), [], "{phase}");
+        assert_eq!(hook(&["installFlags"], &[("look", "{ echo $installFlags; }")], phase), [], "{phase}");
+    }
+    for phase in [
+        "echo \"$(look)\"",
+        "eval \"$(echo look)\"",
+        "source <(echo look)",
+        "$(echo look) x",
+        "x=$(echo look); $x",
+        "echo look; look",
+        "echo look | while read -r x; do $x; done",
+    ] {
+        assert_eq!(early(phase, &[], &[]).len(), 1, "{phase}");
+    }
+}
