@@ -61,7 +61,7 @@ fn compressed_debug_information_is_rewritten_or_named_and_never_refused() {
             let before = debug_information(&program, section);
             assert!(before.contains(&STAGED[..10]), "{before}");
             assert_eq!(before.contains(&staged), debug == "-g3");
-            let stays = relocate(&mappings, &[program.clone()], &[]).unwrap();
+            let stays = relocate(&mappings, std::slice::from_ref(&program), &[]).unwrap();
             let after = debug_information(&program, section);
             assert_eq!(output(&program, ""), format!("{real}\n"));
             if stays.files.is_empty() {
@@ -98,13 +98,13 @@ fn a_path_hidden_in_lto_data_is_refused_and_a_seed_there_is_not() {
         let mut gcc = Command::new("gcc");
         gcc.args(["-c", "-g", "-O2", "-flto", &seed, "-o"]).arg(&object).arg(&source);
         assert!(gcc.status().unwrap().success());
-        match relocate(&mappings, &[object.clone()], &[]) {
+        match relocate(&mappings, std::slice::from_ref(&object), &[]) {
             Err(Error::Refused(refusal)) if hidden => {
                 let text = refusal.to_string();
                 assert!(text.contains(".gnu.lto_") && text.contains("help: build that file without -flto"), "{text}");
             }
             Ok(_) if !hidden => {
-                scan(&mappings, &[object.clone()]).unwrap();
+                scan(&mappings, std::slice::from_ref(&object)).unwrap();
             }
             other => panic!("{hidden}: {other:?}"),
         }

@@ -97,12 +97,12 @@ fn a_wheel_is_packed_again_and_its_record_is_right() {
             list.contains(STAGED) && list.contains("wrong.txt wrong") && list.contains("tracer.so right"),
             "{list}"
         );
-        relocate(&mappings(), &[path.clone()], &[]).unwrap();
-        scan(&mappings(), &[path.clone()]).unwrap();
+        relocate(&mappings(), std::slice::from_ref(&path), &[]).unwrap();
+        scan(&mappings(), std::slice::from_ref(&path)).unwrap();
         assert_eq!(python(dir.path(), LIST).unwrap(), list.replace(STAGED, REAL));
         let bytes = std::fs::read(&path).unwrap();
         python(dir.path(), &make).unwrap();
-        relocate(&mappings(), &[path.clone()], &[]).unwrap();
+        relocate(&mappings(), std::slice::from_ref(&path), &[]).unwrap();
         assert!(std::fs::read(&path).unwrap() == bytes, "the same bytes each time");
     }
 }
@@ -143,7 +143,7 @@ fn what_cannot_be_packed_again_with_certainty_is_refused_by_name() {
             format!("with ZipFile('w.jar', 'w') as z:\n    z.writestr(info('a.txt'), 'see ' + P)\n    {make}");
         let Some(_) = python(dir.path(), &program) else { return };
         let before = std::fs::read(&path).unwrap();
-        match relocate(&mappings(), &[path.clone()], &[]) {
+        match relocate(&mappings(), std::slice::from_ref(&path), &[]) {
             Err(error @ Error::Refused(_)) => {
                 let text = error.to_string();
                 assert!(text.contains(want) && text.contains("help: make that file in a phase"), "{make}\n{text}");

@@ -30,27 +30,6 @@ stdenv.mkDerivation {{
 }
 
 #[test]
-fn a_phase_that_sets_a_held_back_attribute_fails() {
-    let project = Project::new(&format!(
-        r#"{{ stdenv }}:
-stdenv.mkDerivation {{
-  name = "early-writer";
-  salt = "{}";
-  dontUnpack = true;
-  # The name is made so that no text mentions it.
-  buildPhase = "name=$(echo hmrszkkFkzfr | tr a-z b-za); declare -g $name=z";
-  installFlags = [ "x" ];
-  installPhase = "mkdir -p $out; echo $installFlags >$out/flags";
-}}
-"#,
-        salt()
-    ));
-    project.generate(&[]);
-    let log = project.build_fails("phases.finish");
-    assert!(log.contains("installFlags was held back") && log.contains("sets it"), "{log}");
-}
-
-#[test]
 fn a_failing_phase_names_its_stage_and_the_safe_state() {
     let salt = salt();
     let project = Project::new(&format!(
