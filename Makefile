@@ -12,7 +12,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation bench lint clean
+.PHONY: all engine build setup demo test test-mutation bench bench-relocate lint clean
 
 all: build
 
@@ -43,6 +43,10 @@ test-mutation: setup build
 
 bench: setup build
 	scripts/bench.sh
+
+# Relocation of a tree in memory, in GB/s, beside grep, sed and a plain search.
+bench-relocate: engine
+	scripts/bench-relocate.sh
 
 lint:
 	$(CARGO) fmt --check
