@@ -10,6 +10,7 @@ mod equality;
 mod explain;
 mod failures;
 mod held_back;
+mod moved;
 mod pin;
 mod real;
 mod reuse;
