@@ -13,8 +13,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use state::info::Phase;
-use state::{list, lock, mentions, place, reach, relocate, restore, save};
+use state::info::{Failed, Phase};
+use state::{list, lock, log, mentions, place, reach, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
@@ -23,14 +23,17 @@ usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
                         [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
                         [--parent STATE [--listing FILE]] [--pinned STATE]
+                        [--failed-phase NAME --failed-code CODE --failed-log FILE]
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
-                        [--staged NAME=PREFIX]... [--listing FILE]
+                        [--staged NAME=PREFIX]... [--listing FILE] [--accept-failed]
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
   phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all]
                         which of the names (words of FILE) the tree's text files read from their environment
   phasesplit-state reach   which names the shell text on standard input can reach (src/state/reach/fields.rs)
+  phasesplit-state log --tail FILE
+                        passes a log on to standard error and keeps its end (src/state/log.rs)
   phasesplit-state lock --fd N --path NAME
   phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
@@ -86,6 +89,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         b"restore" => restore_command(rest),
         b"ls" => list_command(rest),
         b"lock" => lock_command(rest),
+        b"log" => log_command(rest),
         b"mentions" => mentions_command(rest),
         b"reach" => match rest {
             [] => reach_command(),
@@ -128,8 +132,24 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
 fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
     let mut options = Options::read(
         arguments,
-        &["to", "build-dir", "shell", "output", "parent", "listing", "pinned", "package", "stage", "phase", "exclude"],
+        &[
+            "to",
+            "build-dir",
+            "shell",
+            "output",
+            "parent",
+            "listing",
+            "pinned",
+            "package",
+            "stage",
+            "phase",
+            "exclude",
+            "failed-phase",
+            "failed-code",
+            "failed-log",
+        ],
     )?;
+    let failed = failed(&mut options)?;
     let request = save::Request {
         to: options.one("to")?.into(),
         build_dir: options.one("build-dir")?.into(),
@@ -144,12 +164,28 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
         exclude: options.all("exclude").into_iter().map(OsString::into_vec).collect(),
     };
     options.no_more()?;
-    save::save(&request)?;
+    match failed {
+        None => save::save(&request)?,
+        Some(failed) => save::save_failed(&request, failed)?,
+    };
     Ok(())
 }
 
+/// The three options that say how a stage failed: all or none.
+fn failed(options: &mut Options) -> Result<Option<Failed>, Failure> {
+    let Some(phase) = options.at_most_one("failed-phase")? else { return Ok(None) };
+    let code = text("failed-code", options.one("failed-code")?)?;
+    let wrong = |_| Failure::Usage(format!("--failed-code takes an exit code, not {code:?}"));
+    let exit_code = code.parse().map_err(wrong)?;
+    let log = PathBuf::from(options.one("failed-log")?);
+    let log = std::fs::read(&log).map_err(|source| state::Error::io("save", &log, source))?;
+    Ok(Some(Failed { phase: text("failed-phase", phase)?, exit_code, log: log::tail(&log) }))
+}
+
 fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
-    let mut options = Options::read(arguments, &["from", "build-dir", "shell", "output", "staged", "listing"])?;
+    let (accept_failed, arguments): (Vec<_>, Vec<_>) =
+        arguments.iter().cloned().partition(|argument| argument == "--accept-failed");
+    let mut options = Options::read(&arguments, &["from", "build-dir", "shell", "output", "staged", "listing"])?;
     let request = restore::Request {
         from: options.one("from")?.into(),
         build_dir: options.one("build-dir")?.into(),
@@ -159,8 +195,19 @@ fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
         listing: options.at_most_one("listing")?.map(PathBuf::from),
     };
     options.no_more()?;
-    restore::restore(&request, &mut say)?;
+    if accept_failed.is_empty() {
+        restore::restore(&request, &mut say)?;
+    } else {
+        restore::restore_even_failed(&request, &mut say)?;
+    }
     Ok(())
+}
+
+fn log_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let mut options = Options::read(arguments, &["tail"])?;
+    let tail = PathBuf::from(options.one("tail")?);
+    options.no_more()?;
+    Ok(log::follow(&tail)?)
 }
 
 fn list_command(arguments: &[OsString]) -> Result<(), Failure> {

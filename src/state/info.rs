@@ -6,8 +6,9 @@
 //! where it says nothing, and a reader takes a missing one for that.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,10 @@ pub struct Info {
     /// The state that a user pinned, if this one continues from it: it may not be what its attributes say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<String>,
+    /// How the stage failed, if it did and was asked to keep what it left: such a state is to be looked at, not to be
+    /// continued from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<Failed>,
     /// How many layers the state is made of, its own and those of the states before it.
     pub layers: usize,
     /// How many entries there are of each kind.
@@ -56,6 +61,45 @@ pub struct Phase {
     pub name: String,
     /// Wall-clock seconds.
     pub seconds: f64,
+}
+
+/// The failure that a state was kept of; keys in camel case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failed {
+    /// The phase that failed, or [`AFTER_PHASES`].
+    pub phase: String,
+    /// How the stage's shell ended: 1 to 255, 128 and more after a signal.
+    pub exit_code: u8,
+    /// The last lines of the stage's log, at most [`LOG_BYTES`]; what is no UTF-8 is replaced.
+    pub log: String,
+}
+
+/// What stands for a phase in [`Failed`] where finish failed behind its phases: in the rest of the builder script, or in
+/// an exit hook.
+pub const AFTER_PHASES: &str = "after the phases";
+
+/// The most bytes of log that [`Failed`] holds.
+pub const LOG_BYTES: usize = 16 * 1024;
+
+impl Info {
+    /// Refuses a state that a failed stage left.
+    ///
+    /// # Errors
+    /// That it is one, with the phase, the exit code and what to do.
+    pub fn refuse_failed(&self, operation: &'static str, state: &Path) -> Result<()> {
+        let Some(failed) = &self.failed else { return Ok(()) };
+        Err(Error::Refused {
+            operation,
+            path: state.into(),
+            what: format!(
+                "it is what the stage {} left when it failed ({}, exit code {}), so nothing can continue from it",
+                self.stage, failed.phase, failed.exit_code
+            ),
+            todo: "look into it with `phasesplit state` or `phasesplit shell`, mend the package, and build it: that \
+                   continues from the state before",
+        })
+    }
 }
 
 /// Entries by kind.
@@ -157,10 +201,50 @@ pub fn write(state: &Path, info: &Info) -> Result<()> {
     let path = state.join(format::INFO);
     let temporary = state.join(format!(".{}.tmp", format::INFO));
     let io = |source| Error::io("save", &path, source);
-    let mut text = serde_json::to_vec_pretty(info).map_err(|error| io(error.into()))?;
-    text.push(b'\n');
+    let json = |error: serde_json::Error| io(error.into());
+    let mut text = serde_json::to_string_pretty(info).map_err(json)?;
+    if let Some(failed) = &info.failed {
+        let log = serde_json::to_string(&failed.log).map_err(json)?;
+        text = text.replacen(&log, &without_hashes(&log), 1);
+    }
+    text.push('\n');
     let mut file = fs::File::create_new(&temporary).map_err(io)?;
-    file.write_all(&text).map_err(io)?;
+    file.write_all(text.as_bytes()).map_err(io)?;
     drop(file);
     fs::rename(&temporary, &path).map_err(io)
+}
+
+/// A JSON string in which no store path's hash stands as it is: the last character of what could be one is escaped. A
+/// reader of JSON gets the same string, and Nix finds nothing in it that the state would have to keep.
+fn without_hashes(json: &str) -> String {
+    const HASH: usize = 32;
+    let mut text = String::with_capacity(json.len());
+    let mut run = 0;
+    for c in json.chars() {
+        run = if matches!(c, '0'..='9' | 'a'..='z') && !"eotu".contains(c) { run + 1 } else { 0 };
+        if run == HASH {
+            // Never part of an escape, whose characters come sooner after its backslash.
+            // Cannot fail: the text is in memory.
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+            run = 0;
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_keeps_its_words_and_no_store_paths() {
+        let hash = "0123456789abcdfghijklmnpqrsvwxyz";
+        let log = format!("/nix/store/{hash}-gcc/bin/gcc \"x\"\n{hash}{hash}\n\u{1}{hash}n\t/{}", &hash[..31]);
+        let json = without_hashes(&serde_json::to_string(&log).expect("JSON"));
+        assert_eq!(serde_json::from_str::<String>(&json).expect("still JSON"), log);
+        let is_hash = |window: &[u8]| window.iter().all(|byte| hash.as_bytes().contains(byte));
+        assert!(!json.as_bytes().windows(32).any(is_hash), "{json}");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`), writing one (`save`) as the difference to
 //! the one before it (`parent`, `chain`, `listing`), reading one (`restore`, `list`), the walk of a tree that both need
-//! (`tree`), the lock of a stable build directory (`lock`), what the runtime needs before bash has a PATH (`place`) and the
+//! (`tree`), the lock of a stable build directory (`lock`), the end of a stage's log (`log`), what the runtime needs before bash has a PATH (`place`) and the
 //! relocation of staged outputs (`relocate`); and the search for names of variables that the build could read: in the
 //! source tree (`mentions`), in the shell's text (`reach`).
 //!
@@ -20,6 +20,7 @@ pub mod info;
 pub mod list;
 pub mod listing;
 pub mod lock;
+pub mod log;
 pub mod manifest;
 pub mod mentions;
 pub mod parent;

@@ -41,10 +41,19 @@ pub struct Request {
 /// bits where the sandbox forbids them) and for waiting.
 ///
 /// # Errors
-/// An unknown format, another build directory, other staged prefixes, an output nobody named, files that are in the way, a clock
+/// An unknown format, the state of a failed stage, another build directory, other staged prefixes, an output nobody named, files that are in the way, a clock
 /// far behind the one of the machine that saved, a damaged state, what the file system says. Once writing has
 /// begun, what is restored by then stays.
 pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
+    info::read(RESTORE, &request.from)?.refuse_failed(RESTORE, &request.from)?;
+    restore_even_failed(request, notice)
+}
+
+/// As [`restore`], and takes what a failed stage left too: to look into it.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_even_failed(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     let info = info::read(RESTORE, &request.from)?;
     if Path::new(&info.build_dir) != request.build_dir {
         return Err(Error::OtherBuildDir {

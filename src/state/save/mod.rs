@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use super::info::{Bytes, Info, Phase};
+use super::info::{Bytes, Failed, Info, Phase};
 use super::parent::Parent;
 use super::{chain, format, frames, info, manifest};
 use store::{Store, Stored};
@@ -55,13 +55,26 @@ pub struct Request {
 /// A target that is not empty; a parent that cannot be read; a device; a file that changes while it is read; what the file system says. Nothing
 /// that looks like a state is left behind then.
 pub fn save(request: &Request) -> Result<Info> {
+    run(request, None)
+}
+
+/// Saves what a stage left that failed: a state that says so, and that no stage continues from.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_failed(request: &Request, failed: Failed) -> Result<Info> {
+    run(request, Some(failed))
+}
+
+fn run(request: &Request, failed: Option<Failed>) -> Result<Info> {
     let build_dir = text(&request.build_dir)?;
-    let pinned = match (&request.pinned, &request.parent) {
-        (None, Some(parent)) => info::read(SAVE, parent)?.pinned,
-        (pinned, _) => pinned.clone(),
-    };
+    let before = request.parent.as_deref().map(|parent| info::read(SAVE, parent)).transpose()?;
+    if let (Some(info), Some(parent)) = (&before, &request.parent) {
+        info.refuse_failed(SAVE, parent)?;
+    }
+    let pinned = request.pinned.clone().or_else(|| before.and_then(|info| info.pinned));
     make_target(&request.to)?;
-    let result = write(request, build_dir, pinned);
+    let result = write(request, build_dir, pinned, failed);
     if result.is_err() {
         for name in [format::LAYER, format::MANIFEST, format::PARENT, format::INFO] {
             // The first error is the one to report; what cannot be removed is harmless without info.json.
@@ -105,7 +118,7 @@ fn temporary(state: &Path, name: &str) -> PathBuf {
     state.join(format!(".{name}.tmp"))
 }
 
-fn write(request: &Request, build_dir: String, pinned: Option<String>) -> Result<Info> {
+fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: Option<Failed>) -> Result<Info> {
     let target = fs::metadata(&request.to).map_err(|source| Error::io(SAVE, &request.to, source))?;
     let parent_text = request.parent.as_deref().map(|parent| chain::encode(SAVE, parent)).transpose()?;
     let parent = match &request.parent {
@@ -148,6 +161,7 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>) -> Result
         phases: request.phases.clone(),
         outputs: request.outputs.iter().map(|(name, path)| (name.clone(), path.display().to_string())).collect(),
         pinned,
+        failed,
         layers: manifest.layers.len(),
         entries: tally.counts,
         bytes: Bytes { content: tally.content, layer: layer_bytes, manifest: manifest_bytes },
