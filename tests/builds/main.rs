@@ -10,6 +10,8 @@ mod equality;
 mod explain;
 mod failures;
 mod held_back;
+mod keep_failed;
+mod kept_states;
 mod pin;
 mod real;
 mod reuse;
