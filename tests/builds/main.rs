@@ -16,5 +16,6 @@ mod pin;
 mod real;
 mod reuse;
 mod runtime;
+mod state_command;
 mod trust;
 mod unsandboxed;
