@@ -12,7 +12,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation bench lint clean
+.PHONY: all engine build setup demo test test-mutation bench bench-state lint clean
 
 all: build
 
@@ -43,6 +43,10 @@ test-mutation: setup build
 
 bench: setup build
 	scripts/bench.sh
+
+# Saving and restoring against tar|zstd, crane's way and cp -a; the variables are named in the script.
+bench-state: setup engine
+	scripts/bench-state.sh
 
 lint:
 	$(CARGO) fmt --check

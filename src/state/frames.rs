@@ -7,9 +7,13 @@
 //! where one is left, the frame is compressed again with a block boundary in the middle of that hash.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use zstd::bulk::Compressor;
 use zstd::stream::raw::CParameter;
 
 /// Input bytes per frame. Part of the format's reproducibility: another size, other bytes.
@@ -21,21 +25,51 @@ const LEVEL: i32 = 1;
 /// Length of the hash part of a store path.
 const HASH: usize = 32;
 
+/// How many bytes a reader's thread gives at a time,
+const PIECE: usize = 1 << 18;
+
+/// and how many times it is ahead.
+const AHEAD: usize = 8;
+
 /// A writer that compresses what it gets. Memory: [`FRAME`] bytes, twice, for each frame on its way, at most ten.
 pub struct Writer<W: Write> {
     out: W,
     written: u64,
     pending: Vec<u8>,
-    running: VecDeque<JoinHandle<io::Result<Vec<u8>>>>,
-    /// How many frames may be on their way: more than there are processors, so that none waits for the next input.
-    ahead: usize,
+    running: VecDeque<Receiver<io::Result<Done>>>,
+    /// Buffers that are free again: fresh ones cost a page fault for every 4 KiB.
+    chunks: Vec<Vec<u8>>,
+    packed: Vec<Vec<u8>>,
+    jobs: Arc<Mutex<Receiver<Job>>>,
+    queue: Sender<Job>,
+    threads: Vec<JoinHandle<()>>,
+    /// As many threads compress at most.
+    workers: usize,
 }
 
+/// A chunk to compress, an empty buffer for the frame, and where both go then.
+struct Job(Vec<u8>, Vec<u8>, Sender<io::Result<Done>>);
+
+/// A chunk and its frame.
+struct Done(Vec<u8>, Vec<u8>);
+
 impl<W: Write> Writer<W> {
-    /// Compresses to `out` with two threads more than there are processors, at most 10.
+    /// Compresses to `out` with as many threads as there are processors, at most 8.
     pub fn new(out: W) -> Self {
         let workers = thread::available_parallelism().map_or(1, usize::from).min(8);
-        Self { out, written: 0, pending: Vec::with_capacity(FRAME), running: VecDeque::new(), ahead: workers + 2 }
+        let (queue, jobs) = channel();
+        Self {
+            out,
+            written: 0,
+            pending: Vec::new(),
+            running: VecDeque::new(),
+            chunks: Vec::new(),
+            packed: Vec::new(),
+            jobs: Arc::new(Mutex::new(jobs)),
+            queue,
+            threads: Vec::new(),
+            workers,
+        }
     }
 
     /// Writes what is left and gives `out` back, with the number of compressed bytes.
@@ -55,22 +89,51 @@ impl<W: Write> Writer<W> {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        if self.running.len() >= self.ahead {
+        // Two more than there are threads, so that none waits for the next input.
+        if self.running.len() >= self.workers + 2 {
             self.collect()?;
         }
-        let chunk = std::mem::replace(&mut self.pending, Vec::with_capacity(FRAME));
-        let worker = thread::Builder::new().name("zstd".into()).spawn(move || frame(&chunk))?;
-        self.running.push_back(worker);
+        if self.threads.len() < self.workers {
+            let jobs = Arc::clone(&self.jobs);
+            self.threads.push(thread::Builder::new().name("zstd".into()).spawn(move || work(&jobs))?);
+        }
+        let chunk = std::mem::replace(&mut self.pending, self.chunks.pop().unwrap_or_default());
+        let (sender, receiver) = channel();
+        let job = Job(chunk, self.packed.pop().unwrap_or_default(), sender);
+        self.queue.send(job).map_err(|_| lost())?;
+        self.running.push_back(receiver);
         Ok(())
     }
 
     fn collect(&mut self) -> io::Result<()> {
-        if let Some(worker) = self.running.pop_front() {
-            let frame = worker.join().map_err(|_| io::Error::other("a compression thread died"))??;
+        if let Some(running) = self.running.pop_front() {
+            let Done(mut chunk, frame) = running.recv().map_err(|_| lost())??;
             self.out.write_all(&frame)?;
             self.written += frame.len() as u64;
+            chunk.clear();
+            self.chunks.push(chunk);
+            self.packed.push(frame);
         }
         Ok(())
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::other("a compression thread died")
+}
+
+/// Compresses chunk after chunk, until the writer is gone.
+fn work(jobs: &Mutex<Receiver<Job>>) {
+    let mut compressor = compressor();
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job(chunk, mut frame, done)) = next else { return };
+        let result = match &mut compressor {
+            Ok(compressor) => pack(compressor, &chunk, &mut frame),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        };
+        // A writer that has failed asks for nothing any more.
+        let _ = done.send(result.map(|()| Done(chunk, frame)));
     }
 }
 
@@ -90,32 +153,104 @@ impl<W: Write> Write for Writer<W> {
     }
 }
 
+/// Decompresses on a thread of its own, a bit ahead of who reads.
+pub struct Reader {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    /// Buffers that have been read go back.
+    free: SyncSender<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+    ended: bool,
+}
+
+impl Reader {
+    /// Reads a file from its beginning to its end.
+    ///
+    /// # Errors
+    /// No memory, or no thread.
+    pub fn new(file: File) -> io::Result<Self> {
+        let mut decoder = zstd::Decoder::new(file)?;
+        let (sender, pieces) = sync_channel(AHEAD);
+        let (free, used) = sync_channel::<Vec<u8>>(AHEAD + 2);
+        thread::Builder::new().name("unzstd".into()).spawn(move || {
+            loop {
+                let mut piece = used.try_recv().unwrap_or_default();
+                piece.clear();
+                piece.reserve(PIECE);
+                let read = decoder.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+                let is_last = !matches!(read, Ok(1..));
+                // Who has read enough does not ask for more.
+                if sender.send(read.map(|_| piece)).is_err() || is_last {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { pieces, free, piece: Vec::new(), at: 0, ended: false })
+    }
+}
+
+impl BufRead for Reader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.piece.len() && !self.ended {
+            let next = self.pieces.recv().map_err(|_| lost())??;
+            // Where nobody waits for buffers, this one is freed.
+            let _ = self.free.try_send(std::mem::replace(&mut self.piece, next));
+            self.at = 0;
+            self.ended = self.piece.is_empty();
+        }
+        Ok(&self.piece[self.at..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at = self.piece.len().min(self.at + amount);
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut bytes = self.fill_buf()?;
+        let read = bytes.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+fn compressor() -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(LEVEL)?;
+    // The checksum is how a damaged layer is noticed before its content is used.
+    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+    Ok(compressor)
+}
+
 /// One frame that shows no hash of its content.
-fn frame(chunk: &[u8]) -> io::Result<Vec<u8>> {
+fn pack(compressor: &mut Compressor, chunk: &[u8], frame: &mut Vec<u8>) -> io::Result<()> {
+    frame.clear();
+    frame.reserve(zstd::zstd_safe::compress_bound(chunk.len()));
+    compressor.compress_to_buffer(chunk, frame)?;
     let mut cuts = BTreeSet::new();
-    let mut frame = compress(chunk, &cuts)?;
     // Each round cuts every place where a hash that showed occurs; three rounds are more than any real
     // tree has needed, and the last resort below needs none.
     for _ in 0..3 {
-        let shown: HashSet<[u8; HASH]> = windows(&frame).map(|(_, window)| window).collect();
+        let shown: HashSet<[u8; HASH]> = windows(frame).map(|(_, window)| window).collect();
         let known = cuts.len();
         if !shown.is_empty() {
             cuts.extend(windows(chunk).filter(|(_, w)| shown.contains(w)).map(|(at, _)| at + HASH / 2));
         }
         if cuts.len() == known {
             // What looks like a hash is no part of the content: chance, or literals from different places.
-            return Ok(frame);
+            return Ok(());
         }
-        frame = compress(chunk, &cuts)?;
+        *frame = compress(chunk, &cuts)?;
     }
     let everywhere = windows(chunk).map(|(at, _)| at + HASH / 2).filter(|at| at % (HASH / 2) == 0);
     cuts.extend(everywhere);
-    compress(chunk, &cuts)
+    *frame = compress(chunk, &cuts)?;
+    Ok(())
 }
 
+/// One frame with block boundaries at the cuts.
 fn compress(chunk: &[u8], cuts: &BTreeSet<usize>) -> io::Result<Vec<u8>> {
     let mut encoder = zstd::Encoder::new(Vec::with_capacity(chunk.len() / 2 + 64), LEVEL)?;
-    // The checksum is how a damaged layer is noticed before its content is used.
     encoder.include_checksum(true)?;
     encoder.set_parameter(CParameter::ContentSizeFlag(true))?;
     encoder.set_pledged_src_size(Some(chunk.len() as u64))?;
@@ -159,7 +294,6 @@ fn is_base32(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     fn all(bytes: &[u8]) -> (Vec<u8>, u64) {
         let mut writer = Writer::new(Vec::new());

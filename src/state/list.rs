@@ -14,8 +14,8 @@ use super::{info, manifest};
 /// an end.
 pub fn list(state: &Path, out: &mut impl Write) -> Result<io::Result<()>> {
     info::read("list", state)?;
-    let records = manifest::read("list", state)?.records;
-    let width = records.iter().map(|record| record.entry.size.to_string().len()).max().unwrap_or(0);
+    let records = manifest::read_packed("list", state)?.records;
+    let width = records.iter().map(|record| record.entry.size).max().unwrap_or(0).to_string().len();
     Ok(records.iter().try_for_each(|record| writeln!(out, "{}", line(&record.entry, width))))
 }
 

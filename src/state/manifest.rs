@@ -22,19 +22,32 @@
 //! extracted by following no link and replacing no file.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
 use super::entry::{self, Entry, Kind, Mtime};
 use super::error::{Error, Result, Shown, as_path};
-use super::format;
+use super::records::Records;
+use super::{format, frames};
 
 const HEADER: &[u8] = b"phasesplit-manifest 2";
 
 /// Bounds what a decompression bomb can cost: 4 GiB describe some 40 million files.
 const LIMIT: u64 = 4 << 30;
 
-/// What a state holds.
+/// The longest path or link target: more than any file system has.
+const FIELD: u64 = 1 << 24;
+
+/// What a state holds, in little memory: what a save and a restore work with.
+#[derive(Default)]
+pub struct Packed {
+    /// As [`Manifest::layers`].
+    pub layers: Vec<Layer>,
+    /// As [`Manifest::records`].
+    pub records: Records,
+}
+
+/// What a state holds, open to be looked at and changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// The layers of the chain, from the one without a parent to the state's own.
@@ -83,45 +96,75 @@ impl Record {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write(mut out: impl Write, manifest: &Manifest) -> io::Result<()> {
-    let mut record = |head: &[u8], parts: [&[u8]; 3]| {
-        out.write_all(head)?;
-        parts.iter().try_for_each(|part| out.write_all(b"\0").and_then(|()| out.write_all(part)))?;
-        out.write_all(b"\0")
+pub fn write(out: impl Write, manifest: &Manifest) -> io::Result<()> {
+    write_all(out, &manifest.layers, manifest.records.len(), manifest.records.iter().cloned())
+}
+
+/// As [`write()`].
+///
+/// # Errors
+/// Those of `out`.
+pub fn write_packed(out: impl Write, manifest: &Packed) -> io::Result<()> {
+    write_all(out, &manifest.layers, manifest.records.len(), manifest.records.iter())
+}
+
+fn write_all(
+    mut out: impl Write,
+    layers: &[Layer],
+    count: usize,
+    records: impl Iterator<Item = Record>,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let bare = |bytes: &mut Vec<u8>, head: &[u8]| {
+        bytes.extend_from_slice(head);
+        bytes.extend_from_slice(&[0; 4]);
     };
-    let none: [&[u8]; 3] = [b""; 3];
-    record(HEADER, none)?;
-    for layer in &manifest.layers {
-        record(format!("layer {} {}", layer.members, layer.data).as_bytes(), none)?;
+    bare(&mut bytes, HEADER);
+    for layer in layers {
+        bare(&mut bytes, format!("layer {} {}", layer.members, layer.data).as_bytes());
     }
-    let mut head = Vec::new();
-    for Record { entry, data, layer, origin } in &manifest.records {
+    for Record { entry, data, layer, origin } in records {
         let Mtime { secs, nanos } = entry.mtime;
-        head.clear();
-        write!(head, "{} {:o} {}", letter(entry.kind), entry.mode, entry.size)?;
+        write!(bytes, "{} {:o} {}", letter(entry.kind), entry.mode, entry.size)?;
         if entry.kind == Kind::Sparse {
-            write!(head, "/{data}")?;
+            write!(bytes, "/{data}")?;
         }
-        write!(head, " {secs}.{nanos:09} ")?;
+        write!(bytes, " {secs}.{nanos:09} ")?;
         match &entry.hash {
-            Some(hash) => head.extend_from_slice(blake3::Hash::from_bytes(*hash).to_hex().as_bytes()),
-            None => head.push(b'-'),
+            Some(hash) => bytes.extend_from_slice(blake3::Hash::from_bytes(*hash).to_hex().as_bytes()),
+            None => bytes.push(b'-'),
         }
-        write!(head, " {layer}")?;
-        record(&head, [&entry.path, &entry.link, origin])?;
+        write!(bytes, " {layer}")?;
+        for part in [&entry.path, &entry.link, &origin] {
+            bytes.push(0);
+            bytes.extend_from_slice(part);
+        }
+        bytes.push(0);
+        out.write_all(&bytes)?;
+        bytes.clear();
     }
-    record(format!("end {}", manifest.records.len()).as_bytes(), none)
+    bare(&mut bytes, format!("end {count}").as_bytes());
+    out.write_all(&bytes)
+}
+
+/// Reads and checks `DIR/manifest.zst`.
+///
+/// # Errors
+/// As for [`read_packed`].
+pub fn read(operation: &'static str, state: &Path) -> Result<Manifest> {
+    let Packed { layers, records } = read_packed(operation, state)?;
+    Ok(Manifest { layers, records: records.iter().collect() })
 }
 
 /// Reads and checks `DIR/manifest.zst`.
 ///
 /// # Errors
 /// A damaged manifest, or one that no save would write: see the module docs.
-pub fn read(operation: &'static str, state: &Path) -> Result<Manifest> {
+pub fn read_packed(operation: &'static str, state: &Path) -> Result<Packed> {
     let path = state.join(format::MANIFEST);
     let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
-    let decoder = zstd::Decoder::new(file).map_err(|source| Error::reading(operation, &path, source))?;
-    parse(BufReader::with_capacity(1 << 17, decoder)).map_err(|problem| match problem {
+    let reader = frames::Reader::new(file).map_err(|source| Error::reading(operation, &path, source))?;
+    parse(reader).map_err(|problem| match problem {
         Problem::Read(source) => Error::reading(operation, &path, source),
         Problem::Content(what) => Error::damaged(operation, &path, what),
     })
@@ -139,22 +182,23 @@ impl From<io::Error> for Problem {
     }
 }
 
-fn parse(input: impl BufRead) -> Result<Manifest, Problem> {
+fn parse(input: impl BufRead) -> Result<Packed, Problem> {
     let content = |what: &str| Problem::Content(what.to_owned());
     let mut input = input.take(LIMIT);
-    let mut field = move || -> Result<Vec<u8>, Problem> {
-        let mut bytes = Vec::new();
-        input.read_until(0, &mut bytes)?;
+    let mut field = move |mut bytes: Vec<u8>| -> Result<Vec<u8>, Problem> {
+        bytes.clear();
+        Read::take(&mut input, FIELD).read_until(0, &mut bytes)?;
         match bytes.pop() {
             Some(0) => Ok(bytes),
             _ => Err(Problem::Content("the manifest ends in the middle, or is too large".into())),
         }
     };
-    let mut manifest = Manifest::default();
-    let mut parents: Vec<usize> = Vec::new();
+    let mut manifest = Packed::default();
     let mut is_first = true;
+    // The fields of the record before, whose memory the next ones take.
+    let (mut head, mut path, mut link, mut origin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     loop {
-        let (head, path, link, origin) = (field()?, field()?, field()?, field()?);
+        (head, path, link, origin) = (field(head)?, field(path)?, field(link)?, field(origin)?);
         let is_bare = path.is_empty() && link.is_empty() && origin.is_empty();
         if std::mem::take(&mut is_first) {
             if head != HEADER || !is_bare {
@@ -172,20 +216,21 @@ fn parse(input: impl BufRead) -> Result<Manifest, Problem> {
             if manifest.layers.len() == format::LAYERS {
                 return Err(content("it has more layers than a chain can have"));
             }
-            let layer = parse_layer(layer).filter(|_| is_bare && manifest.records.is_empty());
+            let layer = parse_layer(layer).filter(|_| is_bare && manifest.records.len() == 0);
             manifest.layers.push(layer.ok_or_else(|| content("the layers are malformed or not in front"))?);
             continue;
         }
         let record = parse_record(&head, path, link, origin)
             .ok_or_else(|| Problem::Content(format!("no record: {}", Shown(as_path(&head)))))?;
-        check(&record, &manifest, &mut parents)
+        check(&record, &manifest)
             .map_err(|what| Problem::Content(format!("{}: {what}", Shown(as_path(&record.entry.path)))))?;
-        manifest.records.push(record);
+        manifest.records.push(&record)?;
+        (path, link, origin) = (record.entry.path, record.entry.link, record.origin);
     }
     if manifest.layers.is_empty() {
         return Err(content("it has no layers"));
     }
-    match field() {
+    match field(Vec::new()) {
         // Nothing may follow, and asking for more makes the decoder check its last checksum.
         Err(Problem::Content(_)) => Ok(manifest),
         Err(problem) => Err(problem),
@@ -225,8 +270,7 @@ fn parse_record(head: &[u8], path: Vec<u8>, link: Vec<u8>, origin: Vec<u8>) -> O
     whole.then_some(Record { entry, data, layer, origin })
 }
 
-/// `parents` holds the indices of the directories above the entry before this one.
-fn check(record: &Record, before: &Manifest, parents: &mut Vec<usize>) -> Result<(), &'static str> {
+fn check(record: &Record, before: &Packed) -> Result<(), &'static str> {
     let entry = &record.entry;
     let path = &entry.path[..];
     if record.layer >= before.layers.len() {
@@ -236,18 +280,14 @@ fn check(record: &Record, before: &Manifest, parents: &mut Vec<usize>) -> Result
     {
         return Err("its content cannot come from another path");
     }
-    let before = &before.records[..];
+    let before = &before.records;
     if !entry::is_below_root(path) {
         return Err("the path leaves its directory");
     }
-    if before.last().is_some_and(|last| entry::order(&last.entry.path, path).is_ge()) {
+    if before.len() > 0 && entry::order(before.last_path(), path).is_ge() {
         return Err("it is there twice, or out of order");
     }
-    while parents.last().is_some_and(|&parent| !is_below(path, &before[parent].entry.path)) {
-        parents.pop();
-    }
     let (parent, name) = entry::split_parent(path);
-    let nearest = parents.last().map_or(&b""[..], |&parent| &before[parent].entry.path);
     if path == format::SHELL {
         if entry.kind != Kind::File {
             return Err("the shell state is not a file");
@@ -256,7 +296,7 @@ fn check(record: &Record, before: &Manifest, parents: &mut Vec<usize>) -> Result
         if entry.kind != Kind::Directory {
             return Err("the build directory is not a directory");
         }
-    } else if parent != format::OUTPUTS && (parent.is_empty() || parent != nearest) {
+    } else if parent != format::OUTPUTS && (parent.is_empty() || parent != before.nearest(path)) {
         return Err("it does not lie in a directory of the state");
     }
     if parent == format::BUILD && format::is_nix_file(name) {
@@ -270,7 +310,7 @@ fn check(record: &Record, before: &Manifest, parents: &mut Vec<usize>) -> Result
         return Err("it has an impossible size");
     }
     if entry.kind == Kind::HardLink {
-        let target = &find(before, &entry.link).ok_or("it is a hard link to nothing before it")?.entry;
+        let target = before.find(&entry.link).ok_or("it is a hard link to nothing before it")?.entry;
         if matches!(target.kind, Kind::Directory | Kind::HardLink) {
             return Err("it is a hard link to a directory or to another link");
         }
@@ -278,14 +318,7 @@ fn check(record: &Record, before: &Manifest, parents: &mut Vec<usize>) -> Result
             return Err("it is a hard link with a mode or mtime of its own");
         }
     }
-    if entry.kind == Kind::Directory {
-        parents.push(before.len());
-    }
     Ok(())
-}
-
-fn is_below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// The record of an archive path.
@@ -352,7 +385,7 @@ mod tests {
     fn refusal_of(manifest: &Manifest) -> String {
         match parse(&bytes(manifest)[..]) {
             Err(Problem::Content(what)) => what,
-            other => panic!("{other:?}"),
+            other => panic!("{:?}", other.err()),
         }
     }
 
@@ -376,7 +409,8 @@ mod tests {
             record(b"outputs/out", Kind::Symlink),
             record(b"shell", Kind::File),
         ]);
-        assert_eq!(parse(&bytes(&written)[..]).unwrap(), written);
+        let Packed { layers, records } = parse(&bytes(&written)[..]).unwrap();
+        assert_eq!(Manifest { layers, records: records.iter().collect() }, written);
     }
 
     #[test]

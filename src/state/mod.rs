@@ -27,6 +27,7 @@ pub mod parent;
 pub mod pax;
 pub mod place;
 pub mod reach;
+pub mod records;
 pub mod relocate;
 pub mod restore;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! extracted that the tree does not have. One thread reads; others make what it has read.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use std::thread;
 
 use super::super::entry::{self, Entry};
 use super::super::error::{Error, Result, as_path};
-use super::super::manifest::{Layer, Manifest, Record};
-use super::super::{format, pax};
+use super::super::manifest::{Layer, Packed, Record};
+use super::super::{format, frames, pax};
 use super::RESTORE;
 use super::maker::Maker;
 
@@ -41,19 +41,32 @@ pub fn threads() -> usize {
 ///
 /// # Errors
 /// Records that cannot come from one member and claim to.
-pub fn plan(manifest: &Manifest) -> Result<Vec<Vec<usize>>> {
+pub fn plan(manifest: &Packed) -> Result<Vec<Vec<u32>>> {
+    let records = &manifest.records;
     let mut plan = vec![Vec::new(); manifest.layers.len()];
-    for (index, record) in manifest.records.iter().enumerate() {
-        plan[record.layer].push(index);
+    // Those that come from another path are out of order; a layer without them has no two for one member, either.
+    let mut mixed = vec![false; plan.len()];
+    for (index, number) in (0..records.len()).zip(0..) {
+        plan[records.layer(index)].push(number);
+        mixed[records.layer(index)] |= records.is_moved(index);
     }
-    for wanted in &mut plan {
-        let record = |index: usize| &manifest.records[index];
-        wanted.sort_by(|left, right| entry::order(record(*left).origin(), record(*right).origin()));
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    for (wanted, _) in plan.iter_mut().zip(mixed).filter(|(_, mixed)| *mixed) {
+        wanted.sort_by(|left: &u32, right: &u32| {
+            records.origin(*left as usize, &mut one);
+            records.origin(*right as usize, &mut other);
+            entry::order(&one, &other)
+        });
         for pair in wanted.windows(2) {
-            let (one, other) = (record(pair[0]), record(pair[1]));
-            if one.origin() == other.origin() && !(one.entry.is_file() && one.has_content_of(other)) {
+            records.origin(pair[0] as usize, &mut one);
+            records.origin(pair[1] as usize, &mut other);
+            let agree = || {
+                let (left, right) = (records.get(pair[0] as usize)?, records.get(pair[1] as usize)?);
+                Some(left.entry.is_file() && left.has_content_of(&right))
+            };
+            if one == other && agree() != Some(true) {
                 let what = "the manifest takes it for another file's content, and for something else";
-                return Err(Error::damaged(RESTORE, as_path(one.origin()), what));
+                return Err(Error::damaged(RESTORE, as_path(&one), what));
             }
         }
     }
@@ -65,7 +78,7 @@ struct Batch<'a> {
     layer: &'a Path,
     content: Vec<u8>,
     /// The records of a member, and where its data is in `content`.
-    members: Vec<(&'a [usize], Range<usize>)>,
+    members: Vec<(&'a [u32], Range<usize>)>,
 }
 
 /// Extracts what `plan` wants of the layers `files`; `makers` are one for the reading thread and those of the others.
@@ -74,8 +87,8 @@ struct Batch<'a> {
 /// Layers that are not what the manifest says; what the file system says.
 pub fn extract<'a>(
     files: &'a [PathBuf],
-    manifest: &'a Manifest,
-    plan: &'a [Vec<usize>],
+    manifest: &'a Packed,
+    plan: &'a [Vec<u32>],
     own: &mut Maker<'a>,
     others: &mut [Maker<'a>],
 ) -> Result<()> {
@@ -121,23 +134,26 @@ fn make_all(maker: &mut Maker, batches: &Mutex<Receiver<Batch>>, failed: &Atomic
 }
 
 struct LayerReader<'a, 'b> {
-    manifest: &'a Manifest,
+    manifest: &'a Packed,
     own: &'b mut Maker<'a>,
     sender: SyncSender<Batch<'a>>,
     failed: &'b AtomicBool,
 }
 
 impl<'a> LayerReader<'a, '_> {
-    fn layer(&mut self, path: &'a Path, mut wanted: &'a [usize], layer: Layer, is_own: bool) -> Result<()> {
+    fn layer(&mut self, path: &'a Path, mut wanted: &'a [u32], layer: Layer, is_own: bool) -> Result<()> {
         let reading = |source| Error::reading(RESTORE, path, source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);
         let file = File::open(path).map_err(|source| Error::io(RESTORE, path, source))?;
-        let decoder = zstd::Decoder::new(file).map_err(reading)?;
-        let mut archive = pax::Reader::new(BufReader::with_capacity(1 << 17, decoder));
+        let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
         let empty = || Batch { layer: path, content: Vec::with_capacity(BATCH), members: Vec::with_capacity(MEMBERS) };
         let mut batch = empty();
         let mut read = Layer::default();
         let mut last: Vec<u8> = Vec::new();
+        let records = &self.manifest.records;
+        // The first of those that are wanted, and the member that it needs.
+        let mut next = wanted.first().and_then(|index| records.get(*index as usize));
+        let mut origin = Vec::new();
         while let Some((member, data)) = archive.next_member().map_err(reading)? {
             if self.failed.load(Ordering::Relaxed) {
                 return Ok(());
@@ -152,14 +168,8 @@ impl<'a> LayerReader<'a, '_> {
             if read.members > 1 && entry::order(&last, &member.path).is_ge() {
                 return Err(damaged(&member.path, "it is there twice, or out of order"));
             }
-            let record = |index: usize| &self.manifest.records[index];
-            let indices = wanted.iter().take_while(|index| record(**index).origin() == member.path).count();
-            let (indices, rest) = wanted.split_at(indices);
-            let Some(&first) = indices.first() else {
-                if let Some(missed) = rest
-                    .first()
-                    .map(|index| record(*index))
-                    .filter(|missed| entry::order(missed.origin(), &member.path).is_lt())
+            let Some(record) = next.take_if(|record| record.origin() == member.path) else {
+                if let Some(missed) = next.as_ref().filter(|missed| entry::order(missed.origin(), &member.path).is_lt())
                 {
                     return Err(damaged(&missed.entry.path, "its layer does not have it"));
                 }
@@ -169,9 +179,15 @@ impl<'a> LayerReader<'a, '_> {
                 last = member.path;
                 continue;
             };
+            let others = wanted[1..].iter().take_while(|index| {
+                records.origin(**index as usize, &mut origin);
+                origin == member.path
+            });
+            let (indices, rest) = wanted.split_at(1 + others.count());
             wanted = rest;
-            if !fits(record(first), &member, data, is_own) {
-                return Err(damaged(&record(first).entry.path, "archive and manifest do not agree about this entry"));
+            next = wanted.first().and_then(|index| records.get(*index as usize));
+            if !fits(&record, &member, data, is_own) {
+                return Err(damaged(&record.entry.path, "archive and manifest do not agree about this entry"));
             }
             last = member.path;
             if data > LONG {
@@ -188,8 +204,8 @@ impl<'a> LayerReader<'a, '_> {
             }
         }
         self.send(batch);
-        if let Some(&missed) = wanted.first() {
-            return Err(damaged(&self.manifest.records[missed].entry.path, "the archive ends before this entry"));
+        if let Some(missed) = next {
+            return Err(damaged(&missed.entry.path, "the archive ends before this entry"));
         }
         if read == layer {
             return Ok(());
@@ -221,7 +237,7 @@ pub fn shell_state(operation: &'static str, chain: &[PathBuf], shell: &Record) -
     let path = chain[shell.layer].join(format::LAYER);
     let reading = |source| Error::reading(operation, &path, source);
     let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
-    let mut archive = pax::Reader::new(BufReader::new(zstd::Decoder::new(file).map_err(reading)?));
+    let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
     while let Some((member, _)) = archive.next_member().map_err(reading)? {
         if member.path == shell.origin() {
             let mut content = Vec::new();

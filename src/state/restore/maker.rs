@@ -9,10 +9,11 @@ use rustix::io::Errno;
 
 use super::super::entry::{Entry, Kind, split_parent};
 use super::super::error::{Error, Result, Shown, as_path};
-use super::super::listing::Stamp;
+use super::super::format;
+use super::super::listing::{Notes, Stamp};
 use super::super::manifest::Record;
+use super::super::records::Records;
 use super::super::tree::{self, timestamps};
-use super::super::{format, manifest};
 use super::RESTORE;
 use super::make::{self, Failure};
 use super::places::Places;
@@ -20,17 +21,17 @@ use super::places::Places;
 /// Makes entries, and remembers what there is to tell.
 pub struct Maker<'a> {
     places: Places,
-    records: &'a [Record],
+    records: &'a Records,
     /// What could not be kept exactly.
     pub notices: Vec<String>,
-    /// What the kernel says of the files made, by index of their records.
-    pub stamps: Vec<(usize, Stamp)>,
+    /// What the kernel says of the files made.
+    pub notes: Notes,
 }
 
 impl<'a> Maker<'a> {
     /// A maker of `records` in `places`.
-    pub fn new(places: Places, records: &'a [Record]) -> Self {
-        Self { places, records, notices: Vec::new(), stamps: Vec::new() }
+    pub fn new(places: Places, records: &'a Records) -> Self {
+        Self { places, records, notices: Vec::new(), notes: Notes::default() }
     }
 
     /// Makes all directories, open to us.
@@ -38,10 +39,12 @@ impl<'a> Maker<'a> {
     /// # Errors
     /// What the file system says.
     pub fn directories(&mut self) -> Result<()> {
-        for Record { entry, .. } in self.records {
-            if entry.kind == Kind::Directory && entry.path != format::BUILD {
-                let place = self.places.of(&entry.path)?;
-                let below = place.below(&entry.path);
+        let mut path = Vec::new();
+        for index in self.records.of_kind(Kind::Directory) {
+            self.records.path(index, &mut path);
+            if path != format::BUILD {
+                let place = self.places.of(&path)?;
+                let below = place.below(&path);
                 let (parent, name) = split_parent(&below);
                 let made = place.cursor.enter(parent).and_then(|parent| make::directory(parent, name));
                 made.map_err(|source| Error::io(RESTORE, tree::shown(&place.base, &below), source))?;
@@ -55,11 +58,11 @@ impl<'a> Maker<'a> {
     ///
     /// # Errors
     /// Content that is not what the manifest says; what the file system says.
-    pub fn member(&mut self, indices: &[usize], content: &[u8], layer: &Path) -> Result<()> {
+    pub fn member(&mut self, indices: &[u32], content: &[u8], layer: &Path) -> Result<()> {
         for &index in indices {
-            let record = &self.records[index];
+            let record = self.record(index)?;
             if record.entry.is_file() {
-                self.file(index, layer, |file| make::write(file, record, content))?;
+                self.file(index, &record, layer, |file| make::write(file, &record, content))?;
             } else if !matches!(record.entry.kind, Kind::Directory | Kind::HardLink) {
                 self.special(&record.entry)?;
             }
@@ -71,12 +74,13 @@ impl<'a> Maker<'a> {
     ///
     /// # Errors
     /// As for that, and those of `archive`.
-    pub fn stream(&mut self, indices: &[usize], archive: &mut impl Read, layer: &Path) -> Result<()> {
+    pub fn stream(&mut self, indices: &[u32], archive: &mut impl Read, layer: &Path) -> Result<()> {
         let Some((&first, rest)) = indices.split_first() else { return Ok(()) };
-        let record = &self.records[first];
-        let source = self.file(first, layer, |file| make::copy(file, record, archive))?;
+        let record = self.record(first)?;
+        let source = self.file(first, &record, layer, |file| make::copy(file, &record, archive))?;
         for &index in rest {
-            self.file(index, layer, |file| {
+            let same = self.record(index)?;
+            self.file(index, &same, layer, |file| {
                 make::duplicate(&source, file).map_err(Failure::Write)?;
                 // Copied from what was just found to be right.
                 Ok(record.entry.hash.unwrap_or_default())
@@ -85,13 +89,17 @@ impl<'a> Maker<'a> {
         Ok(())
     }
 
+    fn record(&self, index: u32) -> Result<Record> {
+        self.records.get(index as usize).ok_or_else(|| Error::damaged(RESTORE, "manifest", "a record is missing"))
+    }
+
     fn file(
         &mut self,
-        index: usize,
+        index: u32,
+        Record { entry, .. }: &Record,
         layer: &Path,
         write: impl FnOnce(&File) -> Result<[u8; 32], Failure>,
     ) -> Result<File> {
-        let entry = &self.records[index].entry;
         let place = self.places.of(&entry.path)?;
         let below = place.below(&entry.path);
         let (parent, name) = split_parent(&below);
@@ -106,7 +114,7 @@ impl<'a> Maker<'a> {
             return Err(Error::damaged(RESTORE, as_path(&entry.path), "its content is not what the manifest says"));
         }
         let (stat, dropped) = make::finish(&file, entry).map_err(io)?;
-        self.stamps.push((index, Stamp::of(&stat)));
+        self.notes.add(index as usize, &Stamp::of(&stat));
         if dropped {
             let shown = tree::shown(&place.base, &below);
             self.dropped(&shown);
@@ -136,7 +144,9 @@ impl<'a> Maker<'a> {
     /// # Errors
     /// What the file system says.
     pub fn hard_links(&mut self) -> Result<()> {
-        self.records.iter().filter(|r| r.entry.kind == Kind::HardLink).try_for_each(|r| self.hard_link(&r.entry))
+        let records = self.records;
+        let mut links = records.of_kind(Kind::HardLink).filter_map(|index| records.get(index));
+        links.try_for_each(|record| self.hard_link(&record.entry))
     }
 
     fn hard_link(&mut self, entry: &Entry) -> Result<()> {
@@ -167,10 +177,9 @@ impl<'a> Maker<'a> {
             Err(errno) => return Err(io(errno.into())),
         }
         // A new name is a change that the ctime shows.
-        if let Some(index) = manifest::position(self.records, &entry.link).filter(|i| self.records[*i].entry.is_file())
-        {
+        if let Some(index) = self.records.position(&entry.link).filter(|index| self.records.hash(*index).is_some()) {
             let stat = statat(&source, old_name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| from_io(errno.into()))?;
-            self.stamps.push((index, Stamp::of(&stat)));
+            self.notes.add(index, &Stamp::of(&stat));
         }
         Ok(())
     }
@@ -181,7 +190,8 @@ impl<'a> Maker<'a> {
     /// # Errors
     /// What the file system says, but not that the build directory is another user's.
     pub fn close_directories(&mut self) -> Result<()> {
-        for Record { entry, .. } in self.records.iter().rev().filter(|r| r.entry.kind == Kind::Directory) {
+        let records = self.records;
+        for Record { entry, .. } in records.of_kind(Kind::Directory).rev().filter_map(|index| records.get(index)) {
             let place = self.places.of(&entry.path)?;
             let below = place.below(&entry.path);
             let shown = tree::shown(&place.base, &below);

@@ -63,7 +63,7 @@ pub fn restore_even_failed(request: &Request, notice: &mut dyn FnMut(&str)) -> R
         });
     }
     compare_outputs(request, &info.outputs)?;
-    let manifest = manifest::read(RESTORE, &request.from)?;
+    let manifest = manifest::read_packed(RESTORE, &request.from)?;
     let mut files = chain::find(RESTORE, &request.from, manifest.layers.len())?;
     for state in &mut files {
         state.push(format::LAYER);
@@ -77,9 +77,10 @@ pub fn restore_even_failed(request: &Request, notice: &mut dyn FnMut(&str)) -> R
     own.directories()?;
     layers::extract(&files, &manifest, &plan, &mut own, &mut others)?;
     let mut notices: Vec<String> = Vec::new();
-    for other in &mut others {
-        notices.append(&mut other.notices);
-        own.stamps.append(&mut other.stamps);
+    // What is noted of hard links comes after all others.
+    for other in others {
+        notices.extend(other.notices);
+        own.notes.append(other.notes);
     }
     own.hard_links()?;
     own.close_directories()?;
@@ -89,7 +90,7 @@ pub fn restore_even_failed(request: &Request, notice: &mut dyn FnMut(&str)) -> R
         notice(text);
     }
     match &request.listing {
-        Some(listing) => listing::write(RESTORE, listing, &request.from, &own.stamps),
+        Some(listing) => listing::write(RESTORE, listing, &request.from, &own.notes),
         None => Ok(()),
     }
 }
@@ -120,9 +121,9 @@ fn compare_outputs(request: &Request, made_with: &BTreeMap<String, String>) -> R
 pub fn shell_state(state: &Path) -> Result<Vec<u8>> {
     const OPERATION: &str = "list";
     info::read(OPERATION, state)?;
-    let manifest = manifest::read(OPERATION, state)?;
+    let manifest = manifest::read_packed(OPERATION, state)?;
     let chain = chain::find(OPERATION, state, manifest.layers.len())?;
-    let shell = manifest::find(&manifest.records, format::SHELL)
-        .ok_or_else(|| Error::damaged(OPERATION, state, "it holds no shell state"))?;
-    layers::shell_state(OPERATION, &chain, shell)
+    let shell = manifest.records.find(format::SHELL);
+    let shell = shell.ok_or_else(|| Error::damaged(OPERATION, state, "it holds no shell state"))?;
+    layers::shell_state(OPERATION, &chain, &shell)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::entry::split_parent;
 use super::super::error::{Error, Result, as_path};
 use super::super::format;
-use super::super::manifest::Record;
+use super::super::records::Records;
 use super::super::tree::{self, Cursor};
 use super::{RESTORE, Request};
 
@@ -66,13 +66,13 @@ impl Places {
     ///
     /// # Errors
     /// An output that the request does not name; what the file system says.
-    pub fn open(request: &Request, records: &[Record]) -> Result<Self> {
+    pub fn open(request: &Request, records: &Records) -> Result<Self> {
         let mut places = BTreeMap::new();
         let mut add = |place: Place| places.insert(place.root.clone(), place);
         add(Place::new(format::BUILD.to_vec(), &request.build_dir, Vec::new())?);
         add(Place::file(format::SHELL.to_vec(), &request.shell)?);
-        for path in records.iter().map(|record| &record.entry.path) {
-            let (parent, name) = split_parent(path);
+        for path in records.roots().map(|record| record.entry.path) {
+            let (parent, name) = split_parent(&path);
             if parent != format::OUTPUTS {
                 continue;
             }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::super::frames;
-use super::super::listing::{self, Stamp};
+use super::super::listing::{self, Notes, Stamp};
 use super::super::manifest::{self, Layer, Manifest};
 use super::*;
 
@@ -82,7 +82,9 @@ fn what_the_listing_shows_to_be_unchanged_is_not_read() {
     let index = manifest::position(&before.records, b"build/src/a").unwrap();
     // A listing that lies, which no restore writes: the save believes it, and so cannot have read the file.
     let stamp = Stamp::of(&rustix::fs::stat(&file).unwrap());
-    listing::write("restore", &scene.at("listing"), &scene.at("one"), &[(index, stamp)]).unwrap();
+    let mut notes = Notes::default();
+    notes.add(index, &stamp);
+    listing::write("restore", &scene.at("listing"), &scene.at("one"), &notes).unwrap();
     scene.save_on("two", "one", true).unwrap();
     assert_eq!(read(&scene, "two").records[index].entry.hash, before.records[index].entry.hash);
     // Without it the file is read.

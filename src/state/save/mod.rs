@@ -11,7 +11,7 @@ use super::info::{Bytes, Failed, Info, Phase};
 use super::parent::Parent;
 use super::{chain, format, frames, info, manifest};
 use store::{Store, Stored};
-use walk::Walker;
+use walk::Walk;
 
 mod store;
 mod walk;
@@ -121,10 +121,6 @@ fn temporary(state: &Path, name: &str) -> PathBuf {
 fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: Option<Failed>) -> Result<Info> {
     let target = fs::metadata(&request.to).map_err(|source| Error::io(SAVE, &request.to, source))?;
     let parent_text = request.parent.as_deref().map(|parent| chain::encode(SAVE, parent)).transpose()?;
-    let parent = match &request.parent {
-        Some(parent) => Parent::open(SAVE, parent, request.listing.as_ref())?,
-        None => None,
-    };
     let create = |name| {
         let path = temporary(&request.to, name);
         File::create_new(&path).map_err(|source| Error::io(SAVE, &path, source))
@@ -133,20 +129,30 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
     let finished = |file: &str| {
         fs::rename(temporary(&request.to, file), name(file)).map_err(|source| Error::io(SAVE, name(file), source))
     };
-    let parent_text = parent_text.filter(|_| parent.is_some());
     let layer = name(format::LAYER);
-    let store = Store::new(create(format::LAYER)?, &layer, parent);
-    let mut walker = Walker::new(store, (target.dev(), target.ino()));
-    walker.build_dir(&request.build_dir, &request.exclude)?;
-    walker.outputs(&request.outputs)?;
+    let walk = Walk {
+        build_dir: &request.build_dir,
+        exclude: &request.exclude,
+        outputs: &request.outputs,
+        target: (target.dev(), target.ino()),
+    };
+    let mut store = walk.run(|| {
+        let parent = match &request.parent {
+            Some(parent) => Parent::open(SAVE, parent, request.listing.as_ref(), store::WHOLE)?,
+            None => None,
+        };
+        Ok(Store::new(create(format::LAYER)?, &layer, parent))
+    })?;
     let shell = fs::read(&request.shell).map_err(|source| Error::io(SAVE, &request.shell, source))?;
-    walker.store.shell(&shell)?;
-    let Stored { manifest, tally, bytes: layer_bytes } = walker.store.finish()?;
+    store.shell(&shell)?;
+    let parent_text = parent_text.filter(|_| store.has_parent());
+    let Stored { manifest, tally, bytes: layer_bytes } = store.finish()?;
     finished(format::LAYER)?;
 
     let to_manifest = |source| Error::io(SAVE, name(format::MANIFEST), source);
     let mut out = frames::Writer::new(create(format::MANIFEST)?);
-    let (_, manifest_bytes) = manifest::write(&mut out, &manifest).and_then(|()| out.finish()).map_err(to_manifest)?;
+    let (_, manifest_bytes) =
+        manifest::write_packed(&mut out, &manifest).and_then(|()| out.finish()).map_err(to_manifest)?;
     finished(format::MANIFEST)?;
     if let Some(text) = parent_text {
         create(format::PARENT)?.write_all(&text).map_err(|source| Error::io(SAVE, name(format::PARENT), source))?;

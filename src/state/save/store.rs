@@ -12,14 +12,15 @@ use rustix::fs::{Stat, fstat};
 use super::super::entry::{Entry, Kind, Mtime};
 use super::super::error::{Error, Result};
 use super::super::info::Counts;
-use super::super::manifest::{Layer, Manifest, Record};
-use super::super::parent::Parent;
+use super::super::manifest::{Layer, Packed, Record};
+use super::super::parent::{Parent, Place, Unchanged};
+use super::super::records::Records;
 use super::super::sparse::Map;
 use super::super::{format, frames, pax, tree};
 use super::SAVE;
 
 /// A file up to this many bytes is read once, whole; a longer one in pieces, and twice if its hash must be known first.
-const WHOLE: u64 = 1 << 20;
+pub const WHOLE: u64 = 1 << 20;
 
 /// Content of longer files is read in pieces of this many bytes.
 const PIECE: usize = 1 << 18;
@@ -30,7 +31,7 @@ pub struct Store<'a> {
     path: &'a Path,
     parent: Option<Parent>,
     layer: Layer,
-    records: Vec<Record>,
+    records: Records,
     tally: Tally,
     /// When the save began.
     now: Mtime,
@@ -50,7 +51,7 @@ pub struct Tally {
 /// What [`Store::finish`] gives.
 pub struct Stored {
     /// The manifest, whole.
-    pub manifest: Manifest,
+    pub manifest: Packed,
     /// The sums.
     pub tally: Tally,
     /// Bytes of the layer's file.
@@ -65,11 +66,16 @@ impl<'a> Store<'a> {
             path,
             parent,
             layer: Layer::default(),
-            records: Vec::new(),
+            records: Records::default(),
             tally: Tally { counts: Counts::default(), content: 0, newest: Mtime { secs: i64::MIN, nanos: 0 } },
             now: now(),
             buffer: Vec::new(),
         }
+    }
+
+    /// Whether the layer is a difference.
+    pub fn has_parent(&self) -> bool {
+        self.parent.is_some()
     }
 
     /// Ends the layer.
@@ -81,7 +87,7 @@ impl<'a> Store<'a> {
         let (_, bytes) = written.map_err(|source| Error::io(SAVE, self.path, source))?;
         let mut layers = self.parent.as_ref().map(Parent::layers).unwrap_or_default().to_vec();
         layers.push(self.layer);
-        Ok(Stored { manifest: Manifest { layers, records: self.records }, tally: self.tally, bytes })
+        Ok(Stored { manifest: Packed { layers, records: self.records }, tally: self.tally, bytes })
     }
 
     /// Adds an entry that has no content.
@@ -94,8 +100,7 @@ impl<'a> Store<'a> {
             Some(layer) => layer,
             None => self.member(&entry, &[])?,
         };
-        self.record(Record { entry, data: 0, layer, origin: Vec::new() });
-        Ok(())
+        self.record(Record { entry, data: 0, layer, origin: Vec::new() })
     }
 
     /// The shell state goes in without the mode and mtime of its file, which mean nothing.
@@ -135,12 +140,11 @@ impl<'a> Store<'a> {
             todo: "end the background processes of the phase before it returns",
         };
         entry.size = u64::try_from(stat.st_size).map_err(|_| changed())?;
-        if let Some(old) = self.parent.as_ref().and_then(|parent| parent.unchanged(stat)) {
-            let data = old.data;
-            (entry.kind, entry.hash) = (old.entry.kind, old.entry.hash);
+        let unchanged = self.parent.as_mut().and_then(|parent| parent.unchanged(&entry.path, stat));
+        if let Some(Unchanged { kind, data, hash }) = unchanged {
+            (entry.kind, entry.hash) = (kind, Some(hash));
             if let Some((layer, origin)) = self.known(&entry, data) {
-                self.reference(entry, data, layer, origin);
-                return Ok(());
+                return self.record(Record { entry, data, layer, origin });
             }
         }
         let file = open().map_err(io)?;
@@ -169,8 +173,7 @@ impl<'a> Store<'a> {
             check()?;
             entry.hash = Some(*hasher.finalize().as_bytes());
             if let Some((layer, origin)) = self.known(&entry, source.data) {
-                self.reference(entry, source.data, layer, origin);
-                return Ok(());
+                return self.record(Record { entry, data: source.data, layer, origin });
             }
         }
         let to_layer = |source| Error::io(SAVE, self.path, source);
@@ -185,8 +188,7 @@ impl<'a> Store<'a> {
         check()?;
         entry.hash = Some(*hasher.finalize().as_bytes());
         let layer = self.counted(source.data);
-        self.record(Record { entry, data: source.data, layer, origin: Vec::new() });
-        Ok(())
+        self.record(Record { entry, data: source.data, layer, origin: Vec::new() })
     }
 
     /// Adds a file by all of its content.
@@ -194,22 +196,15 @@ impl<'a> Store<'a> {
         entry.hash = Some(*blake3::hash(content).as_bytes());
         let data = content.len() as u64;
         if let Some((layer, origin)) = self.known(&entry, data) {
-            self.reference(entry, data, layer, origin);
-            return Ok(());
+            return self.record(Record { entry, data, layer, origin });
         }
         let layer = self.member(&entry, content)?;
-        self.record(Record { entry, data, layer, origin: Vec::new() });
-        Ok(())
+        self.record(Record { entry, data, layer, origin: Vec::new() })
     }
 
     /// Where the chain has the content of a file whose hash is known.
-    fn known(&mut self, entry: &Entry, data: u64) -> Option<(usize, Vec<u8>)> {
+    fn known(&mut self, entry: &Entry, data: u64) -> Option<Place> {
         self.parent.as_mut()?.content(&entry.path, entry.kind, data, entry.hash?)
-    }
-
-    fn reference(&mut self, entry: Entry, data: u64, layer: usize, origin: Vec<u8>) {
-        let origin = if origin == entry.path { Vec::new() } else { origin };
-        self.record(Record { entry, data, layer, origin });
     }
 
     /// Writes a whole member, and returns the index of the layer.
@@ -229,14 +224,14 @@ impl<'a> Store<'a> {
         self.parent.as_ref().map_or(0, |parent| parent.layers().len())
     }
 
-    fn record(&mut self, record: Record) {
+    fn record(&mut self, record: Record) -> Result<()> {
         let entry = &record.entry;
         self.tally.counts.add(entry.kind);
         self.tally.content = self.tally.content.saturating_add(entry.size);
         if entry.mtime <= self.now {
             self.tally.newest = self.tally.newest.max(entry.mtime);
         }
-        self.records.push(record);
+        self.records.push(&record).map_err(|source| Error::io(SAVE, self.path, source))
     }
 }
 
