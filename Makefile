@@ -12,7 +12,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation bench bench-state lint clean
+.PHONY: all engine build setup demo test test-mutation bench bench-state bench-relocate lint clean
 
 all: build
 
@@ -47,6 +47,10 @@ bench: setup build
 # Saving and restoring against tar|zstd, crane's way and cp -a; the variables are named in the script.
 bench-state: setup engine
 	scripts/bench-state.sh
+
+# Relocation of a tree in memory, in GB/s, beside grep, sed and a plain search.
+bench-relocate: engine
+	scripts/bench-relocate.sh
 
 lint:
 	$(CARGO) fmt --check

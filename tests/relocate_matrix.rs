@@ -181,7 +181,13 @@ fn compile(dir: &Path, case: &Case) -> Option<PathBuf> {
 }
 
 fn output(program: &Path, arguments: &[String; 2]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
+    let output = loop {
+        match Command::new(program).args(arguments).output() {
+            // Another thread forked while the program was being written, and has it open until its own child begins.
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            result => break result.unwrap(),
+        }
+    };
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }

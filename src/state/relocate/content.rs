@@ -4,7 +4,7 @@
 
 use super::archive::{self, Member};
 use super::judge::{Judge, Verdict, What};
-use super::layout::Layout;
+use super::layout::{Kind, Layout};
 use super::packed::{self, Format, Unpacked};
 use super::prefix::{HASH_LEN, Mapping, StorePath};
 use super::record;
@@ -174,6 +174,12 @@ impl Examiner {
     #[must_use]
     pub fn is_suspect(&self, bytes: &[u8]) -> bool {
         !self.finder.find(bytes).is_empty()
+    }
+
+    /// Whether code holds a constant that [`Self::examine`] would have to judge.
+    #[must_use]
+    pub fn has_constant(&self, bytes: &[u8], range: Range<usize>, kind: Kind) -> bool {
+        kind == Kind::CodeX86 && !self.constants.find(bytes, range).is_empty()
     }
 
     /// How many bytes two parts of a file must share for [`Self::is_suspect`] to miss nothing.

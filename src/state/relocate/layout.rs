@@ -2,7 +2,9 @@
 //!
 //! Owns the reading of ELF. A file that is not ELF, or that cannot be read as one, is plain data throughout.
 
-use object::{Architecture, Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
+use object::read::elf::{FileHeader, SectionHeader};
+use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol, ReadCache, SymbolKind};
+use std::fs::File;
 use std::ops::Range;
 
 /// What a region's bytes are for.
@@ -62,6 +64,16 @@ const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 /// Deflate with a window of 32 KiB (RFC 1950, 2.2), as gcc's `lto-compress.cc` has it.
 const ZLIB_MAGIC: &[u8] = b"\x78";
 
+/// Beginnings of the names of sections that hold packed data without saying so in their flags.
+const PACKED: [&[u8]; 2] = [b".zdebug", b".gnu.lto_"];
+
+fn code_kind(machine: object::elf::Machine) -> Kind {
+    match machine {
+        object::elf::EM_386 | object::elf::EM_X86_64 => Kind::CodeX86,
+        _ => Kind::Code,
+    }
+}
+
 fn range_of(start: u64, len: u64, total: usize) -> Option<Range<usize>> {
     let start = usize::try_from(start).ok()?;
     let end = start.checked_add(usize::try_from(len).ok()?)?;
@@ -89,8 +101,9 @@ impl Layout {
     }
 
     fn of_elf(file: &object::File, bytes: &[u8], symbols: bool) -> Self {
-        let code = match file.architecture() {
-            Architecture::I386 | Architecture::X86_64 | Architecture::X86_64_X32 => Kind::CodeX86,
+        let code = match file {
+            object::File::Elf32(file) => code_kind(file.elf_header().e_machine(file.endian())),
+            object::File::Elf64(file) => code_kind(file.elf_header().e_machine(file.endian())),
             _ => Kind::Code,
         };
         let mut layout = Self::default();
@@ -232,6 +245,49 @@ impl Layout {
     pub fn compressed(&self) -> &[Compressed] {
         &self.compressed
     }
+}
+
+/// How much of a file's beginning tells what it is.
+pub const HEAD: usize = 512;
+
+/// Whether a file that begins with `head` is ELF.
+#[must_use]
+pub fn is_elf(head: &[u8]) -> bool {
+    head.starts_with(b"\x7fELF")
+}
+
+/// Where the code of an ELF file is, read from its headers alone. None if it has sections that must be unpacked, or if the
+/// headers do not tell.
+#[must_use]
+pub fn code_of(file: &File) -> Option<Vec<(Range<usize>, Kind)>> {
+    let data = ReadCache::new(file.try_clone().ok()?);
+    match object::FileKind::parse(&data).ok()? {
+        object::FileKind::Elf32 => code_in::<object::elf::FileHeader32<object::Endianness>>(&data),
+        object::FileKind::Elf64 => code_in::<object::elf::FileHeader64<object::Endianness>>(&data),
+        _ => None,
+    }
+}
+
+fn code_in<H: FileHeader<Endian = object::Endianness>>(data: &ReadCache<File>) -> Option<Vec<(Range<usize>, Kind)>> {
+    let header = H::parse(data).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, data).ok()?;
+    let kind = code_kind(header.e_machine(endian));
+    let mut code = Vec::new();
+    for section in sections.iter() {
+        let flags = section.sh_flags(endian).0;
+        let name = sections.section_name(endian, section).unwrap_or_default();
+        if flags & SHF_COMPRESSED != 0 || PACKED.iter().any(|prefix| name.starts_with(prefix)) {
+            return None;
+        }
+        if flags & SHF_EXECINSTR != 0
+            && let Some((start, len)) = section.file_range(endian)
+        {
+            let start = usize::try_from(start).ok()?;
+            code.push((start..start.checked_add(usize::try_from(len).ok()?)?, kind));
+        }
+    }
+    (!sections.is_empty()).then_some(code)
 }
 
 /// `gnu`: the older form, `ZLIB` and the size in 8 bytes before the stream; else an `Elf32_Chdr` or `Elf64_Chdr`.

@@ -13,6 +13,7 @@
 //! packed, zip, archive   what lies inside compressed files and archives
 //! section  compressed sections of ELF files, written again in their room
 //! content  one file: all of the above                           (bytes in, changes out)
+//! files    reading them, on all cores, and no more than has to be
 //! tree     files and directories
 //! record, pyc      what Python knows of the files it installed, or will
 //! ```
@@ -22,6 +23,7 @@
 pub mod archive;
 pub mod content;
 pub mod error;
+mod files;
 pub mod judge;
 pub mod layout;
 pub mod packed;

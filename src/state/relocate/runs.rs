@@ -2,7 +2,7 @@
 //!
 //! Owns speed. Decides nothing: whether a run is a mention of the path or a coincidence is `judge`'s to say.
 //!
-//! A run of at least [`MIN_RUN`] bytes contains four bytes that lie at a multiple of four, so it is enough to look
+//! A run of at least [`MIN_RUN`] bytes contains four bytes that begin at a multiple of five, so it is enough to look
 //! there, in a bitmap of the four-byte parts of all paths; only what the bitmap lets through is compared.
 
 use super::prefix::{HASH_LEN, StorePath};
@@ -13,7 +13,11 @@ use std::ops::Range;
 pub const MIN_RUN: usize = 8;
 
 const GRAM: usize = 4;
+/// Of so many places in a row, the four bytes at one are in every run.
+const STEP: usize = MIN_RUN - GRAM + 1;
 const FILTER_BITS: u32 = 16;
+/// Words of the bitmap: 8 KiB, which stay in the nearest cache. An array, so that no access needs a check of its length.
+const FILTER: usize = 1 << (FILTER_BITS - 6);
 
 /// Bytes `at..at + len` of what was searched equal bytes `start..start + len` of a path, and no longer run around them does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +73,7 @@ impl Run {
 #[derive(Debug, Clone)]
 pub struct Finder {
     paths: Vec<StorePath>,
-    filter: Vec<u64>,
+    filter: Box<[u64; FILTER]>,
     grams: HashMap<u32, Vec<(usize, usize)>>,
     longest: usize,
 }
@@ -87,14 +91,14 @@ impl Finder {
     /// A finder for `paths`; runs name them by their index.
     #[must_use]
     pub fn new(paths: Vec<StorePath>) -> Self {
-        let mut filter = vec![0u64; 1 << (FILTER_BITS - 6)];
+        let mut filter = Box::new([0u64; FILTER]);
         let mut grams: HashMap<u32, Vec<(usize, usize)>> = HashMap::new();
         for (index, path) in paths.iter().enumerate() {
             let hash = path.hash_range();
             // Windows of MIN_RUN bytes with at least one hash byte start here at the earliest, there at the latest.
             let first = hash.start.saturating_sub(MIN_RUN - 1);
             let last = (hash.end - 1).min(path.bytes().len().saturating_sub(MIN_RUN));
-            for position in first..=last + (GRAM - 1) {
+            for position in first..=last + (STEP - 1) {
                 if let Some(gram) = gram_at(path.bytes(), position) {
                     let bit = slot(gram);
                     filter[bit / 64] |= 1 << (bit % 64);
@@ -132,7 +136,7 @@ impl Finder {
     /// All runs in `bytes`, by offset.
     #[must_use]
     pub fn find(&self, bytes: &[u8]) -> Vec<Run> {
-        const BLOCK: usize = 4 * GRAM;
+        const BLOCK: usize = 4 * STEP;
         let mut found: Vec<Run> = Vec::new();
         let known = |block: &[u8], i: usize| {
             let bit = slot(u32::from_le_bytes([block[i], block[i + 1], block[i + 2], block[i + 3]]));
@@ -141,14 +145,13 @@ impl Finder {
         let mut blocks = bytes.chunks_exact(BLOCK);
         let mut at = 0;
         for block in &mut blocks {
-            // One branch for sixteen bytes: it is almost never taken.
-            if known(block, 0) | known(block, 4) | known(block, 8) | known(block, 12) != 0 {
-                (0..BLOCK).step_by(GRAM).for_each(|i| self.find_at(bytes, at + i, &mut found));
+            // One branch for twenty bytes: it is almost never taken.
+            if known(block, 0) | known(block, STEP) | known(block, 2 * STEP) | known(block, 3 * STEP) != 0 {
+                (0..BLOCK).step_by(STEP).for_each(|i| self.find_at(bytes, at + i, &mut found));
             }
             at += BLOCK;
         }
-        let rest = blocks.remainder().len() / GRAM;
-        (0..rest).for_each(|i| self.find_at(bytes, at + i * GRAM, &mut found));
+        (at..bytes.len()).step_by(STEP).for_each(|at| self.find_at(bytes, at, &mut found));
         found.sort_unstable();
         found.dedup();
         found

@@ -6,30 +6,20 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
-use super::{pyc, record, zip};
+use super::{files, pyc, record};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
-use std::io::Read;
-use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Plain files larger than this are searched in parts before they are read whole.
-const LARGE: usize = 64 << 20;
-const PART: usize = 1 << 20;
-/// Files up to this size (bytes) share a buffer, one for each thread.
-const KEPT: usize = 8 << 20;
 
 /// A file, directory or link of a tree.
 #[derive(Debug)]
-struct Entry {
-    path: PathBuf,
-    meta: Metadata,
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    pub(super) meta: Metadata,
     /// Whether it is what the caller named; its own name is not part of the tree.
     root: bool,
 }
@@ -120,7 +110,7 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
             files.push(entry);
         }
     }
-    for (index, outcome) in examine_files(examiner, &files)? {
+    for (index, outcome) in files::examine(examiner, &files)? {
         let entry = files[index];
         let change = !outcome.edits.is_empty() || outcome.replacement.is_some();
         plan.record(&entry.path, &outcome);
@@ -249,141 +239,12 @@ impl Plan {
     }
 }
 
-/// Examines files on all cores; the results in the order of `files`.
-fn examine_files(examiner: &Examiner, files: &[&Entry]) -> Result<BTreeMap<usize, Examined>, Error> {
-    // The largest first: one that comes last would keep a single core busy.
-    let mut order: Vec<usize> = (0..files.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(files[index].meta.len()));
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Ok(BTreeMap::new()));
-    let work = || {
-        // Kept from file to file: fresh pages cost the kernel more than filling them.
-        let mut buffer = Vec::new();
-        loop {
-            let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                return;
-            };
-            let entry = files[index];
-            let outcome = examine_file(examiner, &entry.path, &entry.meta, &mut buffer);
-            let Ok(mut results) = results.lock() else {
-                return;
-            };
-            match (&mut *results, outcome) {
-                (Ok(all), Ok(outcome)) if !outcome.is_clean() => {
-                    all.insert(index, outcome);
-                }
-                (all @ Ok(_), Err(error)) => *all = Err(error),
-                _ => {}
-            }
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 1..cores.min(files.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-fn examine_file(examiner: &Examiner, path: &Path, meta: &Metadata, buffer: &mut Vec<u8>) -> Result<Examined, Error> {
-    if meta.len() == 0 {
-        return Ok(Examined::default());
-    }
-    let file = {
-        let _open = make_writable(path, meta, 0o400)?;
-        let mut options = File::options();
-        options.read(true).custom_flags(libc_nofollow());
-        options.open(path).map_err(Error::io("open", path))?
-    };
-    let size = usize::try_from(meta.len()).map_err(|_| Error::TooLarge(path.to_owned()))?;
-    let data = data_ranges(&file, meta, size).map_err(Error::io("find the holes of", path))?;
-    if size > LARGE {
-        let suspect = is_suspect(examiner, &file, &data, size).map_err(Error::io("read", path))?;
-        if !suspect {
-            return Ok(Examined::default());
-        }
-    }
-    let mut large = Vec::new();
-    let bytes = if size > KEPT { &mut large } else { buffer };
-    read(&file, &data, size, bytes).map_err(Error::io("read", path))?;
-    let data: Vec<Range<usize>> =
-        data.into_iter().map(|range| range.start.min(bytes.len())..range.end.min(bytes.len())).collect();
-    Ok(examiner.examine(bytes, &data))
-}
-
-fn libc_nofollow() -> i32 {
+pub(super) fn libc_nofollow() -> i32 {
     i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
 }
 
-/// The ranges of a file that are not holes.
-fn data_ranges(file: &File, meta: &Metadata, size: usize) -> std::io::Result<Vec<Range<usize>>> {
-    let whole = std::iter::once(0..size).collect();
-    if meta.blocks().saturating_mul(512) >= meta.len() {
-        return Ok(whole);
-    }
-    let mut ranges = Vec::new();
-    let mut at = 0;
-    let as_offset = |at: u64| usize::try_from(at).unwrap_or(size).min(size);
-    loop {
-        let start = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(rustix::io::Errno::NXIO) => break,
-            Err(rustix::io::Errno::INVAL) => return Ok(whole),
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(start))?;
-        ranges.push(as_offset(start)..as_offset(end));
-        at = end;
-    }
-    Ok(ranges)
-}
-
-/// Reads the data of a file into `bytes`, whatever is there; the holes of a sparse one stay untouched zero pages.
-fn read(file: &File, data: &[Range<usize>], size: usize, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    bytes.clear();
-    if data.len() == 1 && data[0].len() == size {
-        bytes.reserve(size + 1);
-        let mut file = file;
-        rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0))?;
-        file.read_to_end(bytes)?;
-        return Ok(());
-    }
-    *bytes = vec![0; size];
-    for range in data {
-        file.read_exact_at(&mut bytes[range.clone()], range.start as u64)?;
-    }
-    Ok(())
-}
-
-/// Whether a large file needs to be read whole.
-fn is_suspect(examiner: &Examiner, file: &File, data: &[Range<usize>], size: usize) -> std::io::Result<bool> {
-    let mut head = vec![0; 512];
-    file.read_exact_at(&mut head, 0)?;
-    let mut tail = vec![0; zip::TAIL.min(size)];
-    file.read_exact_at(&mut tail, (size - zip::TAIL.min(size)) as u64)?;
-    if !Examiner::is_flat(&head) || zip::may_end(&tail) {
-        return Ok(true);
-    }
-    let mut part = vec![0; PART];
-    for range in data {
-        let mut at = range.start;
-        while at < range.end {
-            let len = PART.min(range.end - at);
-            file.read_exact_at(&mut part[..len], at as u64)?;
-            if examiner.is_suspect(&part[..len]) {
-                return Ok(true);
-            }
-            let step = if at + len == range.end { len } else { len - examiner.overlap() };
-            at += step;
-        }
-    }
-    Ok(false)
-}
-
 /// Adds permission bits for the owner; they are taken away again when the guard is dropped.
-struct Opened<'a> {
+pub(super) struct Opened<'a> {
     path: &'a Path,
     mode: Option<u32>,
 }
@@ -397,7 +258,7 @@ impl Drop for Opened<'_> {
     }
 }
 
-fn make_writable<'a>(path: &'a Path, meta: &Metadata, bits: u32) -> Result<Opened<'a>, Error> {
+pub(super) fn make_writable<'a>(path: &'a Path, meta: &Metadata, bits: u32) -> Result<Opened<'a>, Error> {
     let mode = meta.mode() & 0o7777;
     let needed = mode & bits != bits;
     if needed {

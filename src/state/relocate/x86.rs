@@ -40,6 +40,22 @@ fn is_imm32(bytes: &[u8], at: usize) -> bool {
     })
 }
 
+/// How much code is looked at in one go.
+const BLOCK: usize = 64;
+
+/// Whether a constant may begin in a block, which comes with the byte before it, where a constant's first byte can be, and the
+/// two behind it. In all constants three characters in a row are of a hash, `/` or `-`: rare in code. Plain enough for the
+/// compiler to use vectors. What is not of this length is taken for one that may.
+fn may_hold(bytes: &[u8]) -> bool {
+    let Ok(block) = <&[u8; BLOCK + 3]>::try_from(bytes) else { return true };
+    let mut text = [0; BLOCK + 3];
+    for (is_text, byte) in text.iter_mut().zip(block) {
+        let sign_or_digit = byte.wrapping_sub(b'-') <= b'9' - b'-';
+        *is_text = u8::from(sign_or_digit | (byte.wrapping_sub(b'a') <= b'z' - b'a'));
+    }
+    (0..=BLOCK).fold(0, |any, i| any | text[i] & text[i + 1] & text[i + 2]) != 0
+}
+
 /// Whether a 4-byte or a reversed 8-byte constant was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Constant {
@@ -105,16 +121,22 @@ impl Constants {
                 }
             }
         };
-        let mut blocks = part.chunks_exact(8);
-        let mut at = range.start;
-        for block in &mut blocks {
-            // One branch for eight bytes: it is almost never taken.
-            if known(block, 0) | known(block, 2) | known(block, 4) | known(block, 6) != 0 {
-                (0..8).step_by(2).filter(|&i| known(block, i) != 0).for_each(|i| look(at + i));
+        for from in (0..part.len()).step_by(BLOCK) {
+            let until = (from + BLOCK).min(part.len());
+            if !may_hold(&part[from.saturating_sub(1)..part.len().min(until + 2)]) {
+                continue;
             }
-            at += 8;
+            let mut at = range.start + from;
+            let mut words = part[from..until].chunks_exact(8);
+            for word in &mut words {
+                // One branch for eight bytes: it is rarely taken.
+                if known(word, 0) | known(word, 2) | known(word, 4) | known(word, 6) != 0 {
+                    (0..8).step_by(2).filter(|&i| known(word, i) != 0).for_each(|i| look(at + i));
+                }
+                at += 8;
+            }
+            (0..words.remainder().len()).step_by(2).for_each(|i| look(at + i));
         }
-        (0..blocks.remainder().len()).step_by(2).for_each(|i| look(at + i));
         found
     }
 
@@ -165,10 +187,19 @@ mod tests {
 
     #[test]
     fn a_constant_is_seen_at_every_offset() {
-        for shift in 0..20 {
-            for behind in 0..20 {
+        for shift in 0..3 * BLOCK {
+            for behind in [0, 1, 2, 3, 4, 7, 8, BLOCK] {
                 let code = [vec![0x90; shift], b"\xb90123".to_vec(), vec![0x90; behind]].concat();
                 assert_eq!(found(&code), [(shift + 1, Constant::Short)], "{shift} {behind}");
+            }
+        }
+        // A name may begin with any character that names have; the store's directory as well.
+        let odd = StorePath::parse(b"/gnu/STORE/0123456789abcdfghijklmnpqrsvwxyz-X").unwrap();
+        let constants = Constants::new(&[odd]);
+        for shift in 0..3 * BLOCK {
+            for four in [b"E/01", b"yz-X"] {
+                let code = [&vec![0x90; shift][..], b"\xb9", four, &[0x90; BLOCK]].concat();
+                assert_eq!(constants.find(&code, 0..code.len()), [(shift + 1, 0, Constant::Short)], "{shift}");
             }
         }
     }
