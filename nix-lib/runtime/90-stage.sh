@@ -173,7 +173,7 @@ phasesplit_generic_build() {
     phasesplit_mark_phase ''
     phasesplit_save
   fi
-  # The words of info::AFTER_PHASES in src/state.
+  # The words of info::AFTER_PHASES in engine/src.
   phasesplit_mark_phase 'after the phases'
 }
 

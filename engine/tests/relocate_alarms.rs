@@ -3,7 +3,7 @@
 //! In the suite, some programs of this machine. With `PHASESPLIT_ALARMS=DIR[:DIR]...` all of these trees, by the static engine
 //! (`PHASESPLIT_STATE`) where that is set: twice, the second time from the page cache, with its speed.
 
-use phasesplit::state::relocate::{Mapping, scan};
+use phasesplit_state::relocate::{Mapping, scan};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,6 @@
 //! The state engine, run inside the build by the stage runtime, and by people to look at a state.
 //!
-//! A program of its own, small and static: its store path is part of every state's, so a release that does not
-//! change `src/state` must not change it. Hence no argument parser crate, and the module by path.
-
-#[path = "../state/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "the library offers more than the engine needs")]
-mod state;
+//! Small and static; no argument parser crate, so that there is little that could change it.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Read, Write};
@@ -13,8 +8,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use state::info::{Failed, Phase};
-use state::{list, lock, log, mentions, place, reach, relocate, restore, save};
+use phasesplit_state::info::{Failed, Phase};
+use phasesplit_state::{list, lock, log, mentions, place, reach, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
@@ -31,9 +26,9 @@ usage:
   phasesplit-state ls DIR
   phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all]
                         which of the names (words of FILE) the tree's text files read from their environment
-  phasesplit-state reach   which names the shell text on standard input can reach (src/state/reach/fields.rs)
+  phasesplit-state reach   which names the shell text on standard input can reach (engine/src/reach/fields.rs)
   phasesplit-state log --tail FILE
-                        passes a log on to standard error and keeps its end (src/state/log.rs)
+                        passes a log on to standard error and keeps its end (engine/src/log.rs)
   phasesplit-state lock --fd N --path NAME
   phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
@@ -48,8 +43,8 @@ enum Failure {
     Operation(String),
 }
 
-impl From<state::Error> for Failure {
-    fn from(error: state::Error) -> Self {
+impl From<phasesplit_state::Error> for Failure {
+    fn from(error: phasesplit_state::Error) -> Self {
         Self::Operation(error.to_string())
     }
 }
@@ -109,9 +104,9 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         b"clear" => Ok(rest.iter().try_for_each(|path| place::clear(path.as_ref()))?),
         b"--help" | b"-h" | b"help" => print(USAGE),
         b"--version" => {
-            print(&format!("phasesplit-state {} (state format {})\n", state::format::ENGINE, state::format::VERSION))
+            print(&format!("phasesplit-state {} (state format {})\n", phasesplit_state::format::ENGINE, phasesplit_state::format::VERSION))
         }
-        _ => Err(Failure::Usage(format!("unknown command {}", state::error::Shown(command)))),
+        _ => Err(Failure::Usage(format!("unknown command {}", phasesplit_state::error::Shown(command)))),
     }
 }
 
@@ -178,7 +173,7 @@ fn failed(options: &mut Options) -> Result<Option<Failed>, Failure> {
     let wrong = |_| Failure::Usage(format!("--failed-code takes an exit code, not {code:?}"));
     let exit_code = code.parse().map_err(wrong)?;
     let log = PathBuf::from(options.one("failed-log")?);
-    let log = std::fs::read(&log).map_err(|source| state::Error::io("save", &log, source))?;
+    let log = std::fs::read(&log).map_err(|source| phasesplit_state::Error::io("save", &log, source))?;
     Ok(Some(Failed { phase: text("failed-phase", phase)?, exit_code, log: log::tail(&log) }))
 }
 
@@ -230,7 +225,7 @@ fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
     }
     let build_dir = options.one("build-dir")?.into();
     options.no_more()?;
-    let names = std::fs::read_to_string(&names).map_err(|source| state::Error::io("mentions", &names, source))?;
+    let names = std::fs::read_to_string(&names).map_err(|source| phasesplit_state::Error::io("mentions", &names, source))?;
     let names = names.split_whitespace().map(str::to_owned).collect();
     let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names })?;
     let mut out = Vec::new();
@@ -265,7 +260,7 @@ impl Options {
         let mut options = Vec::new();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
-            let shown = state::error::Shown(argument);
+            let shown = phasesplit_state::error::Shown(argument);
             let Some(option) = argument.as_bytes().strip_prefix(b"--") else {
                 return Err(Failure::Usage(format!("unexpected argument {shown}")));
             };
@@ -305,7 +300,7 @@ impl Options {
     fn outputs(&mut self, option: &str) -> Result<Vec<(String, PathBuf)>, Failure> {
         let mut outputs: Vec<(String, PathBuf)> = Vec::new();
         for output in self.all(option) {
-            let wrong = |what: &str| Failure::Usage(format!("--{option} {}: {what}", state::error::Shown(&output)));
+            let wrong = |what: &str| Failure::Usage(format!("--{option} {}: {what}", phasesplit_state::error::Shown(&output)));
             let (name, path) = halves(output.as_bytes()).ok_or_else(|| wrong("not NAME=PATH"))?;
             let name = std::str::from_utf8(name).map_err(|_| wrong("the name is not UTF-8"))?;
             if matches!(name, "" | "." | "..") || name.contains('/') {
@@ -335,7 +330,7 @@ fn halves(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn text(option: &str, value: OsString) -> Result<String, Failure> {
     value
         .into_string()
-        .map_err(|value| Failure::Usage(format!("--{option} {}: not UTF-8", state::error::Shown(&value))))
+        .map_err(|value| Failure::Usage(format!("--{option} {}: not UTF-8", phasesplit_state::error::Shown(&value))))
 }
 
 fn phase(value: OsString) -> Result<Phase, Failure> {

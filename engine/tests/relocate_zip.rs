@@ -1,7 +1,7 @@
 //! Relocation of zip files: members packed again, and everything that describes them brought up to date. Python reads what came
 //! out. Skipped, with a message, where there is no python3.
 
-use phasesplit::state::relocate::{Error, Mapping, relocate, scan};
+use phasesplit_state::relocate::{Error, Mapping, relocate, scan};
 use pretty_assertions::assert_eq;
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! Relocation of what a compiler writes beside the program: compressed debug information, LTO data. Skipped, with a message,
 //! where there is no gcc. What it makes of constants in programs is tested in `relocate_matrix.rs`.
 
-use phasesplit::state::relocate::{Error, Mapping, relocate, scan};
+use phasesplit_state::relocate::{Error, Mapping, relocate, scan};
 use std::path::Path;
 use std::process::Command;
 

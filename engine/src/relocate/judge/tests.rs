@@ -1,7 +1,7 @@
 //! Planted mentions in plain bytes; what compilers make is tested in `tests/relocate_compiled.rs`.
 
 use super::*;
-use crate::state::relocate::runs::Finder;
+use crate::relocate::runs::Finder;
 
 const HASH: &str = "0123456789abcdfghijklmnpqrsvwxyz";
 const P: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-hello-2.10";

@@ -1,7 +1,7 @@
 //! Relocation of trees: what is rewritten, what is refused, and what must not change.
 
 use flate2::{Compression, GzBuilder};
-use phasesplit::state::relocate::{Error, Mapping, relocate, relocate_command, scan, scan_command};
+use phasesplit_state::relocate::{Error, Mapping, relocate, relocate_command, scan, scan_command};
 use pretty_assertions::assert_eq;
 use proptest::prelude::*;
 use std::ffi::OsString;

@@ -384,9 +384,3 @@ fn the_lock_outlives_the_engine_and_ends_with_the_shell() {
     assert_eq!(waiting, "phasesplit-state: lock: another build holds this lock; waiting for it to end\n");
     failed(&place.run(&["lock", "--fd", "77", "--path", "lock"]), 1, "lock lock: Bad file descriptor");
 }
-
-#[test]
-fn both_sides_name_one_engine_version() {
-    // The store path's name comes from the one, what the engine says of itself from the other.
-    assert_eq!(phasesplit::nix::engine::ENGINE_VERSION, phasesplit::state::format::ENGINE);
-}

@@ -17,8 +17,8 @@
 /// The format version this engine writes, and the only one it reads.
 pub const VERSION: u64 = 2;
 
-/// The engine's own version, apart from the package's: see the module docs of `state`.
-pub const ENGINE: &str = "2";
+/// The engine's own version. It changes when what the engine writes changes.
+pub const ENGINE: &str = env!("CARGO_PKG_VERSION_MAJOR");
 
 /// The longest chain of layers. A state on top of one this long stores the whole tree again.
 pub const LAYERS: usize = 32;

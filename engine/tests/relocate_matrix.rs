@@ -6,7 +6,7 @@
 //! one compiler with its name there, or as much as fits into the seconds named there. What no relocation can put right is left out: an order of two outputs' paths that a compiler
 //! worked out from their staged hashes.
 
-use phasesplit::state::relocate::{Error, Mapping, relocate, scan};
+use phasesplit_state::relocate::{Error, Mapping, relocate, scan};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

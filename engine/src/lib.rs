@@ -1,4 +1,4 @@
-//! The archive of a build directory: what `phasesplit-state` does inside a build.
+//! The archive of a build directory: what `phasesplit-state` does inside a build, and what `phasesplit` reads of it.
 //!
 //! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`), writing one (`save`) as the difference to
 //! the one before it (`parent`, `chain`, `listing`), reading one (`restore`, `list`), the walk of a tree that both need
@@ -6,10 +6,9 @@
 //! relocation of staged outputs (`relocate`); and the search for names of variables that the build could read: in the
 //! source tree (`mentions`), in the shell's text (`reach`).
 //!
-//! It must not know stages, plans, Nix or the command line of `phasesplit`: the engine is a program of
-//! its own (`src/bin/phasesplit-state.rs` includes this module by path), so that a release which leaves it
-//! alone leaves its store path alone, and with it every state anyone has built. For the same reason
-//! nothing in here may name a module outside `state`, or the version of the package.
+//! It must not know stages, plans, Nix or the command line of `phasesplit`. The engine is a crate of its own with its own
+//! version and lock file, so that a release which leaves it alone leaves its program's bytes alone, hence its store path,
+//! and with it every state anyone has built.
 
 pub mod chain;
 pub mod entry;
