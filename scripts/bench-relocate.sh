@@ -12,7 +12,7 @@ memory=/dev/shm
 [[ -d $memory && -w $memory ]] || memory=${TMPDIR:-/tmp}
 work=$(mktemp -d "$memory/bench-relocate.XXXXXX")
 trap 'rm -rf -- "$work"' EXIT
-memmem=$(cargo bench --locked --bench memmem --no-run --message-format json 2>/dev/null |
+memmem=$(cargo bench --locked --manifest-path engine/Cargo.toml --target-dir target --bench memmem --no-run --message-format json 2>/dev/null |
   sed -n 's/.*"executable":"\([^"]*memmem[^"]*\)".*/\1/p')
 [[ -x $memmem ]] || { echo "bench-relocate: cargo bench --bench memmem --no-run fails" >&2; exit 4; }
 
