@@ -7,14 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Kind, Mtime};
 use super::error::{Error, Result};
-use super::format;
+use super::{file, format};
 
 /// The content of `info.json`; keys in camel case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,6 +119,9 @@ impl From<Time> for Mtime {
     }
 }
 
+/// More bytes than any description has: a log's end, a few hundred phases, and much room.
+const LONGEST: u64 = 4 << 20;
+
 /// The one field that every version has.
 #[derive(Deserialize)]
 struct Versioned {
@@ -131,15 +134,20 @@ struct Versioned {
 /// Not a state, a version that is unknown ([`Error::UnknownFormat`]), or a damaged file.
 pub fn read(operation: &'static str, state: &Path) -> Result<Info> {
     let path = state.join(format::INFO);
-    let text = fs::read(&path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::Refused {
+    let (file, len) = file::open(operation, &path).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Error::Refused {
             operation,
             path: state.into(),
             what: format!("there is no {} in it, so it is not a state", format::INFO),
             todo: "give the output directory of a stage",
         },
-        _ => Error::io(operation, &path, source),
+        error => error,
     })?;
+    if len > LONGEST {
+        return Err(Error::damaged(operation, &path, "it is too long"));
+    }
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).map_err(|source| Error::io(operation, &path, source))?;
     let damaged = |error: serde_json::Error| Error::damaged(operation, &path, error.to_string());
     // Only the version first: another version may have other fields.
     let versioned: Versioned = serde_json::from_slice(&text).map_err(damaged)?;

@@ -1,7 +1,6 @@
 //! Reading the layers of a chain: each once, from the first to the last, each from its beginning to its end, and nothing
 //! extracted that the tree does not have. One thread reads; others make what it has read.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::thread;
 use super::super::entry::{self, Entry};
 use super::super::error::{Error, Result, as_path};
 use super::super::manifest::{Layer, Manifest, Record};
-use super::super::{format, pax};
+use super::super::{file, format, pax};
 use super::RESTORE;
 use super::maker::Maker;
 
@@ -131,8 +130,8 @@ impl<'a> LayerReader<'a, '_> {
     fn layer(&mut self, path: &'a Path, mut wanted: &'a [usize], layer: Layer, is_own: bool) -> Result<()> {
         let reading = |source| Error::reading(RESTORE, path, source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);
-        let file = File::open(path).map_err(|source| Error::io(RESTORE, path, source))?;
-        let decoder = zstd::Decoder::new(file).map_err(reading)?;
+        let (packed, _) = file::open(RESTORE, path)?;
+        let decoder = file::unpack(RESTORE, path, packed)?;
         let mut archive = pax::Reader::new(BufReader::with_capacity(1 << 17, decoder));
         let empty = || Batch { layer: path, content: Vec::with_capacity(BATCH), members: Vec::with_capacity(MEMBERS) };
         let mut batch = empty();
@@ -220,8 +219,8 @@ fn fits(record: &Record, member: &Entry, data: u64, is_own: bool) -> bool {
 pub fn shell_state(operation: &'static str, chain: &[PathBuf], shell: &Record) -> Result<Vec<u8>> {
     let path = chain[shell.layer].join(format::LAYER);
     let reading = |source| Error::reading(operation, &path, source);
-    let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
-    let mut archive = pax::Reader::new(BufReader::new(zstd::Decoder::new(file).map_err(reading)?));
+    let (packed, _) = file::open(operation, &path)?;
+    let mut archive = pax::Reader::new(BufReader::new(file::unpack(operation, &path, packed)?));
     while let Some((member, _)) = archive.next_member().map_err(reading)? {
         if member.path == shell.origin() {
             let mut content = Vec::new();
