@@ -5,7 +5,12 @@
 //! manifest says (`maker`, `make`). No symlink is followed and no file replaced, whatever the archives hold.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use super::error::{Error, Result};
 use super::{chain, format, info, listing, manifest};
@@ -27,7 +32,8 @@ pub struct Request {
     pub from: PathBuf,
     /// The build directory: exists, and is the one the state was made in.
     pub build_dir: PathBuf,
-    /// Where the shell state's file goes; its directory exists.
+    /// Where the shell state's file goes; its directory exists. The file appears when all else is done: where it is not,
+    /// nothing that was restored is whole.
     pub shell: PathBuf,
     /// Name and path of each output the build has; need not be the paths saved from.
     pub outputs: Vec<(String, PathBuf)>,
@@ -43,8 +49,32 @@ pub struct Request {
 /// # Errors
 /// An unknown format, another build directory, other staged prefixes, an output nobody named, files that are in the way, a clock
 /// far behind the one of the machine that saved, a damaged state, what the file system says. Once writing has
-/// begun, what is restored by then stays.
+/// begun, what is restored by then stays, but for the shell state.
 pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
+    let io = |source: io::Error| Error::io(RESTORE, &request.shell, source);
+    if request.shell.symlink_metadata().is_ok() {
+        return Err(io(Errno::EXIST.into()));
+    }
+    let mut name = OsString::from(".");
+    name.push(request.shell.file_name().unwrap_or_default());
+    name.push(".tmp");
+    let unfinished = request.shell.with_file_name(name);
+    // A restore that was killed may have left it.
+    let remove = || match fs::remove_file(&unfinished) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(RESTORE, &unfinished, source)),
+        _ => Ok(()),
+    };
+    remove()?;
+    let inner = Request { shell: unfinished.clone(), ..request.clone() };
+    let restored = restore_all(&inner, notice).and_then(|()| fs::rename(&unfinished, &request.shell).map_err(io));
+    if restored.is_err() {
+        // The first error is the one to report.
+        let _ = remove();
+    }
+    restored
+}
+
+fn restore_all(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     let info = info::read(RESTORE, &request.from)?;
     if Path::new(&info.build_dir) != request.build_dir {
         return Err(Error::OtherBuildDir {
@@ -55,6 +85,12 @@ pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     }
     compare_outputs(request, &info.outputs)?;
     let manifest = manifest::read(RESTORE, &request.from)?;
+    for root in [format::BUILD, format::SHELL] {
+        if manifest::find(&manifest.records, root).is_none() {
+            let what = format!("it holds no {}", String::from_utf8_lossy(root));
+            return Err(Error::damaged(RESTORE, request.from.join(format::MANIFEST), what));
+        }
+    }
     let mut files = chain::find(RESTORE, &request.from, manifest.layers.len())?;
     for state in &mut files {
         state.push(format::LAYER);
