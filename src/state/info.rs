@@ -13,7 +13,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Kind, Mtime};
-use super::error::{Error, Result};
+use super::error::{Error, Result, Shown};
 use super::{file, format};
 
 /// The content of `info.json`; keys in camel case.
@@ -148,13 +148,21 @@ pub fn read(operation: &'static str, state: &Path) -> Result<Info> {
     }
     let mut text = Vec::new();
     file.take(LONGEST).read_to_end(&mut text).map_err(|source| Error::io(operation, &path, source))?;
-    let damaged = |error: serde_json::Error| Error::damaged(operation, &path, error.to_string());
+    let damaged = |error: serde_json::Error| Error::damaged(operation, &path, short(&error.to_string()));
     // Only the version first: another version may have other fields.
     let versioned: Versioned = serde_json::from_slice(&text).map_err(damaged)?;
     if versioned.format.as_u64() != Some(format::VERSION) {
-        return Err(Error::UnknownFormat { operation, path, found: versioned.format.to_string() });
+        return Err(Error::UnknownFormat { operation, path, found: short(&versioned.format.to_string()) });
     }
     serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// The beginning of a text that a stranger may have written, as a line of a message.
+fn short(text: &str) -> String {
+    const LENGTH: usize = 200;
+    let end = text.char_indices().nth(LENGTH);
+    let shown = Shown(end.map_or(text, |(end, _)| &text[..end])).to_string();
+    if end.is_some() { format!("{shown}…") } else { shown }
 }
 
 /// Writes `DIR/info.json` through a temporary name: it appears whole or not at all.

@@ -137,7 +137,9 @@ impl<'a> LayerReader<'a, '_> {
         let mut batch = empty();
         let mut read = Layer::default();
         let mut last: Vec<u8> = Vec::new();
-        while let Some((member, data)) = archive.next_member().map_err(reading)? {
+        while let Some((member, data)) =
+            archive.next_member().map_err(|source| reading(source).at_entry("after", &last))?
+        {
             if self.failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -180,7 +182,8 @@ impl<'a> LayerReader<'a, '_> {
             let start = batch.content.len();
             let len = usize::try_from(data).unwrap_or(usize::MAX);
             batch.content.resize(start + len, 0);
-            archive.read_exact(&mut batch.content[start..]).map_err(reading)?;
+            let content = archive.read_exact(&mut batch.content[start..]);
+            content.map_err(|source| reading(source).at_entry("in", &last))?;
             batch.members.push((indices, start..start + len));
             if batch.content.len() >= BATCH || batch.members.len() >= MEMBERS {
                 self.send(std::mem::replace(&mut batch, empty()));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, Shown};
 use super::{chain, format, info, listing, manifest};
 use maker::Maker;
 use places::Places;
@@ -79,7 +79,7 @@ fn restore_all(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
     if Path::new(&info.build_dir) != request.build_dir {
         return Err(Error::OtherBuildDir {
             path: request.from.clone(),
-            made_at: info.build_dir,
+            made_at: Shown(&info.build_dir).to_string(),
             runs_at: request.build_dir.display().to_string(),
         });
     }
@@ -129,7 +129,8 @@ fn compare_outputs(request: &Request, made_with: &BTreeMap<String, String>) -> R
         return Ok(());
     }
     let list = |outputs: &BTreeMap<String, String>| {
-        let words: Vec<String> = outputs.iter().map(|(name, prefix)| format!("{name}={prefix}")).collect();
+        let words: Vec<String> =
+            outputs.iter().map(|(name, prefix)| Shown(&format!("{name}={prefix}")).to_string()).collect();
         if words.is_empty() { "none named".to_owned() } else { words.join(" ") }
     };
     Err(Error::Refused {
