@@ -12,7 +12,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation bench lint clean
+.PHONY: all engine build setup demo test test-mutation test-state fuzz bench lint clean
 
 all: build
 
@@ -41,11 +41,24 @@ test-mutation: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_MUTATIONS='$(PHASESPLIT_MUTATIONS)' \
 	  $(CARGO) test --locked --test mutation -- --ignored --nocapture
 
+# Save and restore as the identity, on so many generated trees and edits (src/state/round_trip/generated.rs).
+PHASESPLIT_CASES ?= 2000
+
+test-state:
+	PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked --release --lib -- state::round_trip::generated
+
+# Each target of fuzz/ for so long (CONTRIBUTING.md).
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	scripts/fuzz.sh '$(FUZZ_SECONDS)'
+
 bench: setup build
 	scripts/bench.sh
 
 lint:
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh
 	find nix-lib/host -name '*.sh' -exec shellcheck -s bash -x {} +
