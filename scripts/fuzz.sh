@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes the state engine: each target of fuzz/ for so many seconds, from its corpus on. Fails on the first crash, and says
-# where the input is. What it finds on the way to more code it keeps in fuzz/work and continues from there next time.
+# Fuzzes the state engine: each target of engine/fuzz/ for so many seconds, from its corpus on. Fails on the first crash, and says
+# where the input is. What it finds on the way to more code it keeps in engine/fuzz/work and continues from there next time.
 #
 # usage: scripts/fuzz.sh SECONDS [TARGET...]
 #
@@ -10,7 +10,7 @@ set -euo pipefail
 seconds=${1:?usage: scripts/fuzz.sh SECONDS [TARGET...]}
 targets=("${@:2}")
 [ "${#targets[@]}" -gt 0 ] || targets=(restore manifest relocate)
-cd "$(dirname "$0")/../fuzz"
+cd "$(dirname "$0")/../engine/fuzz"
 
 # libfuzzer-sys compiles libFuzzer.
 command -v c++ >/dev/null || {
@@ -32,7 +32,7 @@ for target in "${targets[@]}"; do
   if ! "target/$host/release/$target" "work/$target" "corpus/$target" -dict="$target.dict" -max_total_time="$seconds" \
     -max_len=65536 -rss_limit_mb=512 -timeout=30 -artifact_prefix="artifacts/$target-" -print_final_stats=1 >"$log" 2>&1; then
     tail -n 40 "$log" >&2
-    echo "fuzz: $target failed; the input is in fuzz/artifacts (see fuzz/$log)" >&2
+    echo "fuzz: $target failed; the input is in engine/fuzz/artifacts (see engine/fuzz/$log)" >&2
     exit 1
   fi
   sed -n 's/^stat::\(number_of_executed_units\|new_units_added\|peak_rss_mb\): */  \1 /p' "$log"

@@ -9,6 +9,7 @@ use crate::command::explain::ExplainArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
 use crate::command::roots::RootsCommand;
+use crate::command::state::StateCommand;
 use crate::command::verify::VerifyArgs;
 use crate::phase::{Stage, UnknownStage};
 use crate::plan::Trust;
@@ -41,6 +42,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: RootsCommand,
+    },
+    /// Look into the state that a stage left
+    State {
+        /// What to do.
+        #[command(subcommand)]
+        command: StateCommand,
     },
 }
 

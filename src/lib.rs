@@ -9,7 +9,7 @@
 //!
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
 //! `report` turns results into tables; `compare` tells whether two trees are the same package;
-//! `explain` why a derivation is another one (pure, on what `source` reads of them).
+//! `explain` why a derivation is another one (pure, on what `source` reads of them); `inspect` what is in a state.
 
 pub mod cli;
 pub mod command;
@@ -17,11 +17,13 @@ pub mod compare;
 pub mod diagnostic;
 pub mod explain;
 pub mod gcroot;
+pub mod inspect;
 pub mod nix;
 pub mod phase;
 pub mod plan;
 pub mod render;
 pub mod report;
 pub mod source;
-pub mod state;
 pub mod status;
+
+pub use phasesplit_state as state;

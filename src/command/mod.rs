@@ -17,6 +17,7 @@ pub mod plan;
 mod reading;
 pub mod roots;
 mod size;
+pub mod state;
 mod subject;
 pub mod verify;
 
@@ -34,6 +35,7 @@ pub fn run(cli: Cli) -> Status {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Roots { command } => roots::run(&command),
+        Command::State { command } => state::run(&command),
     }
 }
 

@@ -70,7 +70,7 @@ pub fn build_all(
 }
 
 /// Lines as text: a build may write any bytes, and Nix passes on what it cannot read.
-fn each_line(stream: impl Read, mut on_line: impl FnMut(&str)) -> std::io::Result<()> {
+pub(super) fn each_line(stream: impl Read, mut on_line: impl FnMut(&str)) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {

@@ -12,6 +12,7 @@ pub mod drv;
 pub mod engine;
 pub mod error;
 pub mod events;
+pub mod fetch;
 pub mod question;
 pub mod sandbox;
 mod settings;

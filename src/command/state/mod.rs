@@ -1,0 +1,56 @@
+//! `phasesplit state`: looking into the state that a stage left.
+//!
+//! One file for each subcommand; [`subject`] finds the state that is meant, [`output`] writes what everything has in common.
+
+mod cat;
+mod diff;
+mod du;
+mod extract;
+mod failure;
+mod info;
+mod log;
+mod ls;
+mod output;
+mod subject;
+mod vars;
+
+use clap::Subcommand;
+
+use crate::status::Status;
+
+pub use subject::StateArgs;
+
+/// The subcommands of `phasesplit state`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum StateCommand {
+    /// List what is in a state
+    Ls(ls::LsArgs),
+    /// Write a file of a state to standard output
+    Cat(cat::CatArgs),
+    /// Take files out of a state
+    Extract(extract::ExtractArgs),
+    /// Tell what differs between two states
+    Diff(diff::DiffArgs),
+    /// Show the shell of a state: variables, functions, options, traps, current directory
+    Vars(vars::VarsArgs),
+    /// Show where the bytes of a state are
+    Du(du::DuArgs),
+    /// Show what a state is
+    Info(info::InfoArgs),
+    /// Write the end of the log of a failed stage
+    Log(log::LogArgs),
+}
+
+/// Runs `phasesplit state`.
+pub fn run(command: &StateCommand) -> Status {
+    match command {
+        StateCommand::Ls(arguments) => failure::ended(ls::run(arguments)),
+        StateCommand::Cat(arguments) => failure::ended(cat::run(arguments)),
+        StateCommand::Extract(arguments) => failure::ended(extract::run(arguments)),
+        StateCommand::Diff(arguments) => diff::run(arguments),
+        StateCommand::Vars(arguments) => failure::ended(vars::run(arguments)),
+        StateCommand::Du(arguments) => failure::ended(du::run(arguments)),
+        StateCommand::Info(arguments) => failure::ended(info::run(arguments)),
+        StateCommand::Log(arguments) => failure::ended(log::run(arguments)),
+    }
+}
