@@ -242,7 +242,8 @@ fn without_hashes(json: &str) -> String {
             // Never part of an escape, whose characters come sooner after its backslash.
             // Cannot fail: the text is in memory.
             let _ = write!(text, "\\u{:04x}", u32::from(c));
-            run = 0;
+            // Its digits could be a hash's too.
+            run = 4;
         } else {
             text.push(c);
         }

@@ -173,8 +173,8 @@ fn parse(bytes: &[u8], records: usize) -> Option<Listing> {
 pub fn write(operation: &'static str, path: &Path, state: &Path, notes: &Notes) -> Result<()> {
     let io = |source| Error::io(operation, path, source);
     let mut out = io::BufWriter::new(fs::File::create(path).map_err(io)?);
-    let files = notes.files.iter().map(|(index, digest)| [&index.to_le_bytes(), &digest[..]].concat());
-    let written = out.write_all(&head(state)).and_then(|()| files.map(|file| out.write_all(&file)).collect());
+    let mut files = notes.files.iter().map(|(index, digest)| [&index.to_le_bytes(), &digest[..]].concat());
+    let written = out.write_all(&head(state)).and_then(|()| files.try_for_each(|file| out.write_all(&file)));
     written.and_then(|()| out.flush()).map_err(io)?;
     let Ok(secs) = u64::try_from(notes.newest.secs) else { return Ok(()) };
     let past = Duration::new(secs, notes.newest.nanos) + TICK;
@@ -190,7 +190,9 @@ mod tests {
 
     fn notes(files: &[(usize, Stamp)]) -> Notes {
         let mut notes = Notes::default();
-        files.iter().for_each(|(index, stamp)| notes.add(*index, stamp));
+        for (index, stamp) in files {
+            notes.add(*index, stamp);
+        }
         notes
     }
 

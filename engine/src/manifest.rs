@@ -227,7 +227,7 @@ pub fn parse(mut input: impl BufRead) -> Result<Packed, Problem> {
             if manifest.layers.len() == format::LAYERS {
                 return Err(content("it has more layers than a chain can have"));
             }
-            let layer = parse_layer(layer).filter(|_| is_bare && manifest.records.len() == 0);
+            let layer = parse_layer(layer).filter(|_| is_bare && manifest.records.is_empty());
             manifest.layers.push(layer.ok_or_else(|| content("the layers are malformed or not in front"))?);
             continue;
         }
@@ -301,7 +301,7 @@ fn check(record: &Record, before: &Packed) -> Result<(), &'static str> {
     if !entry::is_below_root(path) {
         return Err("the path leaves its directory");
     }
-    if before.len() > 0 && entry::order(before.last_path(), path).is_ge() {
+    if !before.is_empty() && entry::order(before.last_path(), path).is_ge() {
         return Err("it is there twice, or out of order");
     }
     let (parent, name) = entry::split_parent(path);

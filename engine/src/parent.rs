@@ -62,7 +62,7 @@ impl Parent {
             (0..records.len()).filter(|index| records.hash(*index).is_some() && records.data(*index) > long);
         let sizes = long_files.map(|index| (records.kind(index), records.data(index))).collect();
         let mut next_path = Vec::new();
-        if records.len() > 0 {
+        if !records.is_empty() {
             records.path(0, &mut next_path);
         }
         Ok(Some(Self { manifest, listing, contents: OnceCell::new(), sizes, next: 0, next_path }))

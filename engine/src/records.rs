@@ -48,6 +48,11 @@ impl Records {
         self.packed.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+
     /// The path of the last one; empty before the first.
     pub fn last_path(&self) -> &[u8] {
         &self.last
@@ -261,7 +266,7 @@ mod tests {
     use super::*;
 
     fn record(path: &[u8], kind: Kind) -> Record {
-        let hash = matches!(kind, Kind::File | Kind::Sparse).then_some([path.len() as u8; 32]);
+        let hash = matches!(kind, Kind::File | Kind::Sparse).then_some([path[path.len() - 1]; 32]);
         let mtime = Mtime { secs: -7, nanos: 999_999_999 };
         let entry = Entry { path: path.into(), kind, mode: 0o7501, size: 0, mtime, link: Vec::new(), hash };
         Record { entry, data: 0, layer: 31, origin: Vec::new() }

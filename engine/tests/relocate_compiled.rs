@@ -1,5 +1,5 @@
-//! Relocation of what a compiler writes beside the program: compressed debug information, LTO data. Skipped, with a message,
-//! where there is no gcc. What it makes of constants in programs is tested in `relocate_matrix.rs`.
+//! Relocation of what a compiler writes beside the program: compressed debug information, LTO data, bitcode. Skipped, with a message,
+//! where there is no gcc or no clang. What it makes of constants in programs is tested in `relocate_matrix.rs`.
 
 use phasesplit_state::relocate::{Error, Mapping, relocate, scan};
 use std::path::Path;
@@ -107,6 +107,44 @@ fn a_path_hidden_in_lto_data_is_refused_and_a_seed_there_is_not() {
                 scan(&mappings, std::slice::from_ref(&object)).unwrap();
             }
             other => panic!("{hidden}: {other:?}"),
+        }
+    }
+}
+
+/// An object file with text for the linker to compile, raw or in a section.
+#[test]
+fn a_path_hidden_in_bitcode_is_refused() {
+    if Command::new("clang").arg("--version").output().is_err() {
+        eprintln!("skipped: no clang");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let staged = format!("/nix/store/{STAGED}-hello-2.10");
+    let mappings = [Mapping::new(staged.as_bytes(), staged.replace(STAGED, REAL).as_bytes()).unwrap()];
+    let (source, object, archive) = (dir.path().join("p.c"), dir.path().join("p.o"), dir.path().join("p.a"));
+    for flags in [&["-flto"][..], &["-flto=thin"], &["-fembed-bitcode"], &["-emit-llvm", "-g"]] {
+        for hidden in [true, false] {
+            let text = if hidden { staged.clone() } else { "/usr/local/lib".to_owned() };
+            let copy = "void g(char *); void f(void) { char b[99]; __builtin_strcpy(b, P); g(b); }";
+            std::fs::write(&source, format!("#define P \"{text}/x\"\nconst char *p = P;\n{copy}\n")).unwrap();
+            let mut clang = Command::new("clang");
+            clang.args(["-c", "-O2"]).args(flags).arg("-o").arg(&object).arg(&source);
+            assert!(clang.status().unwrap().success());
+            let bytes = std::fs::read(&object).unwrap();
+            let header = format!("!<arch>\n{:<48}{:<10}`\n", "p.o/", bytes.len());
+            std::fs::write(&archive, [header.as_bytes(), &bytes].concat()).unwrap();
+            for file in [&object, &archive] {
+                match relocate(&mappings, std::slice::from_ref(file), &[]) {
+                    Err(Error::Refused(refusal)) if hidden => {
+                        let text = refusal.to_string();
+                        assert!(text.contains("LLVM bitcode") && text.contains("help: build that file"), "{text}");
+                    }
+                    Ok(_) if !hidden => {
+                        scan(&mappings, std::slice::from_ref(file)).unwrap();
+                    }
+                    other => panic!("{flags:?} {hidden}: {other:?}"),
+                }
+            }
         }
     }
 }

@@ -3,8 +3,9 @@
 //! refused it. A wrong program is the one outcome that must not be.
 //!
 //! A part of the matrix runs in the suite, as much as fits into [`SECONDS`]; all of it with `PHASESPLIT_TORTURE=all`, all of
-//! one compiler with its name there, or as much as fits into the seconds named there. What no relocation can put right is left out: an order of two outputs' paths that a compiler
-//! worked out from their staged hashes.
+//! one compiler with its name there (or `arm`), or as much as fits into the seconds named there. A compiler that is not installed is skipped,
+//! with a message; programs for 64-bit ARM are run by `qemu-aarch64-static`. What no relocation can put right is left out: an
+//! order of two outputs' paths that a compiler worked out from their staged hashes.
 
 use phasesplit_state::relocate::{Error, Mapping, relocate, scan};
 use std::collections::BTreeMap;
@@ -114,6 +115,25 @@ const C_FLAGS: &[&[&str]] = &[
 
 const GCC_FLAGS: &[&[&str]] = &[&["-O2", "-minline-all-stringops"], &["-O2", "-minline-all-stringops", "-mno-sse"]];
 
+const CLANG_FLAGS: &[&[&str]] = &[
+    &["-O2", "-fuse-ld=lld"],
+    &["-O2", "-flto", "-fuse-ld=lld"],
+    &["-O2", "-flto=thin", "-fuse-ld=lld"],
+    &["-O3", "-march=skylake-avx512"],
+];
+
+const ARM_FLAGS: &[&[&str]] =
+    &[&["-O0", "-static"], &["-O1", "-static"], &["-O2", "-static"], &["-O3", "-static"], &["-Os", "-static"]];
+
+const CLANG_ARM_FLAGS: &[&[&str]] = &[
+    &["-O0", "-static", "--target=aarch64-linux-gnu"],
+    &["-O1", "-static", "--target=aarch64-linux-gnu"],
+    &["-O2", "-static", "--target=aarch64-linux-gnu"],
+    &["-O3", "-static", "--target=aarch64-linux-gnu"],
+    &["-Os", "-static", "--target=aarch64-linux-gnu"],
+    &["-O2", "-static", "--target=aarch64-linux-gnu", "-mgeneral-regs-only"],
+];
+
 const RUST_FLAGS: &[&[&str]] = &[
     &["-Copt-level=0"],
     &["-Copt-level=1"],
@@ -121,6 +141,7 @@ const RUST_FLAGS: &[&[&str]] = &[
     &["-Copt-level=3"],
     &["-Copt-level=s"],
     &["-Copt-level=3", "-Clto=fat"],
+    &["-Copt-level=s", "-Clto=fat", "-Cpanic=abort"],
     &["-Copt-level=3", "-Ctarget-cpu=haswell"],
 ];
 
@@ -132,6 +153,12 @@ struct Case {
     other: [&'static str; 2],
     what: &'static str,
     body: &'static str,
+}
+
+impl Case {
+    fn is_arm(&self) -> bool {
+        self.compiler.starts_with("aarch64") || self.flags.iter().any(|flag| flag.starts_with("--target=aarch64"))
+    }
 }
 
 /// The four paths of a case: staged, then real, of both outputs.
@@ -180,9 +207,13 @@ fn compile(dir: &Path, case: &Case) -> Option<PathBuf> {
     command.stderr(Stdio::null()).status().unwrap().success().then_some(program)
 }
 
-fn output(program: &Path, arguments: &[String; 2]) -> String {
+/// Runs programs for 64-bit ARM.
+const ARM_RUNNER: &str = "qemu-aarch64-static";
+
+fn output(case: &Case, program: &Path, arguments: &[String; 2]) -> String {
+    let (runner, first) = if case.is_arm() { (Path::new(ARM_RUNNER), Some(program)) } else { (program, None) };
     let output = loop {
-        match Command::new(program).args(arguments).output() {
+        match Command::new(runner).args(first).args(arguments).output() {
             // Another thread forked while the program was being written, and has it open until its own child begins.
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
             result => break result.unwrap(),
@@ -204,7 +235,7 @@ enum Outcome {
 fn torture(dir: &Path, case: &Case) -> Outcome {
     let Some(program) = compile(dir, case) else { return Outcome::NoProgram };
     let [staged, real] = paths(case);
-    let before = output(&program, &staged);
+    let before = output(case, &program, &staged);
     assert!(before == "yes\n" || before.contains("/nix/store/"), "{case:?}: {before}");
     let want = before.replace(OUT[0], OUT[1]).replace(case.other[0], case.other[1]);
     let pairs = staged.iter().zip(&real);
@@ -213,7 +244,7 @@ fn torture(dir: &Path, case: &Case) -> Outcome {
     let trees = [program.clone()];
     match relocate(&mappings, &trees, &[]) {
         Ok(_) => {
-            let got = output(&program, &real);
+            let got = output(case, &program, &real);
             if got != want {
                 return Outcome::Wrong(got);
             }
@@ -233,18 +264,20 @@ fn torture(dir: &Path, case: &Case) -> Outcome {
 }
 
 fn cases() -> Vec<Case> {
-    let c_flags = |gcc: bool| C_FLAGS.iter().chain(if gcc { GCC_FLAGS } else { &[] }).copied().collect::<Vec<_>>();
+    let both = |own: &[&'static [&'static str]]| C_FLAGS.iter().chain(own).copied().collect::<Vec<_>>();
     let compilers = [
-        ("gcc", C, c_flags(true)),
-        ("g++", CXX, c_flags(true)),
-        ("clang", C, c_flags(false)),
-        ("clang++", CXX, c_flags(false)),
-        ("rustc", RUST, RUST_FLAGS.to_vec()),
+        ("gcc", &["gcc"][..], C, both(GCC_FLAGS)),
+        ("g++", &["g++"], CXX, both(GCC_FLAGS)),
+        ("clang", &["clang"], C, both(CLANG_FLAGS)),
+        ("clang++", &["clang++"], CXX, both(CLANG_FLAGS)),
+        ("aarch64-linux-gnu-gcc", &["aarch64-linux-gnu-gcc", ARM_RUNNER], C, ARM_FLAGS.to_vec()),
+        ("clang", &["clang", "aarch64-linux-gnu-gcc", ARM_RUNNER], C, CLANG_ARM_FLAGS.to_vec()),
+        ("rustc", &["rustc"], RUST, RUST_FLAGS.to_vec()),
     ];
     let mut cases = Vec::new();
-    for (compiler, bodies, all_flags) in compilers {
-        if Command::new(compiler).arg("--version").output().is_err() {
-            eprintln!("skipped: no {compiler}");
+    for (compiler, needs, bodies, all_flags) in compilers {
+        if let Some(missing) = needs.iter().find(|need| Command::new(need).arg("--version").output().is_err()) {
+            eprintln!("skipped: no {missing}, so nothing is made by {compiler} {}", all_flags[0].join(" "));
             continue;
         }
         for flags in all_flags {
@@ -273,7 +306,9 @@ fn no_program_is_wrong_after_relocation() {
     let wanted = std::env::var("PHASESPLIT_TORTURE").unwrap_or(SECONDS.to_string());
     let seconds = wanted.parse().unwrap_or(u64::MAX);
     let mut cases = cases();
-    cases.retain(|case| seconds < u64::MAX || wanted == "all" || wanted == case.compiler);
+    cases.retain(|case| {
+        seconds < u64::MAX || wanted == "all" || wanted == case.compiler || wanted == "arm" && case.is_arm()
+    });
     let begun = Instant::now();
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());

@@ -1,5 +1,8 @@
 //! Relocation of trees: what is rewritten, what is refused, and what must not change.
 
+#[path = "support/zip.rs"]
+mod zip;
+
 use flate2::{Compression, GzBuilder};
 use phasesplit_state::relocate::{Error, Mapping, relocate, relocate_command, scan, scan_command};
 use pretty_assertions::assert_eq;
@@ -200,35 +203,6 @@ fn gzip_in_gzip_and_a_tar_in_gzip_are_rewritten() {
     assert_eq!(fs::read_to_string(inner).unwrap(), real_of(&staged()));
 }
 
-fn zip_of(content: &[u8], deflate: bool) -> Vec<u8> {
-    let mut packed = content.to_vec();
-    if deflate {
-        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(content).unwrap();
-        packed = encoder.finish().unwrap();
-    }
-    let mut crc = flate2::Crc::new();
-    crc.update(content);
-    let size = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
-    let mut common = vec![20, 0, 0, 0, if deflate { 8 } else { 0 }, 0, 0, 0, 0, 0];
-    common.extend(crc.sum().to_le_bytes());
-    common.extend(size(packed.len()));
-    common.extend(size(content.len()));
-    common.extend([3, 0, 0, 0]);
-    let mut zip = [b"PK\x03\x04", &common[..], b"a.b", &packed].concat();
-    let directory = zip.len();
-    zip.extend(b"PK\x01\x02\x14\0");
-    zip.extend(&common);
-    zip.extend([0; 14]);
-    zip.extend(b"a.b");
-    let length = zip.len() - directory;
-    zip.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
-    zip.extend(size(length));
-    zip.extend(size(directory));
-    zip.extend([0, 0]);
-    zip
-}
-
 /// Makes a file of some format.
 type Pack<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
 
@@ -275,12 +249,14 @@ fn other_packed_formats_are_refused_by_name_and_nothing_is_changed() {
 
 #[test]
 fn a_member_of_a_zip_is_packed_again() {
-    for deflate in [true, false] {
+    let deflated: Pack = &|content| zip::zip_of("a.b", content);
+    let stored: Pack = &|content| zip::zip_of_packed("a.b", content, content, 0);
+    for pack in [deflated, stored] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("packed");
-        fs::write(&path, zip_of(staged().as_bytes(), deflate)).unwrap();
+        fs::write(&path, pack(staged().as_bytes())).unwrap();
         run(dir.path()).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), zip_of(real_of(&staged()).as_bytes(), deflate));
+        assert_eq!(fs::read(&path).unwrap(), pack(real_of(&staged()).as_bytes()));
     }
 }
 
@@ -288,7 +264,7 @@ fn a_member_of_a_zip_is_packed_again() {
 fn a_zipapp_may_name_its_interpreter() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("app");
-    let zip = zip_of(b"nothing", true);
+    let zip = zip::zip_of("a.b", b"nothing");
     let line = format!("#!{}/bin/python\n", staged());
     fs::write(&path, [line.as_bytes(), &zip].concat()).unwrap();
     run(dir.path()).unwrap();

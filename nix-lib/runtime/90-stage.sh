@@ -76,18 +76,29 @@ phasesplit_check_result() {
 }
 
 # At the end of finish nothing may name a staged prefix: fixup, installCheck, exit hooks and what the builder script has
-# after genericBuild may have copied from the build directory.
+# after genericBuild may have copied from the build directory (nixpkgs moves a Python package's wheels to $dist there).
+# What they brought is relocated like the rest was, or refused like the rest would have been.
 phasesplit_check_outputs() {
-  local name
-  local -a paths=()
+  local name said
+  local -a paths=() trees=()
   [[ -n $_phasesplit_parent ]] || return 0
   phasesplit_collect_maps
   for name in "${_phasesplit_output_names[@]}"; do
-    if [[ -e ${_phasesplit_final[$name]} || -L ${_phasesplit_final[$name]} ]]; then paths+=("${_phasesplit_final[$name]}"); fi
+    if [[ -e ${_phasesplit_final[$name]} || -L ${_phasesplit_final[$name]} ]]; then
+      paths+=("${_phasesplit_final[$name]}")
+      trees+=(--tree "${_phasesplit_final[$name]}")
+    fi
   done
   [[ ${#paths[@]} -gt 0 ]] || return 0
-  "$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" ||
-    phasesplit_fail "a phase after install put a staged prefix into an output (see above): it copied something from the build directory that names it. Do that before install, or use the unsplit build"
+  # Nearly always this is all, and one pass.
+  if ! said=$("$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" 2>&1); then
+    echo "phasesplit: a phase after install brought a staged prefix into an output, from the build directory: it is relocated as well" >&2
+    "$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" "${trees[@]}" ||
+      phasesplit_fail "a phase after install put a staged prefix into an output (see above): it copied something from the build directory that names it. Do that before install, or use the unsplit build"
+    said=$("$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" 2>&1) ||
+      phasesplit_fail "a phase after install put a staged prefix into an output, and relocation left it there: $said"
+  fi
+  [[ -z $said ]] || printf '%s\n' "$said" >&2
 }
 
 # What lies outside the build directory and the outputs does not travel. A later stage that needs it fails by itself;

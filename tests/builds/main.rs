@@ -12,6 +12,7 @@ mod failures;
 mod held_back;
 mod keep_failed;
 mod kept_states;
+mod moved;
 mod pin;
 mod real;
 mod reuse;

@@ -279,6 +279,7 @@ impl Search<'_> {
                     |name| computed.may_be(name),
                     || format!("may read it as {} in {label}", computed.written),
                 );
+                self.computed.push(computed);
             }
         }
         if is_indirect {

@@ -157,6 +157,23 @@ fn what_a_hook_reads_while_it_is_sourced() {
 }
 
 #[test]
+fn what_a_hook_sets_may_be_read_by_a_name_that_is_put_together() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("setup"), "set -e\n").unwrap();
+    std::fs::write(directory.path().join("hook"), "ownMarker=$installFlags").unwrap();
+    let noted = |phase: &str, functions: &[(&str, &str)]| {
+        let mut request = request(&["installFlags"], functions, &["buildPhase"]);
+        request.functions.insert(b"buildPhase".to_vec(), phase.as_bytes().to_vec());
+        request.sourced = vec![directory.path().join("setup"), directory.path().join("hook")];
+        !notes(&request).is_empty()
+    };
+    assert!(noted("{ v=own${kind}; echo ${!v}; }", &[]));
+    assert!(noted("{ show own$kind; }", &[("show", "{ local -n v=$1; echo $v; }")]));
+    assert!(!noted("{ v=other${kind}; echo ${!v}; }", &[]));
+    assert!(!noted("{ echo own${kind}; }", &[]), "nothing reads by that name");
+}
+
+#[test]
 fn functions_that_a_hook_runs_while_it_is_sourced() {
     let functions =
         [RUN_HOOK, ("f", "{ g x; }"), ("g", "{ echo $installFlags; }"), ("late", "{ echo $installFlags; }")];

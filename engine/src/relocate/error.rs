@@ -105,7 +105,11 @@ impl fmt::Display for Harmless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (path, findings)) in self.files.iter().take(SHOWN_FILES).enumerate() {
             let Some(first) = findings.first() else { continue };
-            write!(f, "{}left as it is, no program runs on it: {}", if i > 0 { "\n" } else { "" }, path.display())?;
+            let why = match first.reason {
+                Reason::Opaque(_) => "not searched for the staged prefix",
+                _ => "left as it is, no program runs on it",
+            };
+            write!(f, "{}{why}: {}", if i > 0 { "\n" } else { "" }, path.display())?;
             finding(f, &self.mappings, first)?;
             if let Some(more @ 1..) = findings.len().checked_sub(1) {
                 write!(f, " (and {more} more)")?;
@@ -146,7 +150,7 @@ fn reason(mappings: &[Mapping], finding: &Finding) -> String {
         }
         Reason::Doubt(What::Short) => format!("an instruction holds four bytes of {path}"),
         Reason::Doubt(What::Reversed) => {
-            format!("an instruction holds eight bytes of {path} in reversed order")
+            format!("an instruction holds bytes of {path} in reversed order")
         }
         Reason::Doubt(What::Tail) => format!(
             "a constant seems to begin with the end of {path}, in fewer than 8 bytes because the name is so short"
@@ -169,7 +173,11 @@ fn reason(mappings: &[Mapping], finding: &Finding) -> String {
         Reason::InArchive => {
             format!("{path} is mentioned in a compressed file inside an archive, whose size would change")
         }
-        Reason::Checksum => format!("{path} is mentioned in a cpio archive with checksums"),
+        Reason::Foreign(name) => {
+            format!("{path} is mentioned in {name}, which would not be whole with another text of that length")
+        }
+        Reason::Bitcode => format!("{path} is mentioned in LLVM bitcode, from which programs are made"),
+        Reason::Opaque(name) => format!("{name}, which cannot be searched"),
         Reason::Signed => format!("{path} is mentioned in a zip file whose contents are signed"),
     }
 }
@@ -192,12 +200,12 @@ fn help(reason: &Reason) -> &'static str {
         Reason::Doubt(_) => {
             "build that file so that the path stays one string (-O1, -fno-builtin, or without -mno-sse), or use the unsplit build"
         }
-        Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Checksum | Reason::Signed => {
+        Reason::Packed(_) | Reason::Gzip | Reason::InArchive | Reason::Foreign(_) | Reason::Signed => {
             "make that file in a phase of the finish stage (preFixup), where $out is the real path, or use the unsplit build"
         }
-        Reason::PackedSection => {
+        Reason::PackedSection | Reason::Bitcode => {
             "build that file without -flto, with -ffat-lto-objects and the LTO sections stripped, or use the unsplit build"
         }
-        Reason::PackedDebug(_) | Reason::Seed => "",
+        Reason::PackedDebug(_) | Reason::Seed | Reason::Opaque(_) => "",
     }
 }

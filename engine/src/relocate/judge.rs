@@ -15,10 +15,11 @@
 //! Then the count: pieces that together lack a character of the hash prove that it lies in something smaller that no search can
 //! tell from coincidence. That is a [`Doubt`], and the file must be refused.
 
+use super::constants::{Constant, Constants};
 use super::layout::{Kind, Layout};
 use super::prefix::{HASH_LEN, StorePath, is_base32};
 use super::runs::{MIN_RUN, Run};
-use super::x86::{self, Constant, Constants};
+use super::x86;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -177,7 +178,7 @@ impl<'a> Judge<'a> {
             Kind::CodeX86 => return (None, hash_len(Some(run)) >= STRONG),
             Kind::Plain => return (Some(*run), false),
             Kind::Data => 8,
-            Kind::Code => 4,
+            Kind::Code | Kind::CodeArm64 => 4,
         };
         let mut from = run.at;
         let mut to = run.end();
@@ -285,13 +286,13 @@ impl<'a> Judge<'a> {
             let all = pieces.iter().copied();
             all.filter(|r| kinds.contains(&self.layout.kind(r.at))).collect()
         };
-        let pool = of_kind(&[Kind::Data, Kind::Code]);
+        let pool = of_kind(&[Kind::Data, Kind::Code, Kind::CodeArm64]);
         let code = of_kind(&[Kind::CodeX86]);
         let plain = of_kind(&[Kind::Plain]);
 
         let mut pool_mask = pool.iter().fold(0, |m, r| m | held(r));
         for run in full {
-            let is_pool = matches!(self.layout.kind(run.at), Kind::Data | Kind::Code);
+            let is_pool = matches!(self.layout.kind(run.at), Kind::Data | Kind::Code | Kind::CodeArm64);
             if is_pool && (self.is_row(run, path) || near_any(run, &pool, NEAR)) {
                 pool_mask |= held(run);
             }
@@ -345,10 +346,7 @@ impl<'a> Judge<'a> {
     fn search_code(&self, constants: &Constants, verdict: &mut Verdict) {
         let known: Vec<Run> = verdict.full.iter().chain(&verdict.pieces).copied().collect();
         for region in self.layout.regions() {
-            if region.kind != Kind::CodeX86 {
-                continue;
-            }
-            for (at, path, constant) in constants.find(self.bytes, region.range.clone()) {
+            for (at, path, constant) in constants.find(self.bytes, region.range.clone(), region.kind) {
                 if known.iter().any(|run| run.at < at + 4 && at < run.end()) {
                     continue;
                 }

@@ -12,6 +12,8 @@ use std::ops::Range;
 pub enum Kind {
     /// Instructions of i386 or `x86_64`.
     CodeX86,
+    /// Instructions of 64-bit ARM, with constants between them.
+    CodeArm64,
     /// Instructions of another machine, with constants between them.
     Code,
     /// Constants and variables that the program loads: strings and pools of constants.
@@ -52,6 +54,7 @@ pub struct Layout {
     regions: Vec<Region>,
     functions: Vec<(Range<usize>, String)>,
     compressed: Vec<Compressed>,
+    bitcode: Vec<Range<usize>>,
 }
 
 const SHF_ALLOC: u64 = 2;
@@ -65,11 +68,14 @@ const ZSTD_MAGIC: &[u8] = b"\x28\xb5\x2f\xfd";
 const ZLIB_MAGIC: &[u8] = b"\x78";
 
 /// Beginnings of the names of sections that hold packed data without saying so in their flags.
-const PACKED: [&[u8]; 2] = [b".zdebug", b".gnu.lto_"];
+const PACKED: [&[u8]; 4] = [b".zdebug", b".gnu.lto_", b".llvmbc", b".llvm.lto"];
+/// Sections in which clang leaves what it compiled (`-fembed-bitcode`, `-ffat-lto-objects`).
+const BITCODE: [&[u8]; 2] = [b".llvmbc", b".llvm.lto"];
 
 fn code_kind(machine: object::elf::Machine) -> Kind {
     match machine {
         object::elf::EM_386 | object::elf::EM_X86_64 => Kind::CodeX86,
+        object::elf::EM_AARCH64 => Kind::CodeArm64,
         _ => Kind::Code,
     }
 }
@@ -133,6 +139,9 @@ impl Layout {
                 && (zstd || bytes[range.clone()].starts_with(ZLIB_MAGIC))
             {
                 layout.compressed.push(Compressed { section: name.clone(), range: range.clone(), zstd, code: true });
+            }
+            if BITCODE.contains(&name.as_bytes()) {
+                layout.bitcode.push(range.clone());
             }
             let kind = if sh_flags & SHF_EXECINSTR != 0 {
                 code
@@ -238,6 +247,12 @@ impl Layout {
         // Symbols may nest or share a start; a handful back is enough for a name in a message.
         let near = self.functions[..behind].iter().rev().take(16);
         near.into_iter().find(|(r, _)| r.contains(&at)).map(|(_, name)| name.as_str())
+    }
+
+    /// The sections that hold LLVM's bitcode.
+    #[must_use]
+    pub fn bitcode(&self) -> &[Range<usize>] {
+        &self.bitcode
     }
 
     /// The sections that hold a compressed stream.

@@ -8,11 +8,12 @@
 //! prefix   what STAGED=REAL is
 //! runs     where bytes equal a part of a staged path           (speed, no decisions)
 //! layout   what the bytes of an ELF file are for
-//! x86      how instructions carry constants
+//! constants, x86, arm64   how instructions carry constants
 //! judge    which runs are mentions, and do they account for all of the hash
 //! packed, zip, archive   what lies inside compressed files and archives
+//! foreign, bitcode       what cannot be taken apart, or not be changed
 //! section  compressed sections of ELF files, written again in their room
-//! content  one file: all of the above                           (bytes in, changes out)
+//! content, members   one file: all of the above                 (bytes in, changes out)
 //! files    reading them, on all cores, and no more than has to be
 //! tree     files and directories
 //! record, pyc      what Python knows of the files it installed, or will
@@ -21,11 +22,16 @@
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
 
 pub mod archive;
+pub mod arm64;
+pub mod bitcode;
+pub mod constants;
 pub mod content;
 pub mod error;
 mod files;
+pub mod foreign;
 pub mod judge;
 pub mod layout;
+mod members;
 pub mod packed;
 pub mod prefix;
 pub mod pyc;

@@ -5,6 +5,7 @@
 
 use flate2::bufread::DeflateDecoder;
 use flate2::{Compression, Crc, write::DeflateEncoder};
+use liblzma::stream::{CONCATENATED, Stream};
 use std::io::{Read, Write};
 use std::ops::Range;
 
@@ -24,6 +25,12 @@ pub enum Format {
     Zstd,
     /// .bz2, any number of streams.
     Bzip2,
+    /// .lzma, which xz replaced.
+    Lzma,
+    /// .lz.
+    Lzip,
+    /// RFC 1950, as a file of its own: objects of git.
+    Zlib,
     /// zip, and what is made of it: jar, wheel, zipapp.
     Zip,
 }
@@ -35,6 +42,9 @@ impl std::fmt::Display for Format {
             Self::Xz => "xz",
             Self::Zstd => "zstd",
             Self::Bzip2 => "bzip2",
+            Self::Lzma => "lzma",
+            Self::Lzip => "lzip",
+            Self::Zlib => "zlib",
             Self::Zip => "zip",
         })
     }
@@ -88,20 +98,45 @@ pub fn detect(bytes: &[u8]) -> Option<Format> {
         Some(Format::Zstd)
     } else if bytes.starts_with(b"BZh") && bytes.get(4..10) == Some(b"1AY&SY") {
         Some(Format::Bzip2)
+    } else if bytes.starts_with(b"LZIP\x01") {
+        Some(Format::Lzip)
+    } else if bytes.starts_with(b"\x5d\0\0") && bytes.get(13) == Some(&0) {
+        // The usual properties, a dictionary of a multiple of 64 KiB, the size, and the byte that begins every stream.
+        Some(Format::Lzma)
+    } else if bytes.first() == Some(&0x78) && matches!(bytes.get(1), Some(0x01 | 0x5e | 0x9c | 0xda)) {
+        Some(Format::Zlib)
     } else {
         None
     }
 }
 
-/// A reader of everything in an xz, zstd or bzip2 file; none for other formats.
+/// The format of a zip member's method (APPNOTE 4.4.5).
+#[must_use]
+pub fn zip_method(method: u16) -> Option<Format> {
+    match method {
+        12 => Some(Format::Bzip2),
+        93 => Some(Format::Zstd),
+        95 => Some(Format::Xz),
+        _ => None,
+    }
+}
+
+/// A reader of everything in a file of one compressed stream, or several; none for other formats.
 #[must_use]
 pub fn reader(format: Format, bytes: &[u8]) -> Option<Box<dyn Read + '_>> {
     match format {
         Format::Xz => Some(Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes))),
         Format::Bzip2 => Some(Box::new(bzip2::read::MultiBzDecoder::new(bytes))),
         Format::Zstd => zstd_reader(bytes),
+        Format::Zlib => Some(Box::new(flate2::bufread::ZlibDecoder::new(bytes))),
+        Format::Lzma => Some(lzma(bytes, Stream::new_lzma_decoder(u64::MAX).ok()?)),
+        Format::Lzip => Some(lzma(bytes, Stream::new_lzip_decoder(u64::MAX, CONCATENATED).ok()?)),
         Format::Gzip | Format::Zip => None,
     }
+}
+
+fn lzma(bytes: &[u8], stream: Stream) -> Box<dyn Read + '_> {
+    Box::new(liblzma::bufread::XzDecoder::new_stream(bytes, stream))
 }
 
 /// A reader of a zstd stream.

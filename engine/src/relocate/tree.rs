@@ -106,6 +106,10 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
             let inode = (entry.meta.dev(), entry.meta.ino());
             plan.inodes.insert(entry.path.clone(), inode);
         }
+        if entry.meta.is_file() && entry.path.extension() == Some(OsStr::new("br")) {
+            // Nothing but the name tells it.
+            plan.harmless.push((entry.path.clone(), vec![Finding::opaque("brotli data")]));
+        }
         if entry.meta.is_file() && record::is_record(&entry.path) {
             plan.records.push(entry.path.clone());
         }

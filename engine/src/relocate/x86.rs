@@ -4,6 +4,7 @@
 //! so a piece in code is exactly its eight bytes, and what follows is an opcode, though it may read like a letter:
 //! `f` is 0x66, the prefix that begins the very `movq` which gcc puts behind a `movabs`.
 
+use super::constants::Constant;
 use super::prefix::StorePath;
 use super::runs::MIN_RUN;
 use std::collections::HashMap;
@@ -56,25 +57,16 @@ fn may_hold(bytes: &[u8]) -> bool {
     (0..=BLOCK).fold(0, |any, i| any | text[i] & text[i + 1] & text[i + 2]) != 0
 }
 
-/// Whether a 4-byte or a reversed 8-byte constant was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Constant {
-    /// Four bytes of the path, at least two of the hash.
-    Short,
-    /// Eight bytes in reversed order, as comparisons that must tell which is greater load them.
-    Reversed,
-}
-
 /// Finds constants that prove an inlined path but are too short, or turned around, to be rewritten.
 #[derive(Debug, Clone)]
-pub struct Constants {
+pub struct Immediates {
     /// Bit by bit, the pairs of bytes that begin a constant or follow its first byte: four bytes, wherever they begin, have
     /// one of the two at an even offset.
     pairs: Vec<u64>,
     grams: HashMap<u32, Vec<(usize, Constant, [u8; MIN_RUN])>>,
 }
 
-impl Constants {
+impl Immediates {
     /// A finder for the parts of `paths`, named by their index.
     #[must_use]
     pub fn new(paths: &[StorePath]) -> Self {
@@ -162,7 +154,7 @@ mod tests {
     const P: &[u8] = b"/nix/store/0123456789abcdfghijklmnpqrsvwxyz-hello-2.10";
 
     fn found(code: &[u8]) -> Vec<(usize, Constant)> {
-        let constants = Constants::new(&[StorePath::parse(P).unwrap()]);
+        let constants = Immediates::new(&[StorePath::parse(P).unwrap()]);
         let all = constants.find(code, 0..code.len());
         all.into_iter().map(|(at, _, c)| (at, c)).collect()
     }
@@ -195,7 +187,7 @@ mod tests {
         }
         // A name may begin with any character that names have; the store's directory as well.
         let odd = StorePath::parse(b"/gnu/STORE/0123456789abcdfghijklmnpqrsvwxyz-X").unwrap();
-        let constants = Constants::new(&[odd]);
+        let constants = Immediates::new(&[odd]);
         for shift in 0..3 * BLOCK {
             for four in [b"E/01", b"yz-X"] {
                 let code = [&vec![0x90; shift][..], b"\xb9", four, &[0x90; BLOCK]].concat();

@@ -14,7 +14,7 @@ pub struct ZipMember {
     pub name: String,
     /// Its packed bytes, as a range of the file.
     pub packed: Range<usize>,
-    /// The method: 0 stored, 8 deflate, others (and encrypted members) not looked into.
+    /// The method: 0 stored, 8 deflate; see [`packed::zip_method`] for others. Encrypted members are not looked into.
     pub method: u16,
     /// Where its name is in the directory.
     pub name_at: Range<usize>,
@@ -215,6 +215,12 @@ impl Zip {
 }
 
 impl ZipMember {
+    /// Whether it can be written again with another content: stored, or packed with deflate.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        matches!(self.method, 0 | 8)
+    }
+
     /// Writes the member with another content, if all that the file says of the old one is true. Returns where what follows is.
     fn renew(&self, bytes: &[u8], old: &[u8], new: &[u8; 12], packed: &[u8], output: &mut Vec<u8>) -> Option<usize> {
         let known = facts(old, self.packed.len())?;

@@ -100,7 +100,7 @@ impl<'a> Store<'a> {
             Some(layer) => layer,
             None => self.member(&entry, &[])?,
         };
-        self.record(Record { entry, data: 0, layer, origin: Vec::new() })
+        self.record(&Record { entry, data: 0, layer, origin: Vec::new() })
     }
 
     /// The shell state goes in without the mode and mtime of its file, which mean nothing.
@@ -144,7 +144,7 @@ impl<'a> Store<'a> {
         if let Some(Unchanged { kind, data, hash }) = unchanged {
             (entry.kind, entry.hash) = (kind, Some(hash));
             if let Some((layer, origin)) = self.known(&entry, data) {
-                return self.record(Record { entry, data, layer, origin });
+                return self.record(&Record { entry, data, layer, origin });
             }
         }
         let file = open().map_err(io)?;
@@ -173,7 +173,7 @@ impl<'a> Store<'a> {
             check()?;
             entry.hash = Some(*hasher.finalize().as_bytes());
             if let Some((layer, origin)) = self.known(&entry, source.data) {
-                return self.record(Record { entry, data: source.data, layer, origin });
+                return self.record(&Record { entry, data: source.data, layer, origin });
             }
         }
         let to_layer = |source| Error::io(SAVE, self.path, source);
@@ -188,7 +188,7 @@ impl<'a> Store<'a> {
         check()?;
         entry.hash = Some(*hasher.finalize().as_bytes());
         let layer = self.counted(source.data);
-        self.record(Record { entry, data: source.data, layer, origin: Vec::new() })
+        self.record(&Record { entry, data: source.data, layer, origin: Vec::new() })
     }
 
     /// Adds a file by all of its content.
@@ -196,10 +196,10 @@ impl<'a> Store<'a> {
         entry.hash = Some(*blake3::hash(content).as_bytes());
         let data = content.len() as u64;
         if let Some((layer, origin)) = self.known(&entry, data) {
-            return self.record(Record { entry, data, layer, origin });
+            return self.record(&Record { entry, data, layer, origin });
         }
         let layer = self.member(&entry, content)?;
-        self.record(Record { entry, data, layer, origin: Vec::new() })
+        self.record(&Record { entry, data, layer, origin: Vec::new() })
     }
 
     /// Where the chain has the content of a file whose hash is known.
@@ -224,14 +224,14 @@ impl<'a> Store<'a> {
         self.parent.as_ref().map_or(0, |parent| parent.layers().len())
     }
 
-    fn record(&mut self, record: Record) -> Result<()> {
+    fn record(&mut self, record: &Record) -> Result<()> {
         let entry = &record.entry;
         self.tally.counts.add(entry.kind);
         self.tally.content = self.tally.content.saturating_add(entry.size);
         if entry.mtime <= self.soon {
             self.tally.newest = self.tally.newest.max(entry.mtime);
         }
-        self.records.push(&record).map_err(|source| Error::io(SAVE, self.path, source))
+        self.records.push(record).map_err(|source| Error::io(SAVE, self.path, source))
     }
 }
 
