@@ -1,5 +1,6 @@
 //! The command line: what there is to say, not what is done about it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,6 +10,7 @@ use crate::command::explain::ExplainArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
 use crate::command::roots::RootsCommand;
+use crate::command::shell::ShellArgs;
 use crate::command::verify::VerifyArgs;
 use crate::phase::{Stage, UnknownStage};
 use crate::plan::Trust;
@@ -41,6 +43,14 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: RootsCommand,
+    },
+    /// Open a shell at a point of a build, in a sandbox like the builder's
+    Shell(ShellArgs),
+    /// The parts of `shell` that run in its sandbox
+    #[command(name = crate::sandbox::COMMAND, hide = true)]
+    SandboxInside {
+        /// Which part, and what it is to do.
+        words: Vec<OsString>,
     },
 }
 

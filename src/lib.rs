@@ -9,6 +9,7 @@
 //!
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
 //! `report` turns results into tables; `compare` tells whether two trees are the same package;
+//! `sandbox` makes a room like that of Nix's builder;
 //! `explain` why a derivation is another one (pure, on what `source` reads of them).
 
 pub mod cli;
@@ -22,6 +23,7 @@ pub mod phase;
 pub mod plan;
 pub mod render;
 pub mod report;
+pub mod sandbox;
 pub mod source;
 pub mod state;
 pub mod status;

@@ -16,25 +16,33 @@ mod place;
 pub mod plan;
 mod reading;
 pub mod roots;
+pub mod shell;
 mod size;
 mod subject;
 pub mod verify;
 
 use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::status::Status;
+use crate::sandbox;
 
 /// Runs a command line.
-pub fn run(cli: Cli) -> Status {
-    match cli.command {
+pub fn run(cli: Cli) -> ExitCode {
+    let status = match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Roots { command } => roots::run(&command),
-    }
+        Command::Shell(arguments) => match shell::run(&arguments) {
+            shell::Outcome::Status(status) => status,
+            shell::Outcome::Code(code) => return code.into(),
+        },
+        Command::SandboxInside { words } => return sandbox::inside(&words).into(),
+    };
+    status.into()
 }
 
 /// Whether talk on standard error may have colours (`NO_COLOR`, <https://no-color.org>).

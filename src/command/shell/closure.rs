@@ -1,0 +1,68 @@
+//! What a derivation's builder sees of the store: its inputs and all that they refer to.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use super::ShellError;
+use crate::diagnostic::Problem;
+use crate::nix::build::{self, Target};
+use crate::nix::events::Event;
+use crate::nix::{Nix, NixError, Tool, store};
+use crate::report::progress::Progress;
+use crate::source::drv::{self, Drv, DrvOutput};
+
+/// Reads a `.drv` of the store.
+pub fn derivation(path: &str) -> Result<Drv, ShellError> {
+    let bytes = fs::read(path).map_err(ShellError::io(format!("read {path}")))?;
+    drv::parse(&bytes, path).map_err(ShellError::Derivation)
+}
+
+/// Has a derivation's inputs in the store, kept from the garbage collector by `link` as long as that is there; gives their
+/// paths.
+pub fn inputs(nix: &Nix, drv: &Drv, link: &Path, progress: &Progress) -> Result<Vec<String>, ShellError> {
+    let mut paths = drv.input_srcs.clone();
+    let mut targets = Vec::new();
+    for (input, outputs) in &drv.input_drvs {
+        let known = derivation(input)?;
+        for output in outputs {
+            match known.outputs.get(output) {
+                Some(DrvOutput::Path(path) | DrvOutput::Fixed { path }) => paths.push(path.clone()),
+                _ => return Err(ShellError::Derivation(unknown(input))),
+            }
+            targets.push(Target { drv: input, output });
+        }
+    }
+    progress.status("getting the inputs");
+    let mut said = String::new();
+    let ended = build::build_all(nix, &targets, Some(link), |event| match event {
+        Event::Message { text, .. } | Event::Text(text) => said = said.clone() + &text + "\n",
+        Event::FetchStarted { path, .. } => progress.status(format!("fetching {path}")),
+        _ => {}
+    })?;
+    if !ended.status.success() {
+        let cause = nix.cause_of(Tool::Build, &said, ended.status);
+        let operation = "cannot get what the stage needs".to_owned();
+        return Err(NixError { operation, command: ended.command, cause }.into());
+    }
+    let missing = store::invalid_paths(nix, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
+    match missing.first() {
+        None => Ok(paths),
+        Some(path) => Err(ShellError::Derivation(
+            Problem::new("shell/input", format!("{path}, an input of the stage, is not in the store"))
+                .help("build the stage again: phasesplit build"),
+        )),
+    }
+}
+
+/// All that these store paths refer to, themselves included, in the order of their names.
+pub fn of(nix: &Nix, paths: &[String]) -> Result<BTreeSet<String>, NixError> {
+    let words = ["--query", "--requisites"].into_iter().chain(paths.iter().map(String::as_str));
+    let answer = nix.run(Tool::Store, "cannot ask the store what the inputs refer to", words, b"")?;
+    Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
+}
+
+fn unknown(input: &str) -> Problem {
+    Problem::new("shell/floating", format!("the path of {input} is known only after it was built (content-addressed)"))
+        .help("use `nix develop` for such a package")
+}
