@@ -74,7 +74,7 @@ pub fn patch(about: &About, all: bool) -> Result<Patch> {
         }
     }
     fill(&mut found, &records, &states)?;
-    Ok(written(&found, &root_below_top(about)))
+    Ok(written(&found, &root_below_top(about), all))
 }
 
 /// What a file held.
@@ -244,7 +244,7 @@ fn root_below_top(about: &About) -> Vec<u8> {
     if below.is_absolute() { Vec::new() } else { parts.collect::<PathBuf>().as_os_str().as_bytes().to_vec() }
 }
 
-fn written(found: &BTreeMap<Vec<u8>, Pair>, root: &[u8]) -> Patch {
+fn written(found: &BTreeMap<Vec<u8>, Pair>, root: &[u8], all: bool) -> Patch {
     let mut patch = Patch::default();
     for (path, pair) in found {
         let below = match path.strip_prefix(root) {
@@ -258,6 +258,10 @@ fn written(found: &BTreeMap<Vec<u8>, Pair>, root: &[u8]) -> Patch {
             patch.named.push(shown);
             continue;
         };
+        // A phase did that, and does it again in the next build.
+        if !all && is_interpreter(&before, &after) {
+            continue;
+        }
         let name = |side: &str, is_there: bool| {
             if is_there { format!("{side}/{}", String::from_utf8_lossy(below)) } else { "/dev/null".to_owned() }
         };
@@ -273,6 +277,15 @@ fn written(found: &BTreeMap<Vec<u8>, Pair>, root: &[u8]) -> Patch {
         let _ = diff.unified_diff().context_radius(3).header(&old, &new).to_writer(&mut patch.text);
     }
     patch
+}
+
+/// Whether two scripts differ in nothing but the interpreter they name: what stdenv's phases do to the source.
+fn is_interpreter(before: &[u8], after: &[u8]) -> bool {
+    let rest = |text: &[u8]| {
+        let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
+        text.starts_with(b"#!").then(|| text[end..].to_vec())
+    };
+    rest(before).is_some_and(|before| rest(after) == Some(before))
 }
 
 /// The text of a side, empty where there is no file; `None` for what a patch cannot hold.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
+use std::fs;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use super::entry::{self, Entry};
@@ -126,7 +127,7 @@ pub fn last_command(arguments: &ShellArgs, bash: &str, control: &Path) -> Vec<St
 
 /// Whether a person sits there.
 pub fn is_interactive(arguments: &ShellArgs) -> bool {
-    arguments.command.is_empty() && std::io::stdin().is_terminal()
+    arguments.command.is_empty() && io::stdin().is_terminal()
 }
 
 fn in_sandbox(
@@ -143,7 +144,11 @@ fn in_sandbox(
         if let Some(rest) = outside.strip_prefix(&format!("{store_dir}/")) {
             visible.insert(format!("{store_dir}/{}", rest.split('/').next().unwrap_or(rest)));
         }
-        if inside != outside || !outside.starts_with(&format!("{store_dir}/")) {
+        let is_of_store = inside == outside && outside.starts_with(&format!("{store_dir}/"));
+        let is_closed = fs::metadata(&outside).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        if is_closed {
+            anstream::eprintln!("warning: {outside}, which builds see as {inside}, is closed to this user: not there in this shell");
+        } else if !is_of_store {
             binds.push(Bind { from: outside.into(), to: inside.into(), writable: false, optional });
         }
     }
