@@ -8,7 +8,7 @@
 # _PHASESPLIT_ENTER        this file; beside it lie shell.sh and what is written here
 # _PHASESPLIT_STATE        the state to restore
 # _PHASESPLIT_FIRST        the first entry of the chain that has not run
-# _PHASESPLIT_FAILED       the phase that failed, for the state that a failed stage left
+# _PHASESPLIT_FAILED       the phase that failed, if the state is what a failed stage left; its stage's own environment is loaded
 # _PHASESPLIT_EXTRACTED    without a sandbox: where the state lies already, its shell state in the file `state` beside this one
 # _PHASESPLIT_MADE_AT      without a sandbox: the build directory that the state was made in
 # _PHASESPLIT_POINT        the point's name, for the prompt
@@ -24,8 +24,28 @@ phasesplit_stay_outside() {
   _phasesplit_extracted=$_PHASESPLIT_EXTRACTED
   _phasesplit_made_at=$_PHASESPLIT_MADE_AT
   _phasesplit_point=$_PHASESPLIT_POINT
+  # Nothing that fails here is to be kept.
+  _phasesplit_keep=''
   unset -v _PHASESPLIT_ENTER _PHASESPLIT_STATE _PHASESPLIT_FIRST _PHASESPLIT_FAILED _PHASESPLIT_EXTRACTED \
     _PHASESPLIT_MADE_AT _PHASESPLIT_POINT
+}
+
+# The state that a failed stage left. Of finish the outputs are at their last paths already.
+phasesplit_restore_failed() {
+  local _phasesplit_each
+  declare -gA _phasesplit_mentioned=() _phasesplit_in_source=()
+  _phasesplit_reads_all=''
+  phasesplit_collect_outputs
+  "$_phasesplit_engine" restore --accept-failed --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" \
+    --shell "$_phasesplit_scratch/shell" "${_phasesplit_output_options[@]}" ||
+    phasesplit_fail "the state $_phasesplit_parent could not be restored (see above)"
+  if [[ -n $_phasesplit_finish ]]; then
+    for _phasesplit_each in "${_phasesplit_output_names[@]}"; do
+      "$_phasesplit_engine" link "${_phasesplit_final[$_phasesplit_each]}" "${_phasesplit_staged[$_phasesplit_each]}"
+    done
+  fi
+  # shellcheck disable=SC1091
+  source "$_phasesplit_scratch/shell"
 }
 
 # Without a sandbox nothing can lie where the build had it, so the outputs have places in the session's directory.
@@ -88,7 +108,13 @@ phasesplit_generic_build() {
   [[ -z $_phasesplit_gzip ]] || export GZIP_NO_TIMESTAMPS=1
   phasesplit_list_phases
   phasesplit_sort_phases
-  if [[ -n $_phasesplit_extracted ]]; then phasesplit_restore_extracted; else phasesplit_restore; fi
+  if [[ -n $_phasesplit_extracted ]]; then
+    phasesplit_restore_extracted
+  elif [[ -n $_phasesplit_shell_failed ]]; then
+    phasesplit_restore_failed
+  else
+    phasesplit_restore
+  fi
   # What runs when a build ends or fails would run when the user leaves.
   trap - EXIT ERR
   _phasesplit_mentioned=() _phasesplit_in_source=() _phasesplit_reads_all=''

@@ -53,6 +53,13 @@ pub struct ShellArgs {
     #[arg(long, value_name = "STAGE")]
     pub to: Option<String>,
 
+    /// Stand where a phase of this stage failed, with the stage's own environment
+    ///
+    /// What a failed stage leaves is kept by `phasesplit build --keep-failed`; where it is not there, the stage is run once
+    /// more.
+    #[arg(long, conflicts_with = "to")]
+    pub failed: bool,
+
     /// No sandbox: restore into a plain directory, with the machine around it
     ///
     /// The paths are then not those of the build: what recorded the build directory (CMake) or installs into $out does not
@@ -68,7 +75,7 @@ pub struct ShellArgs {
     ///
     /// PKG is then the directory of a session that was kept with --keep; without one the session is meant that is in
     /// progress. In a session `phasesplit-diff` does the same.
-    #[arg(long, conflicts_with_all = ["at", "to", "no_sandbox", "keep", "command"])]
+    #[arg(long, conflicts_with_all = ["at", "to", "failed", "no_sandbox", "keep", "command"])]
     pub diff: bool,
 
     /// With --diff: all files of the build directory, not only those that came with the source
@@ -95,6 +102,7 @@ In the shell:
 
 Examples:
   phasesplit shell pkg.nix@build                      look around after the build; runPhase installPhase
+  phasesplit shell pkg.nix@install --failed           where installPhase failed
   phasesplit shell pkg.nix@unpack --to install        go through all phases by hand
   phasesplit shell pkg.nix@configure -- make -n       run one command and leave
   phasesplit shell .#hello@build --keep here          keep what is made; later: phasesplit shell --diff here

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use super::{GID, Room, SandboxError, UID, failed, files};
 
-const PROGRAM: &str = "bwrap";
+/// Its name.
+pub const PROGRAM: &str = "bwrap";
 
 /// Whether there is one and it can make namespaces.
 pub fn works() -> bool {

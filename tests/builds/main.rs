@@ -16,5 +16,6 @@ mod pin;
 mod real;
 mod reuse;
 mod runtime;
+mod shell;
 mod trust;
 mod unsandboxed;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::ShellError;
 use crate::diagnostic::Problem;
 use crate::nix::build::{self, Target};
+use crate::nix::chain::Stage;
 use crate::nix::events::Event;
 use crate::nix::{Nix, NixError, Tool, store};
 use crate::report::progress::Progress;
@@ -34,17 +35,7 @@ pub fn inputs(nix: &Nix, drv: &Drv, link: &Path, progress: &Progress) -> Result<
         }
     }
     progress.status("getting the inputs");
-    let mut said = String::new();
-    let ended = build::build_all(nix, &targets, Some(link), |event| match event {
-        Event::Message { text, .. } | Event::Text(text) => said = said.clone() + &text + "\n",
-        Event::FetchStarted { path, .. } => progress.status(format!("fetching {path}")),
-        _ => {}
-    })?;
-    if !ended.status.success() {
-        let cause = nix.cause_of(Tool::Build, &said, ended.status);
-        let operation = "cannot get what the stage needs".to_owned();
-        return Err(NixError { operation, command: ended.command, cause }.into());
-    }
+    have(nix, &targets, Some(link), "cannot get what the stage needs")?;
     let missing = store::invalid_paths(nix, &paths.iter().map(String::as_str).collect::<Vec<_>>())?;
     match missing.first() {
         None => Ok(paths),
@@ -53,6 +44,27 @@ pub fn inputs(nix: &Nix, drv: &Drv, link: &Path, progress: &Progress) -> Result<
                 .help("build the stage again: phasesplit build"),
         )),
     }
+}
+
+/// Has the state that a failed stage leaves: runs the derivation that keeps it.
+pub fn have_kept(nix: &Nix, stage: &Stage) -> Result<(), ShellError> {
+    let target = Target { drv: &stage.drv_path, output: &stage.output_name };
+    Ok(have(nix, &[target], None, "cannot keep what the failed stage leaves")?)
+}
+
+fn have(nix: &Nix, targets: &[Target<'_>], link: Option<&Path>, operation: &str) -> Result<(), NixError> {
+    let mut said = String::new();
+    let ended = build::build_all(nix, targets, link, |event| {
+        if let Event::Message { text, .. } | Event::Text(text) = event {
+            said.push_str(&text);
+            said.push('\n');
+        }
+    })?;
+    if ended.status.success() {
+        return Ok(());
+    }
+    let cause = nix.cause_of(Tool::Build, &said, ended.status);
+    Err(NixError { operation: operation.to_owned(), command: ended.command, cause })
 }
 
 /// All that these store paths refer to, themselves included, in the order of their names.

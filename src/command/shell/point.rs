@@ -17,14 +17,40 @@ pub struct Named {
 }
 
 /// A point of a package.
-#[derive(Debug)]
-pub struct Point<'a> {
+#[derive(Clone, Debug)]
+pub struct Point {
     /// The stage that left the state.
-    pub behind: &'a Stage,
-    /// The stage that follows.
-    pub next: &'a Stage,
+    pub behind: Stage,
+    /// The stage that follows; of a stage that failed, itself.
+    pub next: Stage,
     /// The stage whose environment is loaded: `next`, or a later one.
-    pub to: &'a Stage,
+    pub to: Stage,
+}
+
+/// The point where a stage failed: `stage` is the derivation that keeps what it left.
+pub fn of_failed(stage: Stage) -> Point {
+    Point { behind: stage.clone(), next: stage.clone(), to: stage }
+}
+
+/// The name of the stage that failed, which must be one of the chain.
+pub fn failed_stage<'a>(chain: &'a Chain, stage: Option<&str>) -> Result<&'a str, ShellError> {
+    let known = || chain.stages.iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>().join(", ");
+    let found = stage.and_then(|name| chain.stages.iter().find(|stage| stage.stage == name));
+    match (found, stage) {
+        (Some(stage), _) if chain.stages.len() > 1 => Ok(&stage.stage),
+        (Some(_), _) => Err(ShellError::Point {
+            message: format!("{} is not split, and only stages can be kept", chain.name),
+            help: "name a package that can be split".to_owned(),
+        }),
+        (None, Some(name)) => Err(ShellError::Point {
+            message: format!("{} has no stage `{name}`", chain.name),
+            help: format!("its stages are {}", known()),
+        }),
+        (None, None) => Err(ShellError::Point {
+            message: "the stage that failed is not named".to_owned(),
+            help: format!("put @STAGE behind the package, or give --at; the stages are {}", known()),
+        }),
+    }
 }
 
 /// Takes the command line apart.
@@ -54,7 +80,7 @@ fn divided(word: &str, exists: impl Fn(&str) -> bool) -> Option<(String, String)
 }
 
 /// Finds it in the chain.
-pub fn find<'a>(chain: &'a Chain, stage: Option<&str>, to: Option<&str>) -> Result<Point<'a>, ShellError> {
+pub fn find(chain: &Chain, stage: Option<&str>, to: Option<&str>) -> Result<Point, ShellError> {
     let stages = &chain.stages;
     let last = stages.len() - 1;
     let fail = |message: String, help: String| Err(ShellError::Point { message, help });
@@ -94,7 +120,7 @@ pub fn find<'a>(chain: &'a Chain, stage: Option<&str>, to: Option<&str>) -> Resu
             }
         },
     };
-    Ok(Point { behind: &stages[behind], next: &stages[next], to: &stages[to] })
+    Ok(Point { behind: stages[behind].clone(), next: stages[next].clone(), to: stages[to].clone() })
 }
 
 #[cfg(test)]
@@ -128,7 +154,7 @@ mod tests {
             unsplit: stage("unsplit"),
             phasesplit: None,
         };
-        let names = |point: &Point<'_>| [point.behind, point.next, point.to].map(|stage| stage.stage.clone());
+        let names = |point: &Point| [&point.behind, &point.next, &point.to].map(|stage| stage.stage.clone());
         assert_eq!(names(&find(&chain, Some("unpack"), None).unwrap()), ["unpack", "build", "build"]);
         assert_eq!(names(&find(&chain, Some("unpack"), Some("finish")).unwrap()), ["unpack", "build", "finish"]);
         let refused = |stage, to| find(&chain, stage, to).unwrap_err().to_string();

@@ -13,10 +13,11 @@ use super::{ShellArgs, ShellError, closure, serve};
 use crate::command::build::Prepared;
 use crate::command::build::run as builds;
 use crate::nix::{Nix, chain, sandbox as nix_sandbox, store, store_path};
+use crate::render::escape::nix_string;
 use crate::report::progress::Progress;
 use crate::sandbox::{self, Bind, Maker, Room, Sent, Signals};
 use crate::source::drv::Drv;
-use crate::state::info;
+use crate::state::info::{self, Info};
 
 /// The session's own files as the sandbox has them.
 const CONTROL: &str = "/phasesplit";
@@ -57,13 +58,28 @@ pub fn run(
     options.extend_from_slice(settings);
     let nix = Nix::new(options.clone());
     progress.status("evaluating");
-    let (chain, _) = chain::evaluate(&nix.clone().in_directory(&prepared.input.directory), &prepared.input.split)?;
-    let point = point::find(&chain, named.stage.as_deref(), arguments.to.as_deref())?;
+    let evaluating = nix.clone().in_directory(&prepared.input.directory);
+    let (chain, _) = chain::evaluate(&evaluating, &prepared.input.split)?;
+    let stage = named.stage.as_deref();
+    let point = if arguments.failed {
+        let stage = point::failed_stage(&chain, stage)?;
+        point::of_failed(chain::evaluate_failed(&evaluating, &prepared.input.split, &nix_string(stage))?)
+    } else {
+        point::find(&chain, stage, arguments.to.as_deref())?
+    };
     let state = point.behind.path();
-    progress.finish();
     if !store::invalid_paths(&nix, &[state])?.is_empty() {
-        have_built(prepared, &point.behind.stage, settings)?;
+        if arguments.failed {
+            progress.status(format!("stage {} once more, to keep what it leaves", point.behind.stage));
+            closure::have_kept(&nix, &point.behind)?;
+        } else {
+            progress.finish();
+            have_built(prepared, &point.behind.stage, settings)?;
+        }
     }
+    progress.finish();
+    let info = info::read("shell", Path::new(state))?;
+    let failed = if arguments.failed { failed_phase(&info)? } else { String::new() };
 
     let maker = sandbox::maker()?;
     let mut session = Session::begin(arguments.keep.as_deref())?;
@@ -79,9 +95,9 @@ pub fn run(
         inputs,
         state,
         source: chain.stages[0].path(),
-        made_at: info::read("shell", Path::new(state))?.build_dir,
+        made_at: info.build_dir,
         first: range.split(' ').next().unwrap_or("0").to_owned(),
-        failed: String::new(),
+        failed,
         point: point.behind.stage.clone(),
         settings: &options,
     };
@@ -92,6 +108,18 @@ pub fn run(
         anstream::eprintln!("kept in {}; what was changed: phasesplit shell --diff {0}", directory.display());
     }
     Ok(code)
+}
+
+/// The phase in which a stage failed, told with how it did.
+fn failed_phase(info: &Info) -> Result<String, ShellError> {
+    let Some(failed) = &info.failed else {
+        return Err(ShellError::Point {
+            message: format!("the stage {} of {} did not fail", info.stage, info.package),
+            help: "to stand behind it, leave --failed out".to_owned(),
+        });
+    };
+    anstream::eprintln!("{} failed with exit code {}", failed.phase, failed.exit_code);
+    Ok(failed.phase.clone())
 }
 
 /// Builds the state, or fetches it, as `phasesplit build` does.
