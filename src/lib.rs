@@ -10,7 +10,7 @@
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
 //! `report` turns results into tables; `compare` tells whether two trees are the same package;
 //! `sandbox` makes a room like that of Nix's builder;
-//! `explain` why a derivation is another one (pure, on what `source` reads of them).
+//! `explain` why a derivation is another one (pure, on what `source` reads of them); `inspect` what is in a state.
 
 pub mod cli;
 pub mod command;
@@ -18,6 +18,7 @@ pub mod compare;
 pub mod diagnostic;
 pub mod explain;
 pub mod gcroot;
+pub mod inspect;
 pub mod nix;
 pub mod phase;
 pub mod plan;

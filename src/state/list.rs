@@ -19,7 +19,8 @@ pub fn list(state: &Path, out: &mut impl Write) -> Result<io::Result<()>> {
     Ok(records.iter().try_for_each(|record| writeln!(out, "{}", line(&record.entry, width))))
 }
 
-fn line(entry: &Entry, width: usize) -> String {
+/// A line: type and mode, size in `width` columns, mtime, path and target.
+pub fn line(entry: &Entry, width: usize) -> String {
     let path = Shown(as_path(&entry.path));
     let link = Shown(as_path(&entry.link));
     let target = match entry.kind {
@@ -30,7 +31,8 @@ fn line(entry: &Entry, width: usize) -> String {
     format!("{} {:width$} {} {path}{target}", mode(entry), entry.size, utc(entry.mtime))
 }
 
-fn mode(entry: &Entry) -> String {
+/// Type and mode as `ls` shows them; `h` is a hard link.
+pub fn mode(entry: &Entry) -> String {
     let kind = match entry.kind {
         Kind::File | Kind::Sparse => '-',
         Kind::Directory => 'd',
@@ -55,7 +57,7 @@ fn mode(entry: &Entry) -> String {
 }
 
 /// ISO 8601; years outside 0 to 9999 as seconds since 1970, since no file system of today has them.
-fn utc(time: Mtime) -> String {
+pub fn utc(time: Mtime) -> String {
     let days = time.secs.div_euclid(86_400);
     let second = time.secs.rem_euclid(86_400);
     // The calendar repeats every 400 years, 146,097 days; counted from 1 March of year 0, a leap day ends its year.

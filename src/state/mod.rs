@@ -32,7 +32,7 @@ pub mod restore;
 #[cfg(test)]
 mod round_trip;
 pub mod save;
-mod sparse;
+pub mod sparse;
 pub mod tree;
 
 pub use error::{Error, Result};

@@ -14,7 +14,7 @@ use places::Places;
 
 mod clock;
 mod layers;
-mod make;
+pub mod make;
 mod maker;
 mod places;
 
