@@ -9,7 +9,7 @@
 # _PHASESPLIT_STATE        the state to restore
 # _PHASESPLIT_FIRST        the first entry of the chain that has not run
 # _PHASESPLIT_FAILED       the phase that failed, if the state is what a failed stage left; its stage's own environment is loaded
-# _PHASESPLIT_EXTRACTED    without a sandbox: where the state lies already, its shell state in the file `state` beside this one
+# _PHASESPLIT_EXTRACTED    without a sandbox: where the state's outputs/ and shell lie already; its build/ is the build directory
 # _PHASESPLIT_MADE_AT      without a sandbox: the build directory that the state was made in
 # _PHASESPLIT_POINT        the point's name, for the prompt
 #
@@ -63,7 +63,7 @@ phasesplit_restore_extracted() {
   _phasesplit_reads_all=''
   cd() { builtin cd "${@//"$_phasesplit_made_at"/"$NIX_BUILD_TOP"}" || builtin cd "$NIX_BUILD_TOP" || return; }
   # shellcheck disable=SC1091
-  source "$_phasesplit_control/state"
+  source "$_phasesplit_extracted/shell"
   unset -f cd
   phasesplit_move_outputs
 }

@@ -70,6 +70,9 @@ if [[ $- == *i* ]]; then
   _phasesplit_prompt=$_phasesplit_package
   [[ ! $_phasesplit_prompt =~ ^(.*[^-])-[0-9] ]] || _phasesplit_prompt=${BASH_REMATCH[1]}
   PS1="[$_phasesplit_prompt@$_phasesplit_point] \\w \\\$ "
+elif [[ $# -eq 0 ]]; then
+  # No terminal and no command: what is piped in.
+  source /dev/stdin
 elif [[ $# -eq 1 ]]; then
   # One word is text for the shell, as with `bash -c`.
   eval "$1"

@@ -10,6 +10,7 @@ mod closure;
 mod diff;
 mod entry;
 mod graph;
+mod plain;
 mod point;
 mod serve;
 mod session;
@@ -115,10 +116,7 @@ it did not come to a shell.";
 enum ShellError {
     /// The point is none of the package's.
     #[error("{message}")]
-    Point {
-        message: String,
-        help: String,
-    },
+    Point { message: String, help: String },
     /// It did not build, and the table says so.
     #[error("the state could not be built")]
     Unbuilt,
@@ -135,10 +133,7 @@ enum ShellError {
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("cannot {operation}: {source}")]
-    Io {
-        operation: String,
-        source: io::Error,
-    },
+    Io { operation: String, source: io::Error },
 }
 
 impl ShellError {

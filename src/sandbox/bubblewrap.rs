@@ -27,7 +27,13 @@ pub fn start(room: &Room) -> Result<Child, SandboxError> {
 
 fn arguments(room: &Room) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["--unshare-all", "--die-with-parent", "--clearenv", "--uid"].map(Into::into).into();
-    words.extend([UID.to_string().into(), "--gid".into(), GID.to_string().into(), "--hostname".into(), "localhost".into()]);
+    words.extend([
+        UID.to_string().into(),
+        "--gid".into(),
+        GID.to_string().into(),
+        "--hostname".into(),
+        "localhost".into(),
+    ]);
     let mut bind = |kind: &str, from: OsString, to: OsString| words.extend([kind.into(), from, to]);
     bind("--ro-bind", room.root.join("etc").into(), "/etc".into());
     for each in &room.binds {

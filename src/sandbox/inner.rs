@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
 use rustix::fs::StatVfsMountFlags;
-use rustix::mount::{
-    MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_remount, unmount,
-};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_remount, unmount};
 use rustix::process::Signal as DeathSignal;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -46,7 +44,9 @@ fn furnish(room: &Room) -> Result<(), SandboxError> {
     devices(root).map_err(mounting(Path::new("/dev")))?;
     let proc = at(Path::new("/proc"));
     make_directory(&proc)
-        .and_then(|()| Ok(mount("proc", &proc, "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?))
+        .and_then(|()| {
+            Ok(mount("proc", &proc, "proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, None)?)
+        })
         .map_err(mounting(&inside("/proc")))?;
     for bind in &room.binds {
         bound(bind, &at(&bind.to)).map_err(mounting(&bind.to))?;
@@ -156,9 +156,9 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 fn make_file(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), make_directory)?;
-    File::create_new(path).map(drop).or_else(|error| {
-        if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
-    })
+    File::create_new(path)
+        .map(drop)
+        .or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }
 
 /// Nothing that is started from here on can mount, or become more than it is.
@@ -186,7 +186,9 @@ fn command(room: &Room) -> Result<ExitStatus, SandboxError> {
         command.process_group(0);
     }
     let signals = terminal::Signals::hold();
-    let child = signals.let_through(|| command.spawn()).map_err(|source| failed(format!("start {program} in the sandbox"), source))?;
+    let child = signals
+        .let_through(|| command.spawn())
+        .map_err(|source| failed(format!("start {program} in the sandbox"), source))?;
     if room.interactive {
         terminal::give_to(&child);
     }

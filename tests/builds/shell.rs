@@ -123,7 +123,7 @@ fn by_hand(project: &Project, first: &str) {
         .collect();
     assert!(!made.is_empty(), "nothing was installed by hand");
     let builders = in_state(&state);
-    assert!(builders.len() > 2, "the builder installed nothing: {builders:?}");
+    assert!(builders.len() > 1, "the builder installed nothing: {builders:?}");
     let mut by_hand = in_directories(&made);
     assert_eq!(names(&by_hand), names(&builders), "other files than the builder's");
     for (path, what) in &builders {
@@ -141,11 +141,12 @@ fn by_hand(project: &Project, first: &str) {
     let store = finished.join("nix/store");
     fs::create_dir_all(store.parent().expect("a parent")).expect("a directory");
     fs::rename(finished.join("store"), &store).expect("the same file system");
-    let by_hand: Vec<(String, PathBuf)> = real
-        .iter()
-        .map(|(name, path)| (name.clone(), store.join(path.file_name().expect("a store path"))))
-        .collect();
+    // As Nix does when a build has ended.
+    succeed(Command::new("chmod").arg("-R").arg("a-w").arg(&store));
+    let by_hand: Vec<(String, PathBuf)> =
+        real.iter().map(|(name, path)| (name.clone(), store.join(path.file_name().expect("a store path")))).collect();
     let report = compare::compare_packages(&by_hand, &real).expect("both can be read");
+    succeed(Command::new("chmod").arg("-R").arg("u+w").arg(&store));
     assert!(report.is_equal(), "finish by hand is not the builder's:\n{report}");
 }
 
@@ -219,8 +220,7 @@ fn assert_room(said: &str) {
     assert_eq!(said.matches("could not").count(), 5, "{said}");
     let processes = said.lines().find_map(|line| line.strip_prefix("processes ")).expect("a number");
     assert!(processes.trim().parse::<u32>().expect("a number") < 10, "{said}");
-    let rights: Vec<&str> = said.lines().skip_while(|line| !line.starts_with("capabilities")).take(2).collect();
-    assert!(rights.iter().all(|line| line.trim_start_matches("capabilities").trim().is_empty()), "{rights:?}");
+    assert!(said.lines().any(|line| line.trim_end() == "capabilities"), "none: {said}");
 }
 
 #[test]
@@ -252,6 +252,12 @@ fn commands_and_their_exit_codes() {
     let words = run(&[], &["printf", "<%s>", "a b", "$HOME"]);
     assert_eq!(text(&words.stdout), "<a b><$HOME>");
     assert_eq!(text(&run(&[], &["echo $configureFlags"]).stdout), "--with-greeting=hello\n");
+
+    let mut piped =
+        shell(&project, "patch", &[], &[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("runs");
+    piped.stdin.take().expect("a pipe").write_all(b"echo $configureFlags\nexit 3\n").expect("written");
+    let piped = piped.wait_with_output().expect("it ends");
+    assert_eq!((text(&piped.stdout).as_str(), piped.status.code()), ("--with-greeting=hello\n", Some(3)));
 
     let phases = text(&run(&[], &["phases"]).stdout);
     let first: Vec<&str> = phases.lines().take(4).collect();
@@ -372,7 +378,8 @@ fn a_kept_session_holds_what_was_made_and_nothing_else() {
         fs::read_dir(&kept).expect("it is there").map(|entry| entry.expect("an entry").file_name()).collect();
     names.sort();
     assert_eq!(names, ["build", "session.json", "store"]);
-    let store: Vec<_> = fs::read_dir(kept.join("store")).expect("a store").map(|entry| entry.expect("an entry")).collect();
+    let store: Vec<_> =
+        fs::read_dir(kept.join("store")).expect("a store").map(|entry| entry.expect("an entry")).collect();
     assert_eq!(store.len(), 1, "{store:?}");
     assert!(store[0].path().join("bin/greet").is_file());
 }
@@ -439,7 +446,9 @@ fn a_terminal() {
     let output: Output = child.wait_with_output().expect("it ends");
     let said = text(&output.stdout).replace('\r', "");
     assert_eq!(output.status.code(), Some(5), "{said}");
-    for line in ["33 77", "[1]+  Running", "configurePhase failed with exit code 1", "code 1", "[terminal@patch] /build/"] {
+    for line in
+        ["33 77", "[1]+  Running", "configurePhase failed with exit code 1", "code 1", "[terminal@patch] /build/"]
+    {
         assert!(said.contains(line), "no `{line}` in\n{said}");
     }
     assert!(!said.contains("\ntwo\n") && !said.contains("\nthree\n"), "{said}");
@@ -497,5 +506,22 @@ fn a_user_without_rights() {
     let output = output.expect("setpriv runs");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_room(&text(&output.stdout));
+    assert_eq!(left(&project), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_plain_directory() {
+    let project = small("plain");
+    let kept = project.path().join("kept");
+    let keep = kept.to_str().expect("UTF-8");
+    let script = "echo \"$PWD\"; echo \"$out\"; make -q all; runPhase checkPhase; sed -i s/greeting:/salut:/ greet.c; phasesplit-diff";
+    let output = succeed(&mut shell(&project, "build", &["--no-sandbox", "--keep", keep], &[script]));
+    let said = text(&output.stdout);
+    let kept = kept.canonicalize().expect("it is there");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], kept.join("build/reuse-source").to_str().expect("UTF-8"));
+    assert!(lines[1].starts_with(kept.to_str().expect("UTF-8")), "{said}");
+    assert!(said.contains("+++ b/greet.c"), "{said}");
+    assert!(text(&output.stderr).contains("no sandbox: the build directory is"), "{}", text(&output.stderr));
     assert_eq!(left(&project), Vec::<PathBuf>::new());
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,10 +14,12 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use similar::{Algorithm, TextDiff};
 
 use super::session::About;
+use crate::inspect::State;
+use crate::inspect::content::Spool;
 use crate::state::entry::Kind;
 use crate::state::error::{Error, Result, Shown, as_path};
 use crate::state::manifest::{self, Record};
-use crate::state::{chain, format, pax, tree};
+use crate::state::{format, tree};
 
 const OPERATION: &str = "compare";
 
@@ -41,10 +43,9 @@ pub struct Patch {
 /// # Errors
 /// A state that is gone or damaged; what the file system says of the build directory.
 pub fn patch(about: &About, all: bool) -> Result<Patch> {
-    let records = manifest::read(OPERATION, &about.state)?;
-    let states = chain::find(OPERATION, &about.state, records.layers.len())?;
-    let records = records.records;
-    let source = source_files(about, &states)?;
+    let state = State::open(&about.state)?;
+    let records = state.records();
+    let source = source_files(about, &state)?;
     let base = Directory::open(&about.build)?;
     let mut found: BTreeMap<Vec<u8>, Pair> = BTreeMap::new();
     for (index, record) in records.iter().enumerate() {
@@ -53,10 +54,10 @@ pub fn patch(about: &About, all: bool) -> Result<Patch> {
         if !all && source.binary_search(path).is_err() {
             continue;
         }
-        let (index, named) = target(&records, index, record);
+        let (index, named) = target(records, index, record);
         let before = match named.entry.kind {
-            Kind::File => Content::InLayer(index),
-            Kind::Sparse => Content::Binary,
+            Kind::File if named.entry.size <= MOST => Content::InLayer(index),
+            Kind::File | Kind::Sparse => Content::Binary,
             Kind::Symlink => Content::Link(named.entry.link.clone()),
             _ => continue,
         };
@@ -67,13 +68,13 @@ pub fn patch(about: &About, all: bool) -> Result<Patch> {
     }
     if all {
         for below in base.files()? {
-            let is_new = manifest::find(&records, &[b"build/", &below[..]].concat()).is_none();
+            let is_new = manifest::find(records, &[b"build/", &below[..]].concat()).is_none();
             if let Some(after) = base.content(&below)?.filter(|_| is_new) {
                 found.insert(below, Pair { before: None, after: Some(after) });
             }
         }
     }
-    fill(&mut found, &records, &states)?;
+    fill(&mut found, &state)?;
     Ok(written(&found, &root_below_top(about), all))
 }
 
@@ -94,9 +95,13 @@ struct Pair {
 }
 
 /// The archive paths of the source's files, in order of their bytes: what the first state of the chain holds.
-fn source_files(about: &About, states: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
-    let first = about.source.as_deref().filter(|state| state.is_dir()).or(states.first().map(PathBuf::as_path));
-    let records = first.map(|first| manifest::read(OPERATION, first)).transpose()?.unwrap_or_default().records;
+fn source_files(about: &About, state: &State) -> Result<Vec<Vec<u8>>> {
+    let first = match &about.source {
+        Some(source) if source.is_dir() => source.clone(),
+        // Collected: the oldest that there is.
+        _ => state.chain()?.swap_remove(0),
+    };
+    let records = manifest::read(OPERATION, &first)?.records;
     let mut paths: Vec<Vec<u8>> = records.into_iter().map(|record| record.entry.path).collect();
     paths.sort_unstable();
     Ok(paths)
@@ -104,7 +109,8 @@ fn source_files(about: &About, states: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
 
 /// The record that has the content: of a hard link what it names, of anything else itself.
 fn target<'a>(records: &'a [Record], index: usize, record: &'a Record) -> (usize, &'a Record) {
-    let named = (record.entry.kind == Kind::HardLink).then(|| manifest::position(records, &record.entry.link)).flatten();
+    let named =
+        (record.entry.kind == Kind::HardLink).then(|| manifest::position(records, &record.entry.link)).flatten();
     named.map_or((index, record), |index| (index, &records[index]))
 }
 
@@ -139,7 +145,8 @@ impl Directory {
         let parent = if parent.is_empty() { b"." } else { parent };
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let open = |at, path: &[u8], flags| {
-            let opened = rustix::fs::openat2(at, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), within);
+            let opened =
+                rustix::fs::openat2(at, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), within);
             opened.map_err(io::Error::from)
         };
         let directory = match open(&self.descriptor, parent, OFlags::PATH | OFlags::DIRECTORY) {
@@ -198,39 +205,20 @@ fn is_absent(error: &io::Error) -> bool {
     [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// Reads what files held before out of the layers, each layer once.
-fn fill(found: &mut BTreeMap<Vec<u8>, Pair>, records: &[Record], states: &[PathBuf]) -> Result<()> {
-    for (layer, state) in states.iter().enumerate() {
-        let mut wanted: BTreeMap<&[u8], (&Record, Vec<&mut Content>)> = BTreeMap::new();
-        for pair in found.values_mut() {
-            if let Some(content @ Content::InLayer(_)) = &mut pair.before {
-                let Content::InLayer(index) = content else { continue };
-                let record = &records[*index];
-                if record.layer == layer {
-                    wanted.entry(record.origin()).or_insert_with(|| (record, Vec::new())).1.push(content);
-                }
-            }
+/// Reads what files held before out of the layers.
+fn fill(found: &mut BTreeMap<Vec<u8>, Pair>, state: &State) -> Result<()> {
+    let befores = || found.values().filter_map(|pair| pair.before.as_ref());
+    let mut wanted = vec![false; state.records().len()];
+    for content in befores() {
+        if let Content::InLayer(index) = content {
+            wanted[*index] = true;
         }
-        if wanted.is_empty() {
-            continue;
-        }
-        let path = state.join(format::LAYER);
-        let reading = |source| Error::reading(OPERATION, &path, source);
-        let file = File::open(&path).map_err(|source| Error::io(OPERATION, &path, source))?;
-        let mut archive = pax::Reader::new(BufReader::new(zstd::Decoder::new(file).map_err(reading)?));
-        while let (false, Some((member, length))) = (wanted.is_empty(), archive.next_member().map_err(reading)?) {
-            let Some((record, contents)) = wanted.remove(&member.path[..]) else { continue };
-            let mut text = Vec::new();
-            if length <= MOST {
-                archive.by_ref().take(length).read_to_end(&mut text).map_err(reading)?;
-                if record.entry.hash != Some(*blake3::hash(&text).as_bytes()) {
-                    let what = "its content is not what the manifest says";
-                    return Err(Error::damaged(OPERATION, as_path(&member.path), what));
-                }
-            }
-            for content in contents {
-                *content = if length <= MOST { Content::Text(text.clone()) } else { Content::Binary };
-            }
+    }
+    let mut spool = Spool::fill(state, &wanted)?;
+    for content in found.values_mut().filter_map(|pair| pair.before.as_mut()) {
+        if let Content::InLayer(index) = *content {
+            let text = spool.content(&state.records()[index], index);
+            *content = Content::Text(text.map_err(|source| Error::reading(OPERATION, &state.path, source))?);
         }
     }
     Ok(())

@@ -68,9 +68,9 @@ impl Entry<'_> {
         set("_PHASESPLIT_FIRST", self.first.to_owned());
         set("_PHASESPLIT_FAILED", self.failed.to_owned());
         set("_PHASESPLIT_POINT", self.point.to_owned());
-        let (extracted, made_at) = self.extracted.map_or_else(Default::default, |(path, made_at)| {
-            (path.display().to_string(), made_at.to_owned())
-        });
+        let (extracted, made_at) = self
+            .extracted
+            .map_or_else(Default::default, |(path, made_at)| (path.display().to_string(), made_at.to_owned()));
         set("_PHASESPLIT_EXTRACTED", extracted);
         set("_PHASESPLIT_MADE_AT", made_at);
         Ok(environment)
@@ -84,7 +84,8 @@ impl Entry<'_> {
             words.push(0);
         }
         for (name, content) in [("enter.sh", ENTER.as_bytes()), ("shell.sh", SHELL.as_bytes()), ("command", &words)] {
-            fs::write(directory.join(name), content).map_err(ShellError::io(format!("write {name} for the session")))?;
+            fs::write(directory.join(name), content)
+                .map_err(ShellError::io(format!("write {name} for the session")))?;
         }
         Ok(())
     }

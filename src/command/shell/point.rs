@@ -95,7 +95,10 @@ pub fn find(chain: &Chain, stage: Option<&str>, to: Option<&str>) -> Result<Poin
         let example = &stages[last - 1].stage;
         return fail(
             format!("no stage of {} is named", chain.name),
-            format!("put @STAGE behind the package, as in PKG@{example}, or give --at; a state is left by {}", points()),
+            format!(
+                "put @STAGE behind the package, as in PKG@{example}, or give --at; a state is left by {}",
+                points()
+            ),
         );
     };
     let place = |name: &str| stages.iter().position(|stage| stage.stage == name);
@@ -116,7 +119,10 @@ pub fn find(chain: &Chain, stage: Option<&str>, to: Option<&str>) -> Result<Poin
             Some(index) if index >= next => index,
             _ => {
                 let later = stages[next..].iter().map(|stage| stage.stage.as_str()).collect::<Vec<_>>().join(", ");
-                return fail(format!("{} has no stage `{name}` after {stage}", chain.name), format!("--to takes {later}"));
+                return fail(
+                    format!("{} has no stage `{name}` after {stage}", chain.name),
+                    format!("--to takes {later}"),
+                );
             }
         },
     };

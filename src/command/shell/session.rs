@@ -187,7 +187,10 @@ fn temporary() -> impl Iterator<Item = PathBuf> {
 fn remove_abandoned() {
     for directory in temporary().filter(|directory| matches!(lock_of(directory), Lock::Free)) {
         if let Err(error) = place::clear(&directory) {
-            anstream::eprintln!("warning: what a killed session left in {} cannot be removed: {error}", directory.display());
+            anstream::eprintln!(
+                "warning: what a killed session left in {} cannot be removed: {error}",
+                directory.display()
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::entry::{self, Entry};
 use super::point::{self, Named};
 use super::session::{About, Session};
-use super::{ShellArgs, ShellError, closure, serve};
+use super::{ShellArgs, ShellError, closure, plain, serve};
 use crate::command::build::Prepared;
 use crate::command::build::run as builds;
 use crate::nix::{Nix, chain, sandbox as nix_sandbox, store, store_path};
@@ -47,12 +47,7 @@ pub struct Start<'a> {
 }
 
 /// Runs the session; gives the exit code of what ran in it.
-pub fn run(
-    arguments: &ShellArgs,
-    named: &Named,
-    prepared: &Prepared,
-    settings: &[OsString],
-) -> Result<u8, ShellError> {
+pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: &[OsString]) -> Result<u8, ShellError> {
     let progress = Progress::new();
     let mut options = if prepared.input.host { nix_sandbox::toolchain_options() } else { Vec::new() };
     options.extend_from_slice(settings);
@@ -81,13 +76,14 @@ pub fn run(
     let info = info::read("shell", Path::new(state))?;
     let failed = if arguments.failed { failed_phase(&info)? } else { String::new() };
 
-    let maker = sandbox::maker()?;
+    let maker = if arguments.no_sandbox { None } else { Some(sandbox::maker()?) };
     let mut session = Session::begin(arguments.keep.as_deref())?;
     let drv = closure::derivation(&point.to.drv_path)?;
     let next = closure::derivation(&point.next.drv_path)?;
     let range = entry::option(&next, "--range")?;
     let progress = Progress::new();
     let inputs = closure::inputs(&nix, &drv, &session.path("inputs"), &progress)?;
+    store::add_root(&nix, &session.path("inputs-state"), state)?;
     progress.finish();
     let start = Start {
         nix: &nix,
@@ -101,7 +97,10 @@ pub fn run(
         point: point.behind.stage.clone(),
         settings: &options,
     };
-    let code = in_sandbox(arguments, &start, &mut session, maker)?;
+    let code = match maker {
+        Some(maker) => in_sandbox(arguments, &start, &mut session, maker)?,
+        None => plain::run(arguments, &start, &session)?,
+    };
     let directory = session.directory().to_owned();
     session.end()?;
     if arguments.keep.is_some() {
@@ -137,20 +136,16 @@ fn have_built(prepared: &Prepared, stage: &str, settings: &[OsString]) -> Result
     }
 }
 
-/// What ends the bash that made the environment: a shell for the terminal, or the user's command in the builder's bash.
+/// What ends the bash that made the environment: a shell for the terminal, or one that runs the user's command, or what is
+/// piped in.
 pub fn last_command(arguments: &ShellArgs, bash: &str, control: &Path) -> Vec<String> {
     let shell = control.join("shell.sh").display().to_string();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    if arguments.command.is_empty() {
-        // Standard input decides, as for any shell: text that is piped in is run.
-        let mut command = words(&[bash, "--noprofile", "--rcfile", &shell]);
-        command.push(if is_interactive(arguments) { "-i" } else { "-s" }.to_owned());
-        command
+    let words: &[&str] = if is_interactive(arguments) {
+        &[bash, "--noprofile", "--rcfile", &shell, "-i"]
     } else {
-        let mut command = words(&[bash, "--noprofile", "--norc", &shell]);
-        command.extend_from_slice(&arguments.command);
-        command
-    }
+        &[bash, "--noprofile", "--norc", &shell]
+    };
+    words.iter().copied().map(str::to_owned).chain(arguments.command.iter().cloned()).collect()
 }
 
 /// Whether a person sits there.
@@ -158,14 +153,11 @@ pub fn is_interactive(arguments: &ShellArgs) -> bool {
     arguments.command.is_empty() && io::stdin().is_terminal()
 }
 
-fn in_sandbox(
-    arguments: &ShellArgs,
-    start: &Start<'_>,
-    session: &mut Session,
-    maker: Maker,
-) -> Result<u8, ShellError> {
+fn in_sandbox(arguments: &ShellArgs, start: &Start<'_>, session: &mut Session, maker: Maker) -> Result<u8, ShellError> {
     let store_dir = store_path::store_dir();
     let mut visible: BTreeSet<String> = start.inputs.iter().cloned().collect();
+    // No input of the stage that failed.
+    visible.insert(start.state.to_owned());
     let mut binds = Vec::new();
     for (inside, outside, optional) in nix_sandbox::paths(start.settings) {
         // A program of the store brings what it needs.
@@ -175,7 +167,9 @@ fn in_sandbox(
         let is_of_store = inside == outside && outside.starts_with(&format!("{store_dir}/"));
         let is_closed = fs::metadata(&outside).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
         if is_closed {
-            anstream::eprintln!("warning: {outside}, which builds see as {inside}, is closed to this user: not there in this shell");
+            anstream::eprintln!(
+                "warning: {outside}, which builds see as {inside}, is closed to this user: not there in this shell"
+            );
         } else if !is_of_store {
             binds.push(Bind { from: outside.into(), to: inside.into(), writable: false, optional });
         }
@@ -187,7 +181,9 @@ fn in_sandbox(
     let top = PathBuf::from(&start.made_at);
     let build = session.path("build");
     let control = Path::new(CONTROL);
-    for (from, to) in [(session.path("tmp"), Path::new("/tmp")), (build.clone(), &top), (session.path("control"), control)] {
+    for (from, to) in
+        [(session.path("tmp"), Path::new("/tmp")), (build.clone(), &top), (session.path("control"), control)]
+    {
         binds.push(Bind { from, to: to.to_owned(), writable: true, optional: false });
     }
     let entry = Entry {
@@ -250,13 +246,18 @@ pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf) -> About {
 
 /// A bash that can edit lines, where one is seen in the sandbox: a stdenv's own often cannot.
 fn interactive_bash(arguments: &ShellArgs, paths: &[PathBuf], binds: &[Bind]) -> Option<String> {
+    any_bash(arguments).filter(|bash| {
+        paths.iter().any(|path| Path::new(bash).starts_with(path))
+            || binds.iter().any(|bind| bind.from == bind.to && Path::new(bash).starts_with(&bind.from))
+    })
+}
+
+/// The user's bash, for a terminal.
+pub fn any_bash(arguments: &ShellArgs) -> Option<String> {
     if !is_interactive(arguments) {
         return None;
     }
     let search = std::env::var_os("PATH")?;
     let found = std::env::split_paths(&search).map(|directory| directory.join("bash")).find(|path| path.is_file())?;
-    let real = found.canonicalize().ok()?;
-    let is_seen = paths.iter().any(|path| real.starts_with(path))
-        || binds.iter().any(|bind| bind.from == bind.to && real.starts_with(&bind.from));
-    is_seen.then(|| real.display().to_string())
+    found.canonicalize().ok().map(|path| path.display().to_string())
 }
