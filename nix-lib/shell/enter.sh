@@ -115,8 +115,8 @@ phasesplit_generic_build() {
   else
     phasesplit_restore
   fi
-  # What runs when a build ends or fails would run when the user leaves.
-  trap - EXIT ERR
+  # What runs when a build ends would run when the user leaves.
+  trap - EXIT
   _phasesplit_mentioned=() _phasesplit_in_source=() _phasesplit_reads_all=''
   _phasesplit_base_variable_names=() _phasesplit_base_function_names=()
   declare -gA _phasesplit_base_variables=() _phasesplit_base_functions=() _phasesplit_base_traps=()

@@ -161,12 +161,11 @@ fn every_phase_by_hand_in_the_small_package() {
 
 #[test]
 fn every_phase_by_hand_with_structured_attributes() {
-    let inner = package("shell-state", "");
+    let inner = package("reuse", &format!("salt = \"{}\";", salt()));
     let project = Project::new(&format!(
-        "{{ callPackage }}: (callPackage ({inner}) {{ }}).overrideAttrs (old: {{ salt = \"{}\"; __structuredAttrs = true; }})\n",
-        salt()
+        "{{ callPackage }}: (callPackage ({inner}) {{ }}).overrideAttrs (old: {{ __structuredAttrs = true; }})\n"
     ));
-    by_hand(&project, "configure");
+    by_hand(&project, "unpack");
 }
 
 #[test]

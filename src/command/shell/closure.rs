@@ -20,11 +20,19 @@ pub fn derivation(path: &str) -> Result<Drv, ShellError> {
 }
 
 /// Has a derivation's inputs in the store, kept from the garbage collector by `link` as long as that is there; gives their
-/// paths.
-pub fn inputs(nix: &Nix, drv: &Drv, link: &Path, progress: &Progress) -> Result<Vec<String>, ShellError> {
+/// paths. Not those of `chain`: the states of other stages, which the session may come to by hand.
+pub fn inputs(
+    nix: &Nix,
+    drv: &Drv,
+    chain: &[Stage],
+    link: &Path,
+    progress: &Progress,
+) -> Result<Vec<String>, ShellError> {
     let mut paths = drv.input_srcs.clone();
     let mut targets = Vec::new();
-    for (input, outputs) in &drv.input_drvs {
+    for (input, outputs) in
+        drv.input_drvs.iter().filter(|(input, _)| !chain.iter().any(|stage| stage.drv_path == **input))
+    {
         let known = derivation(input)?;
         for output in outputs {
             match known.outputs.get(output) {

@@ -82,7 +82,7 @@ pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: 
     let next = closure::derivation(&point.next.drv_path)?;
     let range = entry::option(&next, "--range")?;
     let progress = Progress::new();
-    let inputs = closure::inputs(&nix, &drv, &session.path("inputs"), &progress)?;
+    let inputs = closure::inputs(&nix, &drv, &chain.stages, &session.path("inputs"), &progress)?;
     store::add_root(&nix, &session.path("inputs-state"), state)?;
     progress.finish();
     let start = Start {
@@ -156,7 +156,7 @@ pub fn is_interactive(arguments: &ShellArgs) -> bool {
 fn in_sandbox(arguments: &ShellArgs, start: &Start<'_>, session: &mut Session, maker: Maker) -> Result<u8, ShellError> {
     let store_dir = store_path::store_dir();
     let mut visible: BTreeSet<String> = start.inputs.iter().cloned().collect();
-    // No input of the stage that failed.
+    // Of a stage that failed, or where stages are left out, no input.
     visible.insert(start.state.to_owned());
     let mut binds = Vec::new();
     for (inside, outside, optional) in nix_sandbox::paths(start.settings) {
