@@ -61,6 +61,10 @@ pub fn have_kept(nix: &Nix, stage: &Stage) -> Result<(), ShellError> {
 }
 
 fn have(nix: &Nix, targets: &[Target<'_>], link: Option<&Path>, operation: &str) -> Result<(), NixError> {
+    // With nothing named nix-build looks for a default.nix.
+    if targets.is_empty() {
+        return Ok(());
+    }
     let mut said = String::new();
     let ended = build::build_all(nix, targets, link, |event| {
         if let Event::Message { text, .. } | Event::Text(text) = event {
