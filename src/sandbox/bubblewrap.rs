@@ -22,7 +22,7 @@ pub fn works() -> bool {
 /// Starts the room's command. bwrap ends the room when it ends (`--die-with-parent`), also by a signal.
 pub fn start(room: &Room) -> Result<Child, SandboxError> {
     files::write(&room.root, &room.home).map_err(|source| failed("write the sandbox's /etc", source))?;
-    Command::new(PROGRAM).args(arguments(room)).env_clear().spawn().map_err(|source| failed("start bwrap", source))
+    Command::new(PROGRAM).args(arguments(room)).spawn().map_err(|source| failed("start bwrap", source))
 }
 
 fn arguments(room: &Room) -> Vec<OsString> {
