@@ -35,7 +35,10 @@ fn arguments(room: &Room) -> Vec<OsString> {
         "localhost".into(),
     ]);
     let mut bind = |kind: &str, from: OsString, to: OsString| words.extend([kind.into(), from, to]);
-    bind("--ro-bind", room.root.join("etc").into(), "/etc".into());
+    // One by one: something of the machine's /etc may come beside them.
+    for name in ["passwd", "group", "hosts"] {
+        bind("--ro-bind", room.root.join("etc").join(name).into(), format!("/etc/{name}").into());
+    }
     for each in &room.binds {
         let kind = match (each.writable, each.optional) {
             (true, false) => "--bind",
