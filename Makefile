@@ -76,6 +76,8 @@ lint:
 	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh
 	find nix-lib/host -name '*.sh' -exec shellcheck -s bash -x {} +
 	cat nix-lib/runtime/*.sh | shellcheck -s bash -S warning -
+	cat nix-lib/runtime/*.sh nix-lib/shell/enter.sh | shellcheck -s bash -S warning -e SC2218 -
+	shellcheck -s bash -S warning -e SC2154 nix-lib/shell/shell.sh
 
 clean:
 	$(CARGO) clean

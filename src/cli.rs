@@ -1,5 +1,6 @@
 //! The command line: what there is to say, not what is done about it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +11,7 @@ use crate::command::oci::OciArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
 use crate::command::roots::RootsCommand;
+use crate::command::shell::ShellArgs;
 use crate::command::state::StateCommand;
 use crate::command::verify::VerifyArgs;
 use crate::phase::{Stage, UnknownStage};
@@ -52,6 +54,14 @@ pub enum Command {
     },
     /// Write a state as an OCI image, a layer for each stage
     Oci(OciArgs),
+    /// Open a shell at a point of a build, in a sandbox like the builder's
+    Shell(ShellArgs),
+    /// The parts of `shell` that run in its sandbox
+    #[command(name = crate::sandbox::COMMAND, hide = true)]
+    SandboxInside {
+        /// Which part, and what it is to do.
+        words: Vec<OsString>,
+    },
 }
 
 /// Which package, and how it is split: for every command that takes a package.

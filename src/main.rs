@@ -6,5 +6,5 @@ use clap::Parser as _;
 use phasesplit::{cli, command};
 
 fn main() -> ExitCode {
-    command::run(cli::Cli::parse()).into()
+    command::run(cli::Cli::parse())
 }

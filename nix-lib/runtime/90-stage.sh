@@ -202,6 +202,9 @@ phasesplit_take_over() {
 }
 
 phasesplit_read_options "$@"
+# `phasesplit shell` puts functions of its own in place of some of these (nix-lib/shell).
+# shellcheck disable=SC1090
+[[ -z ${_PHASESPLIT_ENTER-} ]] || source "$_PHASESPLIT_ENTER"
 phasesplit_find_outputs
 phasesplit_stay_outside "${BASH_SOURCE[0]}" "$@"
 phasesplit_enter_environment

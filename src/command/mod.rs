@@ -17,19 +17,21 @@ mod place;
 pub mod plan;
 mod reading;
 pub mod roots;
+pub mod shell;
 mod size;
 pub mod state;
 mod subject;
 pub mod verify;
 
 use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
-use crate::status::Status;
+use crate::sandbox;
 
 /// Runs a command line.
-pub fn run(cli: Cli) -> Status {
-    match cli.command {
+pub fn run(cli: Cli) -> ExitCode {
+    let status = match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
         Command::Build(arguments) => build::run(&arguments),
         Command::Plan(arguments) => plan::run(&arguments),
@@ -38,7 +40,13 @@ pub fn run(cli: Cli) -> Status {
         Command::Roots { command } => roots::run(&command),
         Command::State { command } => state::run(&command),
         Command::Oci(arguments) => oci::run(&arguments),
-    }
+        Command::Shell(arguments) => match shell::run(&arguments) {
+            shell::Outcome::Status(status) => status,
+            shell::Outcome::Code(code) => return code.into(),
+        },
+        Command::SandboxInside { words } => return sandbox::inside(&words).into(),
+    };
+    status.into()
 }
 
 /// Whether talk on standard error may have colours (`NO_COLOR`, <https://no-color.org>).

@@ -27,6 +27,19 @@ pub fn toolchain_options() -> Vec<OsString> {
     vec!["--option".into(), "sandbox-paths".into(), value.into()]
 }
 
+/// What of the machine a build sees besides the store, as Nix's configuration and these options have it: the place inside,
+/// the place outside, and whether it may be missing.
+pub fn paths(options: &[OsString]) -> Vec<(String, String, bool)> {
+    let list = setting("sandbox-paths", options).unwrap_or_default();
+    list.split_whitespace().map(parsed).collect()
+}
+
+fn parsed(entry: &str) -> (String, String, bool) {
+    let (entry, optional) = entry.strip_suffix('?').map_or((entry, false), |entry| (entry, true));
+    let (inside, outside) = entry.split_once('=').unwrap_or((entry, entry));
+    (inside.to_owned(), outside.to_owned(), optional)
+}
+
 /// The directories of the toolchain that this machine has.
 pub fn toolchain_paths() -> Vec<&'static str> {
     TOOLCHAIN.into_iter().filter(|path| Path::new(path).exists()).collect()

@@ -61,6 +61,11 @@ pub fn of_nar(store_dir: &str, name: &str, nar_sha256: [u8; 32]) -> Result<Strin
     Ok(dir.render_path(&path))
 }
 
+/// Bytes as Nix writes a hash: its own base 32.
+pub fn base32(bytes: &[u8]) -> String {
+    nix_derivation::nixbase32::encode(bytes)
+}
+
 /// The SHA-256 of the NAR of a file or directory, as `nix-store --add` would store it.
 ///
 /// # Errors

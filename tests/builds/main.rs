@@ -17,6 +17,7 @@ mod pin;
 mod real;
 mod reuse;
 mod runtime;
+mod shell;
 mod state_command;
 mod trust;
 mod unsandboxed;

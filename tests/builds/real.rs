@@ -34,7 +34,7 @@ fn text_of(package: &str, edit: &str) -> String {
 }
 
 /// The package as a project with its sources in the store, or nothing, with a message.
-fn project(package: &str) -> Option<Project> {
+pub(crate) fn project(package: &str) -> Option<Project> {
     if let Err(reason) = sources(package) {
         eprintln!("SKIPPED {package}: its source is not to be had here: {reason}");
         return None;

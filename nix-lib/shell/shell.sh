@@ -1,0 +1,81 @@
+# shellcheck shell=bash
+# The first file that the bash of `phasesplit shell` reads: the build's shell, as enter.sh wrote it down, and the commands
+# that a session has besides. $_PHASESPLIT_CONTROL is the directory of both.
+
+# shellcheck disable=SC1091
+source "$_PHASESPLIT_CONTROL/variables"
+unset -v _PHASESPLIT_CONTROL
+# shellcheck disable=SC1091
+source "$_phasesplit_control/environment"
+
+# Shows which phases have run and which come; `phases --names`: those that come, a name a line.
+phases() {
+  local each
+  if [[ ${1-} == --names ]]; then
+    for each in "${_phasesplit_phases_here[@]}" "${_phasesplit_phases_later[@]}"; do printf '%s\n' "$each"; done
+    return 0
+  elif [[ $# -gt 0 ]]; then
+    printf 'usage: phases [--names]\n' >&2
+    return 2
+  fi
+  for each in "${_phasesplit_phases_ran[@]}"; do printf 'ran    %s\n' "$each"; done
+  for each in "${_phasesplit_phases_here[@]}"; do
+    if [[ $each == "$_phasesplit_shell_failed" ]]; then printf 'failed %s\n' "$each"; else printf 'comes  %s\n' "$each"; fi
+  done
+  for each in "${_phasesplit_phases_later[@]}"; do
+    printf 'later  %s (of a later stage, which may get more attributes: phasesplit shell --to)\n' "$each"
+  done
+}
+
+# Runs all phases that this environment is for.
+genericBuild() {
+  local each
+  for each in "${_phasesplit_phases_here[@]}"; do runPhase "$each"; done
+}
+
+# Shows what the session changed in the source, as a patch; `phasesplit-diff --all`: in the whole build directory. The
+# program outside answers.
+phasesplit-diff() {
+  local phasesplit_status phasesplit_text
+  printf '%s\n' "$*" >"$_phasesplit_control/request"
+  read -r phasesplit_status <"$_phasesplit_control/answer"
+  phasesplit_text=$(<"$_phasesplit_control/diff")
+  if [[ $phasesplit_status != 0 ]]; then
+    printf '%s\n' "$phasesplit_text" >&2
+  elif [[ -n $phasesplit_text ]]; then
+    printf '%s\n' "$phasesplit_text"
+  fi
+  return "$phasesplit_status"
+}
+
+# A build ends at the first command that fails. In a session a phase ends there, and the session goes on: every function
+# on the way up returns. Like `set -e` this does nothing in the conditions of `if` and `||`, and where a phase has `set +e`.
+phasesplit_keep_session() {
+  local phasesplit_text
+  phasesplit_text=$(declare -f runPhase)
+  eval "phasesplit_run_phase${phasesplit_text#runPhase}"
+  runPhase() {
+    _phasesplit_outer_options=$(set +o)
+    set -o errexit -o errtrace
+    trap 'phasesplit_status=$?; if [[ $- == *e* ]]; then if [[ ${FUNCNAME[0]-} == runPhase ]]; then trap - ERR; eval "$_phasesplit_outer_options"; printf "phasesplit: %s failed with exit code %s\n" "$1" "$phasesplit_status" >&2; fi; return "$phasesplit_status"; fi' ERR
+    phasesplit_run_phase "$@"
+    trap - ERR
+    eval "$_phasesplit_outer_options"
+  }
+}
+
+if [[ $- == *i* ]]; then
+  set +o errexit +o nounset
+  phasesplit_keep_session
+  _phasesplit_prompt=$_phasesplit_package
+  [[ ! $_phasesplit_prompt =~ ^(.*[^-])-[0-9] ]] || _phasesplit_prompt=${BASH_REMATCH[1]}
+  PS1="[$_phasesplit_prompt@$_phasesplit_point] \\w \\\$ "
+elif [[ $# -eq 0 ]]; then
+  # No terminal and no command: what is piped in.
+  source /dev/stdin
+elif [[ $# -eq 1 ]]; then
+  # One word is text for the shell, as with `bash -c`.
+  eval "$1"
+else
+  "$@"
+fi

@@ -1,0 +1,263 @@
+//! From a point to a running shell, and to its end.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use super::entry::{self, Entry};
+use super::point::{self, Named};
+use super::session::{About, Session};
+use super::{ShellArgs, ShellError, closure, plain, serve};
+use crate::command::build::Prepared;
+use crate::command::build::run as builds;
+use crate::nix::{Nix, chain, sandbox as nix_sandbox, store, store_path};
+use crate::render::escape::nix_string;
+use crate::report::progress::Progress;
+use crate::sandbox::{self, Bind, Maker, Room, Sent, Signals};
+use crate::source::drv::Drv;
+use crate::state::info::{self, Info};
+
+/// The session's own files as the sandbox has them.
+const CONTROL: &str = "/phasesplit";
+
+/// A shell to be started.
+pub struct Start<'a> {
+    /// For more words with the store.
+    pub nix: &'a Nix,
+    /// Whose environment it gets.
+    pub drv: &'a Drv,
+    /// The inputs of that derivation.
+    pub inputs: Vec<String>,
+    /// What is restored.
+    pub state: &'a str,
+    /// What the chain's first stage left.
+    pub source: &'a str,
+    /// The build directory that it was made in.
+    pub made_at: String,
+    /// The first entry of the chain that has not run.
+    pub first: String,
+    /// The phase that failed, or nothing.
+    pub failed: String,
+    /// The point's name.
+    pub point: String,
+    /// The settings for Nix.
+    pub settings: &'a [OsString],
+}
+
+/// Runs the session; gives the exit code of what ran in it.
+pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: &[OsString]) -> Result<u8, ShellError> {
+    let progress = Progress::new();
+    let mut options = if prepared.input.host { nix_sandbox::toolchain_options() } else { Vec::new() };
+    options.extend_from_slice(settings);
+    let nix = Nix::new(options.clone());
+    progress.status("evaluating");
+    let evaluating = nix.clone().in_directory(&prepared.input.directory);
+    let (chain, _) = chain::evaluate(&evaluating, &prepared.input.split)?;
+    let stage = named.stage.as_deref();
+    let point = if arguments.failed {
+        let stage = point::failed_stage(&chain, stage)?;
+        point::of_failed(chain::evaluate_failed(&evaluating, &prepared.input.split, &nix_string(stage))?)
+    } else {
+        point::find(&chain, stage, arguments.to.as_deref())?
+    };
+    let state = point.behind.path();
+    if !store::invalid_paths(&nix, &[state])?.is_empty() {
+        if arguments.failed {
+            progress.status(format!("stage {} once more, to keep what it leaves", point.behind.stage));
+            closure::have_kept(&nix, &point.behind)?;
+        } else {
+            progress.finish();
+            have_built(prepared, &point.behind.stage, settings)?;
+        }
+    }
+    progress.finish();
+    let info = info::read("shell", Path::new(state))?;
+    let failed = if arguments.failed { failed_phase(&info)? } else { String::new() };
+
+    let maker = if arguments.no_sandbox { None } else { Some(sandbox::maker()?) };
+    let mut session = Session::begin(arguments.keep.as_deref())?;
+    let drv = closure::derivation(&point.to.drv_path)?;
+    let next = closure::derivation(&point.next.drv_path)?;
+    let range = entry::option(&next, "--range")?;
+    let progress = Progress::new();
+    let inputs = closure::inputs(&nix, &drv, &chain.stages, &session.path("inputs"), &progress)?;
+    store::add_root(&nix, &session.path("inputs-state"), state)?;
+    progress.finish();
+    let start = Start {
+        nix: &nix,
+        drv: &drv,
+        inputs,
+        state,
+        source: chain.stages[0].path(),
+        made_at: info.build_dir,
+        first: range.split(' ').next().unwrap_or("0").to_owned(),
+        failed,
+        point: point.behind.stage.clone(),
+        settings: &options,
+    };
+    let code = match maker {
+        Some(maker) => in_sandbox(arguments, &start, &mut session, maker)?,
+        None => plain::run(arguments, &start, &session)?,
+    };
+    let directory = session.directory().to_owned();
+    session.end()?;
+    if arguments.keep.is_some() {
+        anstream::eprintln!("kept in {}; what was changed: phasesplit shell --diff {0}", directory.display());
+    }
+    Ok(code)
+}
+
+/// The phase in which a stage failed, told with how it did.
+fn failed_phase(info: &Info) -> Result<String, ShellError> {
+    let Some(failed) = &info.failed else {
+        return Err(ShellError::Point {
+            message: format!("the stage {} of {} did not fail", info.stage, info.package),
+            help: "to stand behind it, leave --failed out".to_owned(),
+        });
+    };
+    anstream::eprintln!("{} failed with exit code {}", failed.phase, failed.exit_code);
+    Ok(failed.phase.clone())
+}
+
+/// Builds the state, or fetches it, as `phasesplit build` does.
+fn have_built(prepared: &Prepared, stage: &str, settings: &[OsString]) -> Result<(), ShellError> {
+    let wish =
+        builds::Wish { until: Some(stage.to_owned()), nix_options: settings.to_vec(), ..builds::Wish::default() };
+    let report = builds::run(&prepared.input, &wish, prepared.roots.as_ref())?;
+    anstream::eprint!("{}", report.table());
+    match &report.failure {
+        None => Ok(()),
+        Some(failure) => {
+            anstream::eprintln!("error: {}: {failure}", report.package);
+            Err(ShellError::Unbuilt)
+        }
+    }
+}
+
+/// What ends the bash that made the environment: a shell for the terminal, or one that runs the user's command, or what is
+/// piped in.
+pub fn last_command(arguments: &ShellArgs, bash: &str, control: &Path) -> Vec<String> {
+    let shell = control.join("shell.sh").display().to_string();
+    let words: &[&str] = if is_interactive(arguments) {
+        &[bash, "--noprofile", "--rcfile", &shell, "-i"]
+    } else {
+        &[bash, "--noprofile", "--norc", &shell]
+    };
+    words.iter().copied().map(str::to_owned).chain(arguments.command.iter().cloned()).collect()
+}
+
+/// Whether a person sits there.
+pub fn is_interactive(arguments: &ShellArgs) -> bool {
+    arguments.command.is_empty() && io::stdin().is_terminal()
+}
+
+fn in_sandbox(arguments: &ShellArgs, start: &Start<'_>, session: &mut Session, maker: Maker) -> Result<u8, ShellError> {
+    let store_dir = store_path::store_dir();
+    let mut visible: BTreeSet<String> = start.inputs.iter().cloned().collect();
+    // Of a stage that failed, or where stages are left out, no input.
+    visible.insert(start.state.to_owned());
+    let mut binds = Vec::new();
+    for (inside, outside, optional) in nix_sandbox::paths(start.settings) {
+        // A program of the store brings what it needs.
+        if let Some(rest) = outside.strip_prefix(&format!("{store_dir}/")) {
+            visible.insert(format!("{store_dir}/{}", rest.split('/').next().unwrap_or(rest)));
+        }
+        let is_of_store = inside == outside && outside.starts_with(&format!("{store_dir}/"));
+        let is_closed = fs::metadata(&outside).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        if is_closed {
+            anstream::eprintln!(
+                "warning: {outside}, which builds see as {inside}, is closed to this user: not there in this shell"
+            );
+        } else if !is_of_store {
+            binds.push(Bind { from: outside.into(), to: inside.into(), writable: false, optional });
+        }
+    }
+    let visible: Vec<String> = visible.into_iter().collect();
+    let paths: Vec<PathBuf> = closure::of(start.nix, &visible)?.into_iter().map(PathBuf::from).collect();
+    let bash = interactive_bash(arguments, &paths, &binds).unwrap_or_else(|| start.drv.builder.clone());
+
+    let top = PathBuf::from(&start.made_at);
+    let build = session.path("build");
+    let control = Path::new(CONTROL);
+    for (from, to) in
+        [(session.path("tmp"), Path::new("/tmp")), (build.clone(), &top), (session.path("control"), control)]
+    {
+        binds.push(Bind { from, to: to.to_owned(), writable: true, optional: false });
+    }
+    let entry = Entry {
+        state: start.state,
+        first: &start.first,
+        failed: &start.failed,
+        point: &start.point,
+        top: &top,
+        control,
+        extracted: None,
+    };
+    let environment = entry.environment(start.nix, start.drv, &build)?;
+    entry.write(&session.path("control"), &last_command(arguments, &bash, control))?;
+    session.make_places(paths.clone())?;
+    let about = about(start, build, top.clone());
+    session.describe(&about)?;
+    let room = Room {
+        root: session.path("root"),
+        binds,
+        store: Bind { from: session.path("store"), to: store_dir.into(), writable: true, optional: false },
+        store_paths: paths,
+        home: top.clone(),
+        directory: top,
+        command: std::iter::once(&start.drv.builder).chain(&start.drv.args).cloned().collect(),
+        environment: environment.into_iter().collect(),
+        interactive: is_interactive(arguments),
+    };
+    let signals = Signals::hold();
+    let served = serve::Served::begin(session)?;
+    let child = sandbox::start(&room, maker)?;
+    let ended = signals.wait(child, Sent::TERM).map_err(ShellError::io("wait for the sandbox"))?;
+    served.end();
+    Ok(finished(room.interactive, ended))
+}
+
+/// The exit code of a session.
+pub fn finished(interactive: bool, ended: sandbox::Ended) -> u8 {
+    if interactive {
+        sandbox::terminal::take();
+    }
+    match ended.asked_by {
+        Some(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
+        None => sandbox::code(ended.status),
+    }
+}
+
+/// What the session's directory says of it.
+pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf) -> About {
+    let package = entry::option(start.drv, "--package").unwrap_or(&start.drv.name).to_owned();
+    About {
+        package,
+        point: start.point.clone(),
+        state: start.state.into(),
+        source: Some(start.source.into()),
+        build,
+        source_root: String::new(),
+        top,
+    }
+}
+
+/// A bash that can edit lines, where one is seen in the sandbox: a stdenv's own often cannot.
+fn interactive_bash(arguments: &ShellArgs, paths: &[PathBuf], binds: &[Bind]) -> Option<String> {
+    any_bash(arguments).filter(|bash| {
+        paths.iter().any(|path| Path::new(bash).starts_with(path))
+            || binds.iter().any(|bind| bind.from == bind.to && Path::new(bash).starts_with(&bind.from))
+    })
+}
+
+/// The user's bash, for a terminal.
+pub fn any_bash(arguments: &ShellArgs) -> Option<String> {
+    if !is_interactive(arguments) {
+        return None;
+    }
+    let search = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&search).map(|directory| directory.join("bash")).find(|path| path.is_file())?;
+    found.canonicalize().ok().map(|path| path.display().to_string())
+}
