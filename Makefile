@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation bench bench-state bench-relocate lint clean
+.PHONY: all engine build setup demo test test-mutation test-state fuzz bench bench-state bench-relocate lint clean
 
 all: build
 
@@ -45,6 +45,18 @@ test-mutation: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_MUTATIONS='$(PHASESPLIT_MUTATIONS)' \
 	  $(CARGO) test --locked --test mutation -- --ignored --nocapture
 
+# Save and restore as the identity, on so many generated trees and edits (engine/src/round_trip/generated.rs).
+PHASESPLIT_CASES ?= 2000
+
+test-state:
+	PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
+
+# Each target of engine/fuzz/ for so long (CONTRIBUTING.md).
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	scripts/fuzz.sh '$(FUZZ_SECONDS)'
+
 bench: setup build
 	scripts/bench.sh
 
@@ -58,6 +70,7 @@ bench-relocate: engine
 
 lint:
 	$(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path engine/Cargo.toml
+	$(CARGO) fmt --check --manifest-path engine/fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets $(IN_ENGINE) -- -D warnings
 	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh

@@ -3,13 +3,12 @@
 //! `parent` is the absolute store path of the parent state and a newline, uncompressed, so that Nix finds it and keeps
 //! the parent as long as the state. A state whose layer is its whole tree has no such file, and so keeps nothing.
 
-use std::fs;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{Error, Result, Shown};
-use super::{format, info};
+use super::{file, format, info};
 
 /// The longest path that a kernel takes, and a newline.
 const MAX_PATH: u64 = 4097;
@@ -52,10 +51,10 @@ pub fn find(operation: &'static str, state: &Path, layers: usize) -> Result<Vec<
 /// What the file `parent` of a state says, if there is one.
 fn parent(operation: &'static str, state: &Path) -> Result<Option<PathBuf>> {
     let path = state.join(format::PARENT);
-    let file = match fs::File::open(&path) {
-        Ok(file) => file,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(Error::io(operation, &path, source)),
+    let file = match file::open(operation, &path) {
+        Ok((file, _)) => file,
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
     let mut text = Vec::new();
     file.take(MAX_PATH + 1).read_to_end(&mut text).map_err(|source| Error::io(operation, &path, source))?;
@@ -96,6 +95,7 @@ pub fn encode(operation: &'static str, parent: &Path) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn only_one_absolute_path_is_a_parent() {

@@ -68,9 +68,9 @@ pub fn order(left: &[u8], right: &[u8]) -> Ordering {
     }
 }
 
-/// Whether a path stays in its tree: components joined by `/`, none empty, `.` or `..`.
+/// Whether a path stays in its tree: components joined by `/`, none empty, `.` or `..`, no NUL in them.
 pub fn is_below_root(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
+    !path.contains(&0) && path.split(|byte| *byte == b'/').all(|name| !matches!(name, b"" | b"." | b".."))
 }
 
 /// Splits `a/b/c` into `a/b` and `c`; the parent of a single component is empty.

@@ -86,6 +86,16 @@ impl Error {
         Self::Damaged { operation, path: path.into(), what: what.into() }
     }
 
+    /// Says where in a damaged archive: `near` is `in` or `after`, `entry` an archive path. Other errors stay as they are.
+    pub fn at_entry(mut self, near: &str, entry: &[u8]) -> Self {
+        if let Self::Damaged { what, .. } = &mut self
+            && !entry.is_empty()
+        {
+            _ = write!(what, " ({near} {})", Shown(as_path(entry)));
+        }
+        self
+    }
+
     /// Reading a state: bytes that do not decode are damage, anything else is the system's word.
     pub fn reading(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         // zstd reports what it cannot decode as `Other`; the system's own errors carry a number.

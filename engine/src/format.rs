@@ -14,6 +14,8 @@
 //! Not stored: owners (all members say 0), extended attributes and ACLs (the sandbox has none), access
 //! times, devices (refused), and what Nix itself puts into the build directory ([`is_nix_file`]).
 
+use std::time::Duration;
+
 /// The format version this engine writes, and the only one it reads.
 pub const VERSION: u64 = 2;
 
@@ -22,6 +24,11 @@ pub const ENGINE: &str = env!("CARGO_PKG_VERSION_MAJOR");
 
 /// The longest chain of layers. A state on top of one this long stores the whole tree again.
 pub const LAYERS: usize = 32;
+
+/// How far a clock may be behind that of the machine that saved a state: a restore waits so long, more is a fault that it
+/// reports. A save takes a file that is newer than its own clock by no more than this for one that a clock dated, which
+/// was set back since, or was another machine's.
+pub const SKEW: Duration = Duration::from_secs(10);
 
 /// The archive's file name.
 pub const LAYER: &str = "layer.tar.zst";

@@ -25,6 +25,10 @@ const LEVEL: i32 = 1;
 /// Length of the hash part of a store path.
 const HASH: usize = 32;
 
+/// The largest window (2^23 bytes) that a frame may ask a reader's memory for: what RFC 8878 wants every reader to have. Ours
+/// need half of it.
+const WINDOW_LOG: u32 = 23;
+
 /// How many bytes a reader's thread gives at a time,
 const PIECE: usize = 1 << 18;
 
@@ -170,6 +174,7 @@ impl Reader {
     /// No memory, or no thread.
     pub fn new(file: File) -> io::Result<Self> {
         let mut decoder = zstd::Decoder::new(file)?;
+        decoder.window_log_max(WINDOW_LOG)?;
         let (sender, pieces) = sync_channel(AHEAD);
         let (free, used) = sync_channel::<Vec<u8>>(AHEAD + 2);
         thread::Builder::new().name("unzstd".into()).spawn(move || {

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Kind, Mtime};
-use super::error::{Error, Result};
-use super::format;
+use super::error::{Error, Result, Shown};
+use super::{file, format};
 
 /// The content of `info.json`; keys in camel case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,6 +163,9 @@ impl From<Time> for Mtime {
     }
 }
 
+/// More bytes than any description has: a log's end, a few hundred phases, and much room.
+const LONGEST: u64 = 4 << 20;
+
 /// The one field that every version has.
 #[derive(Deserialize)]
 struct Versioned {
@@ -175,22 +178,35 @@ struct Versioned {
 /// Not a state, a version that is unknown ([`Error::UnknownFormat`]), or a damaged file.
 pub fn read(operation: &'static str, state: &Path) -> Result<Info> {
     let path = state.join(format::INFO);
-    let text = fs::read(&path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::Refused {
+    let (file, len) = file::open(operation, &path).map_err(|error| match error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Error::Refused {
             operation,
             path: state.into(),
             what: format!("there is no {} in it, so it is not a state", format::INFO),
             todo: "give the output directory of a stage",
         },
-        _ => Error::io(operation, &path, source),
+        error => error,
     })?;
-    let damaged = |error: serde_json::Error| Error::damaged(operation, &path, error.to_string());
+    if len > LONGEST {
+        return Err(Error::damaged(operation, &path, "it is too long"));
+    }
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).map_err(|source| Error::io(operation, &path, source))?;
+    let damaged = |error: serde_json::Error| Error::damaged(operation, &path, short(&error.to_string()));
     // Only the version first: another version may have other fields.
     let versioned: Versioned = serde_json::from_slice(&text).map_err(damaged)?;
     if versioned.format.as_u64() != Some(format::VERSION) {
-        return Err(Error::UnknownFormat { operation, path, found: versioned.format.to_string() });
+        return Err(Error::UnknownFormat { operation, path, found: short(&versioned.format.to_string()) });
     }
     serde_json::from_slice(&text).map_err(damaged)
+}
+
+/// The beginning of a text that a stranger may have written, as a line of a message.
+fn short(text: &str) -> String {
+    const LENGTH: usize = 200;
+    let end = text.char_indices().nth(LENGTH);
+    let shown = Shown(end.map_or(text, |(end, _)| &text[..end])).to_string();
+    if end.is_some() { format!("{shown}…") } else { shown }
 }
 
 /// Writes `DIR/info.json` through a temporary name: it appears whole or not at all.

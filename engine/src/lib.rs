@@ -1,6 +1,6 @@
 //! The archive of a build directory: what `phasesplit-state` does inside a build, and what `phasesplit` reads of it.
 //!
-//! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`), writing one (`save`) as the difference to
+//! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`, `file`), writing one (`save`) as the difference to
 //! the one before it (`parent`, `chain`, `listing`), reading one (`restore`, `list`), the walk of a tree that both need
 //! (`tree`), the lock of a stable build directory (`lock`), the end of a stage's log (`log`), what the runtime needs before bash has a PATH (`place`) and the
 //! relocation of staged outputs (`relocate`); and the search for names of variables that the build could read: in the
@@ -13,6 +13,7 @@
 pub mod chain;
 pub mod entry;
 pub mod error;
+mod file;
 pub mod format;
 pub mod frames;
 pub mod info;

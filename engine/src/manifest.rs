@@ -21,22 +21,27 @@
 //! or below something that is no directory, hard links to nothing, layers that are not there. What passes here can be
 //! extracted by following no link and replacing no file.
 
-use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::path::Path;
 
 use super::entry::{self, Entry, Kind, Mtime};
 use super::error::{Error, Result, Shown, as_path};
 use super::records::Records;
-use super::{format, frames};
+use super::{file, format, frames};
 
 const HEADER: &[u8] = b"phasesplit-manifest 2";
 
-/// Bounds what a decompression bomb can cost: 4 GiB describe some 40 million files.
+/// 4 GiB describe some 40 million files.
 const LIMIT: u64 = 4 << 30;
 
 /// The longest path or link target: more than any file system has.
 const FIELD: u64 = 1 << 24;
+
+/// Bounds what a decompression bomb can cost: `packed` bytes may become this many. zstd makes one byte of 30,000; of the
+/// records of a tree not one of 1,000, but where paths are longer than a kernel takes at once.
+fn limit(packed: u64) -> u64 {
+    packed.saturating_mul(1024).saturating_add(64 << 20).min(LIMIT)
+}
 
 /// What a state holds, in little memory: what a save and a restore work with.
 #[derive(Default)]
@@ -162,17 +167,20 @@ pub fn read(operation: &'static str, state: &Path) -> Result<Manifest> {
 /// A damaged manifest, or one that no save would write: see the module docs.
 pub fn read_packed(operation: &'static str, state: &Path) -> Result<Packed> {
     let path = state.join(format::MANIFEST);
-    let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
+    let (file, packed) = file::open(operation, &path)?;
     let reader = frames::Reader::new(file).map_err(|source| Error::reading(operation, &path, source))?;
-    parse(reader).map_err(|problem| match problem {
+    parse(reader.take(limit(packed))).map_err(|problem| match problem {
         Problem::Read(source) => Error::reading(operation, &path, source),
         Problem::Content(what) => Error::damaged(operation, &path, what),
     })
 }
 
+/// Why [`parse`] gives no manifest.
 #[derive(Debug)]
-enum Problem {
+pub enum Problem {
+    /// The input could not be read.
     Read(io::Error),
+    /// It is none, or one that no save would write.
     Content(String),
 }
 
@@ -182,10 +190,13 @@ impl From<io::Error> for Problem {
     }
 }
 
-fn parse(input: impl BufRead) -> Result<Packed, Problem> {
+/// Reads and checks a manifest that is not compressed.
+///
+/// # Errors
+/// As for [`read`].
+pub fn parse(mut input: impl BufRead) -> Result<Packed, Problem> {
     let content = |what: &str| Problem::Content(what.to_owned());
-    let mut input = input.take(LIMIT);
-    let mut field = move |mut bytes: Vec<u8>| -> Result<Vec<u8>, Problem> {
+    let mut field = |mut bytes: Vec<u8>| -> Result<Vec<u8>, Problem> {
         bytes.clear();
         Read::take(&mut input, FIELD).read_until(0, &mut bytes)?;
         match bytes.pop() {
@@ -230,16 +241,19 @@ fn parse(input: impl BufRead) -> Result<Packed, Problem> {
     if manifest.layers.is_empty() {
         return Err(content("it has no layers"));
     }
-    match field(Vec::new()) {
-        // Nothing may follow, and asking for more makes the decoder check its last checksum.
-        Err(Problem::Content(_)) => Ok(manifest),
-        Err(problem) => Err(problem),
-        Ok(_) => Err(content("there is more after its end")),
-    }
+    // Nothing may follow, and asking for more makes the decoder check its last checksum.
+    if input.fill_buf()?.is_empty() { Ok(manifest) } else { Err(content("there is more after its end")) }
 }
 
+/// A number as [`write`] writes it: another way to say the same would make two manifests of one tree.
 fn number<T: std::str::FromStr>(digits: &[u8]) -> Option<T> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    let is_plain = is_plain(digits.strip_prefix(b"-").unwrap_or(digits)) && digits != b"-0";
+    std::str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
+}
+
+/// Whether digits have neither a sign nor zeros in front.
+fn is_plain(digits: &[u8]) -> bool {
+    matches!(digits, [b'0'] | [b'1'..=b'9', ..])
 }
 
 fn parse_layer(fields: &[u8]) -> Option<Layer> {
@@ -250,7 +264,8 @@ fn parse_layer(fields: &[u8]) -> Option<Layer> {
 fn parse_record(head: &[u8], path: Vec<u8>, link: Vec<u8>, origin: Vec<u8>) -> Option<Record> {
     let mut fields = head.split(|byte| *byte == b' ');
     let kind = kind(fields.next()?)?;
-    let mode = u32::from_str_radix(std::str::from_utf8(fields.next()?).ok()?, 8).ok()?;
+    let mode = fields.next().filter(|mode| is_plain(mode))?;
+    let mode = u32::from_str_radix(std::str::from_utf8(mode).ok()?, 8).ok()?;
     let size = fields.next()?;
     let (size, data) = match size.iter().position(|byte| *byte == b'/') {
         Some(slash) if kind == Kind::Sparse => (number(&size[..slash])?, number(&size[slash + 1..])?),
@@ -259,13 +274,15 @@ fn parse_record(head: &[u8], path: Vec<u8>, link: Vec<u8>, origin: Vec<u8>) -> O
     };
     let time = fields.next()?;
     let dot = time.iter().position(|byte| *byte == b'.')?;
-    let mtime = Mtime { secs: number(&time[..dot])?, nanos: number(&time[dot + 1..])? };
+    let nanos = Some(&time[dot + 1..]).filter(|nanos| nanos.len() == 9 && nanos.iter().all(u8::is_ascii_digit))?;
+    let mtime = Mtime { secs: number(&time[..dot])?, nanos: std::str::from_utf8(nanos).ok()?.parse().ok()? };
     let hash = match fields.next()? {
         b"-" => None,
+        hex if hex.iter().any(u8::is_ascii_uppercase) => return None,
         hex => Some(*blake3::Hash::from_hex(hex).ok()?.as_bytes()),
     };
     let layer = number(fields.next()?)?;
-    let whole = fields.next().is_none() && mode <= 0o7777 && mtime.nanos < 1_000_000_000;
+    let whole = fields.next().is_none() && mode <= 0o7777;
     let entry = Entry { path, kind, mode, size, mtime, link, hash };
     whole.then_some(Record { entry, data, layer, origin })
 }
@@ -419,7 +436,39 @@ mod tests {
         for end in 0..bytes.len() {
             assert!(parse(&bytes[..end]).is_err(), "{end}");
         }
-        assert!(parse(&[&bytes[..], b"x\0"].concat()[..]).is_err());
+        for more in [&b"x\0"[..], b"x", b"\0"] {
+            let Err(Problem::Content(what)) = parse(&[&bytes[..], more].concat()[..]) else { panic!("{more:?}") };
+            assert!(what.contains("more after its end"), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_written_in_one_way() {
+        let whole = "phasesplit-manifest 2\0\0\0\0layer 1 1\0\0\0\0d 755 0 5.000000005 - 0\0build\0\0\0end 1\0\0\0\0";
+        let mut again = Vec::new();
+        write_packed(&mut again, &parse(whole.as_bytes()).unwrap()).unwrap();
+        assert_eq!(again, whole.as_bytes());
+        for (from, to) in [
+            ("layer 1 1", "layer 01 1"),
+            ("layer 1 1", "layer 1 +1"),
+            ("d 755 ", "d 0755 "),
+            ("d 755 ", "d +755 "),
+            (" 0 5.", " 00 5."),
+            (" 5.000000005", " +5.000000005"),
+            (" 5.000000005", " -0.000000005"),
+            (" 5.000000005", " 5.5"),
+            (" 5.000000005", " 5.+00000005"),
+            (" 5.000000005", " 5.0000000050"),
+            (" - 0\0build", " - 00\0build"),
+            ("end 1", "end 01"),
+            ("end 1", "end "),
+        ] {
+            let other = whole.replacen(from, to, 1);
+            assert!(other != whole && parse(other.as_bytes()).is_err(), "{to}");
+        }
+        let file = bytes(&manifest(&[changed(record(b"shell", Kind::File), |entry| entry.hash = Some([0xab; 32]))]));
+        let upper: Vec<u8> = file.iter().map(|byte| if *byte == b'b' { b'B' } else { *byte }).collect();
+        assert!(parse(&file[..]).is_ok() && parse(&upper[..]).is_err());
     }
 
     #[test]

@@ -13,6 +13,7 @@
 use std::io::{self, Read, Write};
 
 use super::entry::{Entry, Kind, Mtime, split_parent};
+use super::error::{Shown, as_path};
 
 /// tar counts in blocks of this many bytes.
 pub const BLOCK: usize = 512;
@@ -251,7 +252,7 @@ impl<R: Read> Reader<R> {
         let size = pax.size.map_or_else(|| octal(&block[124..136]), Ok)?;
         let entry = entry(&block, pax, size)?;
         if size != 0 && !entry.is_file() {
-            return Err(invalid("a member that is no file has data"));
+            return Err(invalid(&format!("{}: a member that is no file has data", Shown(as_path(&entry.path)))));
         }
         (self.left, self.padding) = (size, padding(size));
         Ok(Some((entry, size)))
@@ -340,6 +341,8 @@ fn record(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
 }
 
 fn entry(block: &[u8; BLOCK], pax: Pax, data: u64) -> io::Result<Entry> {
+    let mut path = pax.path.unwrap_or_else(|| text(&block[..NAME]).to_vec());
+    let refused = |what: &str| Err(invalid(&format!("{}: {what}", Shown(as_path(&path)))));
     let kind = match block[156] {
         b'0' if pax.is_socket => Kind::Socket,
         b'0' if pax.real_size.is_some() => Kind::Sparse,
@@ -348,12 +351,9 @@ fn entry(block: &[u8; BLOCK], pax: Pax, data: u64) -> io::Result<Entry> {
         b'2' => Kind::Symlink,
         b'5' => Kind::Directory,
         b'6' => Kind::Fifo,
-        b'3' | b'4' => return Err(invalid("it holds a device")),
-        other => {
-            return Err(invalid(&format!("it holds a member of the unknown type {other:#04x}")));
-        }
+        b'3' | b'4' => return refused("it is a device"),
+        other => return refused(&format!("it is of the unknown type {other:#04x}")),
     };
-    let mut path = pax.path.unwrap_or_else(|| text(&block[..NAME]).to_vec());
     if kind == Kind::Directory && path.last() == Some(&b'/') {
         path.pop();
     }

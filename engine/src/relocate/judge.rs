@@ -170,7 +170,9 @@ impl<'a> Judge<'a> {
         let hash_len = |run: Option<&Run>| run.map_or(0, |r| r.hash_part(path).len());
         let kind = self.layout.kind(run.at);
         if matches!(kind, Kind::CodeX86 | Kind::Plain) && x86::is_movabs(self.bytes, run.at) {
-            return (run.clip(&(run.at..run.at + MIN_RUN)), false);
+            // Chance makes a character fit that is the next instruction's; more of the hash than that would be left as it is.
+            let beyond = hash_len(run.clip(&(run.at + MIN_RUN..run.end())).as_ref());
+            return (run.clip(&(run.at..run.at + MIN_RUN)), beyond >= SUSPECT);
         }
         let unit = match kind {
             Kind::CodeX86 => return (None, hash_len(Some(run)) >= STRONG),
@@ -247,6 +249,15 @@ impl<'a> Judge<'a> {
                 || verdict.pieces.iter().any(|r| r.path == path && r.hash_part(&self.paths[path]).len() >= STRONG)
         };
         let firm: Vec<bool> = (0..self.paths.len()).map(|p| firm(p, verdict)).collect();
+        // Characters of the hash that only the loser explains are no chance: it cannot be dropped for the others.
+        let lone = |loser: &Run, winner: &Run| {
+            let parts = [
+                loser.at..winner.at.clamp(loser.at, loser.end()),
+                winner.end().clamp(loser.at, loser.end())..loser.end(),
+            ];
+            let held = |part| loser.clip(&part).map_or(0, |run| run.hash_part(&self.paths[loser.path]).len());
+            parts.into_iter().map(held).sum::<usize>() >= SUSPECT
+        };
         let mut losers = Vec::new();
         for (i, a) in verdict.pieces.iter().enumerate() {
             let behind = verdict.pieces[i + 1..].iter();
@@ -255,8 +266,8 @@ impl<'a> Judge<'a> {
                     continue;
                 }
                 match (firm[a.path], firm[b.path]) {
-                    (true, false) => losers.push(*b),
-                    (false, true) => losers.push(*a),
+                    (true, false) if !lone(b, a) => losers.push(*b),
+                    (false, true) if !lone(a, b) => losers.push(*a),
                     _ => verdict.doubts.push(Doubt { at: b.at, path: b.path, what: What::Shared }),
                 }
             }

@@ -6,8 +6,9 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
-use super::{files, pyc, record};
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
+use super::{files, pyc, record, sums};
+use rustix::fs::{AtFlags, CWD, FallocateFlags, Timespec, Timestamps, fallocate};
+use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
@@ -31,6 +32,8 @@ struct FileChange {
     meta: Metadata,
     edits: Vec<Edit>,
     replacement: Option<Vec<u8>>,
+    /// Whether the file must stay where it is: it has other names, or the caller named it.
+    stays: bool,
 }
 
 /// The change to one entry of a directory.
@@ -57,6 +60,8 @@ pub struct Plan {
     pub harmless: Vec<(PathBuf, Vec<Finding>)>,
     /// Python's lists of installed files.
     records: Vec<PathBuf>,
+    /// Lists of checksums.
+    sums: Vec<PathBuf>,
 }
 
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
@@ -110,6 +115,9 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
         if entry.meta.is_file() && record::is_record(&entry.path) {
             plan.records.push(entry.path.clone());
         }
+        if entry.meta.is_file() && sums::kind(&entry.path).is_some() {
+            plan.sums.push(entry.path.clone());
+        }
         if entry.meta.is_file() && seen.insert((entry.meta.dev(), entry.meta.ino())) {
             files.push(entry);
         }
@@ -124,8 +132,12 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
                 meta: entry.meta.clone(),
                 edits: outcome.edits,
                 replacement: outcome.replacement,
+                stays: entry.root || entry.meta.nlink() > 1,
             });
         }
+    }
+    for stale in sums::find(&plan.sums, &plan.changing())?.into_iter().filter(sums::Stale::is_older) {
+        plan.harmless.push((stale.path, vec![Finding::sums()]));
     }
     plan.mentions.sort_by(|a, b| a.0.cmp(&b.0));
     plan.refusals.sort_by(|a, b| a.0.cmp(&b.0));
@@ -174,14 +186,22 @@ impl Plan {
         (!outcome.edits.is_empty()).then(|| OsString::from_vec(bytes))
     }
 
+    /// The files whose content changes.
+    fn changing(&self) -> BTreeSet<PathBuf> {
+        self.files.iter().map(|change| change.path.clone()).collect()
+    }
+
     /// Carries the plan out.
     ///
     /// # Errors
     /// What cannot be written, and a new name that is taken already.
     pub fn carry_out(&self) -> Result<(), Error> {
-        let mut changing: BTreeSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
+        let mut changing = self.changing();
         let bytecode = pyc::find(&changing)?;
         changing.extend(bytecode.iter().map(|stale| stale.path.clone()));
+        let mut lists = sums::find(&self.sums, &changing)?;
+        lists.retain(|stale| !stale.is_older());
+        changing.extend(lists.iter().map(|stale| stale.path.clone()));
         let stale = record::find(&self.records, &changing)?;
         for change in &self.files {
             write_file(change)?;
@@ -189,12 +209,18 @@ impl Plan {
         for stale in &bytecode {
             let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
             let edits = vec![Edit { at: pyc::DIGEST, bytes: stale.renewed()?.to_vec() }];
-            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None })?;
+            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None, stays: true })?;
+        }
+        for stale in &lists {
+            let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
+            let edits = stale.renewed()?;
+            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None, stays: true })?;
         }
         for stale in &stale {
             let (path, bytes) = record::refreshed(stale)?;
             let meta = std::fs::symlink_metadata(&path).map_err(Error::io("look at", &path))?;
-            write_file(&FileChange { path, meta, edits: Vec::new(), replacement: Some(bytes) })?;
+            let stays = meta.nlink() > 1;
+            write_file(&FileChange { path, meta, edits: Vec::new(), replacement: Some(bytes), stays })?;
         }
         let mut moved = HashMap::new();
         // Deepest first: the paths of what is still to be done stay as they were.
@@ -228,7 +254,7 @@ impl Plan {
         };
         let meta = old.symlink_metadata().map_err(Error::io("look at", &old))?;
         let inode = self.inodes[&old];
-        let fresh = directory.join(format!(".phasesplit-relocate-{}", std::process::id()));
+        let fresh = fresh(&old)?;
         if let Some(first) = moved.get(&inode) {
             std::fs::hard_link(first, &fresh).map_err(Error::io("link", &new))?;
         } else {
@@ -238,8 +264,12 @@ impl Plan {
                 moved.insert(inode, new.clone());
             }
         }
-        std::fs::remove_file(&old).map_err(Error::io("replace the link", &old))?;
-        std::fs::rename(&fresh, &new).map_err(Error::io("write the link", &new))
+        // First the target, then the name: whoever is killed between two of these leaves what can be relocated again.
+        std::fs::rename(&fresh, &old).map_err(Error::io("replace the link", &old))?;
+        if new == old {
+            return Ok(());
+        }
+        std::fs::rename(&old, &new).map_err(Error::io("rename", &old))
     }
 }
 
@@ -282,8 +312,42 @@ fn set_times(path: &Path, meta: &Metadata) -> Result<(), Error> {
         .map_err(Error::io("set the times of", path))
 }
 
+/// The name beside `path` under which its replacement is made; one that a killed relocation left is removed.
+fn fresh(path: &Path) -> Result<PathBuf, Error> {
+    let fresh = path.with_file_name(".phasesplit-relocate");
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &fresh)(error)),
+        _ => Ok(fresh),
+    }
+}
+
+/// Puts a new file in the place of another, so that it has the old content or the new, whenever this ends. Its directory
+/// stays as it was.
+fn replace_file(path: &Path, meta: &Metadata, bytes: &[u8]) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let above = directory.symlink_metadata().map_err(Error::io("look at", directory))?;
+    {
+        let _open = make_writable(directory, &above, 0o300)?;
+        let fresh = fresh(path)?;
+        let written = std::fs::write(&fresh, bytes)
+            .and_then(|()| std::fs::set_permissions(&fresh, Permissions::from_mode(meta.mode() & 0o7777)))
+            .map_err(Error::io("write", path))
+            .and_then(|()| set_times(&fresh, meta))
+            .and_then(|()| std::fs::rename(&fresh, path).map_err(Error::io("write", path)));
+        if written.is_err() {
+            // The first error is the one to report.
+            let _ = std::fs::remove_file(&fresh);
+        }
+        written?;
+    }
+    set_times(directory, &above)
+}
+
 fn write_file(change: &FileChange) -> Result<(), Error> {
     let path = &change.path;
+    if let (Some(bytes), false) = (&change.replacement, change.stays) {
+        return replace_file(path, &change.meta, bytes);
+    }
     {
         let _open = make_writable(path, &change.meta, 0o200)?;
         let mut options = File::options();
@@ -301,8 +365,14 @@ fn write_file(change: &FileChange) -> Result<(), Error> {
 
 fn write_changes(file: &File, change: &FileChange) -> std::io::Result<()> {
     if let Some(bytes) = &change.replacement {
-        file.set_len(bytes.len() as u64)?;
-        return file.write_all_at(bytes, 0);
+        let len = bytes.len() as u64;
+        // A full disk is noticed before the old content is gone.
+        match fallocate(file, FallocateFlags::KEEP_SIZE, 0, len.max(1)) {
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        file.write_all_at(bytes, 0)?;
+        return file.set_len(len);
     }
     for edit in &change.edits {
         file.write_all_at(&edit.bytes, edit.at as u64)?;
@@ -321,5 +391,5 @@ pub fn rewrite_text(examiner: &Examiner, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let target = std::fs::canonicalize(path).map_err(Error::io("look at", path))?;
-    write_file(&FileChange { path: target, meta, edits: Vec::new(), replacement: Some(bytes) })
+    write_file(&FileChange { path: target, meta, edits: Vec::new(), replacement: Some(bytes), stays: true })
 }

@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::entry::Mtime;
 use super::super::error::{Error, Result};
-
-/// A clock this far behind is waited for; more is a fault to report.
-const WAIT: Duration = Duration::from_secs(10);
+use super::super::format;
 
 /// Waits until this machine's clock is past `newest`.
 ///
@@ -23,7 +21,7 @@ pub fn wait_for(state: &Path, newest: Mtime, notice: &mut dyn FnMut(&str)) -> Re
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         newest.saturating_sub(now)
     };
-    if ahead(newest) > WAIT {
+    if ahead(newest) > format::SKEW {
         let ahead = ahead(newest);
         let seconds = ahead.as_secs() + u64::from(ahead.subsec_nanos() > 0);
         return Err(Error::Clock { path: state.into(), seconds });

@@ -1,7 +1,6 @@
 //! Reading the layers of a chain: each once, from the first to the last, each from its beginning to its end, and nothing
 //! extracted that the tree does not have. One thread reads; others make what it has read.
 
-use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use std::thread;
 use super::super::entry::{self, Entry};
 use super::super::error::{Error, Result, as_path};
 use super::super::manifest::{Layer, Packed, Record};
-use super::super::{format, frames, pax};
+use super::super::{file, format, frames, pax};
 use super::RESTORE;
 use super::maker::Maker;
 
@@ -144,7 +143,7 @@ impl<'a> LayerReader<'a, '_> {
     fn layer(&mut self, path: &'a Path, mut wanted: &'a [u32], layer: Layer, is_own: bool) -> Result<()> {
         let reading = |source| Error::reading(RESTORE, path, source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);
-        let file = File::open(path).map_err(|source| Error::io(RESTORE, path, source))?;
+        let (file, _) = file::open(RESTORE, path)?;
         let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
         let empty = || Batch { layer: path, content: Vec::with_capacity(BATCH), members: Vec::with_capacity(MEMBERS) };
         let mut batch = empty();
@@ -154,7 +153,9 @@ impl<'a> LayerReader<'a, '_> {
         // The first of those that are wanted, and the member that it needs.
         let mut next = wanted.first().and_then(|index| records.get(*index as usize));
         let mut origin = Vec::new();
-        while let Some((member, data)) = archive.next_member().map_err(reading)? {
+        while let Some((member, data)) =
+            archive.next_member().map_err(|source| reading(source).at_entry("after", &last))?
+        {
             if self.failed.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -197,7 +198,8 @@ impl<'a> LayerReader<'a, '_> {
             let start = batch.content.len();
             let len = usize::try_from(data).unwrap_or(usize::MAX);
             batch.content.resize(start + len, 0);
-            archive.read_exact(&mut batch.content[start..]).map_err(reading)?;
+            let content = archive.read_exact(&mut batch.content[start..]);
+            content.map_err(|source| reading(source).at_entry("in", &last))?;
             batch.members.push((indices, start..start + len));
             if batch.content.len() >= BATCH || batch.members.len() >= MEMBERS {
                 self.send(std::mem::replace(&mut batch, empty()));
@@ -236,7 +238,7 @@ fn fits(record: &Record, member: &Entry, data: u64, is_own: bool) -> bool {
 pub fn shell_state(operation: &'static str, chain: &[PathBuf], shell: &Record) -> Result<Vec<u8>> {
     let path = chain[shell.layer].join(format::LAYER);
     let reading = |source| Error::reading(operation, &path, source);
-    let file = File::open(&path).map_err(|source| Error::io(operation, &path, source))?;
+    let (file, _) = file::open(operation, &path)?;
     let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
     while let Some((member, _)) = archive.next_member().map_err(reading)? {
         if member.path == shell.origin() {

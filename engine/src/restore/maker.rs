@@ -107,7 +107,7 @@ impl<'a> Maker<'a> {
         let parent = place.cursor.enter(parent).map_err(io)?;
         let file = make::create(parent, name, entry.mode).map_err(io)?;
         let hash = write(&file).map_err(|failure| match failure {
-            Failure::Read(source) => Error::reading(RESTORE, layer, source),
+            Failure::Read(source) => Error::reading(RESTORE, layer, source).at_entry("in", &entry.path),
             Failure::Write(source) => io(source),
         })?;
         if entry.hash != Some(hash) {

@@ -78,7 +78,9 @@ fn run(request: &Request, failed: Option<Failed>) -> Result<Info> {
     if result.is_err() {
         for name in [format::LAYER, format::MANIFEST, format::PARENT, format::INFO] {
             // The first error is the one to report; what cannot be removed is harmless without info.json.
-            let _ = fs::remove_file(temporary(&request.to, name));
+            for path in [temporary(&request.to, name), request.to.join(name)] {
+                let _ = fs::remove_file(path);
+            }
         }
     }
     result

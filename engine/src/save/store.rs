@@ -33,8 +33,8 @@ pub struct Store<'a> {
     layer: Layer,
     records: Records,
     tally: Tally,
-    /// When the save began.
-    now: Mtime,
+    /// When the save began, and [`format::SKEW`].
+    soon: Mtime,
     buffer: Vec<u8>,
 }
 
@@ -44,7 +44,7 @@ pub struct Tally {
     pub counts: Counts,
     /// Bytes of all files, holes included.
     pub content: u64,
-    /// The newest mtime that is not in the future.
+    /// The newest mtime that is not in the future, or by so little that a clock was set back.
     pub newest: Mtime,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Store<'a> {
             layer: Layer::default(),
             records: Records::default(),
             tally: Tally { counts: Counts::default(), content: 0, newest: Mtime { secs: i64::MIN, nanos: 0 } },
-            now: now(),
+            soon: soon(),
             buffer: Vec::new(),
         }
     }
@@ -228,16 +228,16 @@ impl<'a> Store<'a> {
         let entry = &record.entry;
         self.tally.counts.add(entry.kind);
         self.tally.content = self.tally.content.saturating_add(entry.size);
-        if entry.mtime <= self.now {
+        if entry.mtime <= self.soon {
             self.tally.newest = self.tally.newest.max(entry.mtime);
         }
         self.records.push(record).map_err(|source| Error::io(SAVE, self.path, source))
     }
 }
 
-/// The clock that files are stamped with. A clock before 1970 counts as 1970.
-fn now() -> Mtime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// [`format::SKEW`] from now on, by the clock that files are stamped with. A clock before 1970 counts as 1970.
+fn soon() -> Mtime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + format::SKEW;
     Mtime { secs: since.as_secs().cast_signed(), nanos: since.subsec_nanos() }
 }
 
