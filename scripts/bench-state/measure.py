@@ -3,6 +3,7 @@
 usage: measure.py RESULTS [KEY...] -- COMMAND... [`|` COMMAND...] [`>` FILE]
 
 CPU is user and system time, and peak memory the sum of the peaks, of all processes of the pipeline with their children.
+A process counts with what it had before it became the command: some 13 MiB of this one.
 The line begins with the keys. Owns the measuring alone: what is measured says bench-state.sh.
 """
 
