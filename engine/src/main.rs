@@ -103,9 +103,11 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         },
         b"clear" => Ok(rest.iter().try_for_each(|path| place::clear(path.as_ref()))?),
         b"--help" | b"-h" | b"help" => print(USAGE),
-        b"--version" => {
-            print(&format!("phasesplit-state {} (state format {})\n", phasesplit_state::format::ENGINE, phasesplit_state::format::VERSION))
-        }
+        b"--version" => print(&format!(
+            "phasesplit-state {} (state format {})\n",
+            phasesplit_state::format::ENGINE,
+            phasesplit_state::format::VERSION
+        )),
         _ => Err(Failure::Usage(format!("unknown command {}", phasesplit_state::error::Shown(command)))),
     }
 }
@@ -225,7 +227,8 @@ fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
     }
     let build_dir = options.one("build-dir")?.into();
     options.no_more()?;
-    let names = std::fs::read_to_string(&names).map_err(|source| phasesplit_state::Error::io("mentions", &names, source))?;
+    let names =
+        std::fs::read_to_string(&names).map_err(|source| phasesplit_state::Error::io("mentions", &names, source))?;
     let names = names.split_whitespace().map(str::to_owned).collect();
     let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names })?;
     let mut out = Vec::new();
@@ -300,7 +303,8 @@ impl Options {
     fn outputs(&mut self, option: &str) -> Result<Vec<(String, PathBuf)>, Failure> {
         let mut outputs: Vec<(String, PathBuf)> = Vec::new();
         for output in self.all(option) {
-            let wrong = |what: &str| Failure::Usage(format!("--{option} {}: {what}", phasesplit_state::error::Shown(&output)));
+            let wrong =
+                |what: &str| Failure::Usage(format!("--{option} {}: {what}", phasesplit_state::error::Shown(&output)));
             let (name, path) = halves(output.as_bytes()).ok_or_else(|| wrong("not NAME=PATH"))?;
             let name = std::str::from_utf8(name).map_err(|_| wrong("the name is not UTF-8"))?;
             if matches!(name, "" | "." | "..") || name.contains('/') {
