@@ -243,14 +243,16 @@ fn what_other_programs_write_is_refused_or_named() {
 #[test]
 fn a_mention_is_seen_across_windows_and_parts_of_a_large_file() {
     const SIZE: usize = 36 << 20;
-    let noise: Vec<u8> = (0..SIZE).map(|i| (i * 2_654_435_761 >> 13).to_le_bytes()[0] | 0x80).collect();
+    let noise: Vec<u8> = (0..SIZE).map(|i| ((i * 2_654_435_761) >> 13).to_le_bytes()[0] | 0x80).collect();
     let path = text(STAGED);
     let edges = [256 << 10, 512 << 10, 16 << 20, 32 << 20, SIZE - path.len()];
     let dir = tempfile::tempdir().unwrap();
     for before in [0, 1, 20, path.len() - 8, path.len()] {
         let planted = |hash: &str| {
             let mut bytes = noise.clone();
-            edges.iter().for_each(|edge| bytes[edge - before..][..path.len()].copy_from_slice(text(hash).as_bytes()));
+            for edge in edges {
+                bytes[edge - before..][..path.len()].copy_from_slice(text(hash).as_bytes());
+            }
             bytes
         };
         let file = dir.path().join("large");
