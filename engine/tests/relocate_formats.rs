@@ -24,7 +24,7 @@ fn text(hash: &str) -> String {
 
 /// A text that does not compress to nothing, with the path in it or without.
 fn content(hash: Option<&str>) -> Vec<u8> {
-    let lines: String = (0..200).map(|i| format!("line {} of it\n", i * 7919 % 1009)).collect();
+    let lines = (0..200).map(|i| format!("line {} of it\n", i * 7919 % 1009)).collect::<Vec<_>>().concat();
     format!("{lines}prefix={}\n{lines}", hash.map_or_else(|| "/usr/local".to_owned(), text)).into_bytes()
 }
 
@@ -82,7 +82,7 @@ fn cpio(members: &[(&str, &[u8])], sums: bool) -> Vec<u8> {
         let sum: u32 = content.iter().map(|&byte| u32::from(byte)).sum();
         let magic = if sums { "070702" } else { "070701" };
         let fields = [1, 0o100_644, 0, 0, 1, 0, content.len(), 0, 0, 0, 0, name.len() + 1];
-        let fields: String = fields.iter().map(|field| format!("{field:08x}")).collect();
+        let fields = fields.map(|field| format!("{field:08x}")).concat();
         archive.extend(format!("{magic}{fields}{:08x}{name}\0", if sums { sum } else { 0 }).bytes());
         archive.resize(archive.len().next_multiple_of(4), 0);
         archive.extend(*content);
@@ -243,14 +243,16 @@ fn what_other_programs_write_is_refused_or_named() {
 #[test]
 fn a_mention_is_seen_across_windows_and_parts_of_a_large_file() {
     const SIZE: usize = 36 << 20;
-    let noise: Vec<u8> = (0..SIZE).map(|i| (i * 2_654_435_761 >> 13).to_le_bytes()[0] | 0x80).collect();
+    let noise: Vec<u8> = (0..SIZE).map(|i| ((i * 2_654_435_761) >> 13).to_le_bytes()[0] | 0x80).collect();
     let path = text(STAGED);
     let edges = [256 << 10, 512 << 10, 16 << 20, 32 << 20, SIZE - path.len()];
     let dir = tempfile::tempdir().unwrap();
     for before in [0, 1, 20, path.len() - 8, path.len()] {
         let planted = |hash: &str| {
             let mut bytes = noise.clone();
-            edges.iter().for_each(|edge| bytes[edge - before..][..path.len()].copy_from_slice(text(hash).as_bytes()));
+            for edge in edges {
+                bytes[edge - before..][..path.len()].copy_from_slice(text(hash).as_bytes());
+            }
             bytes
         };
         let file = dir.path().join("large");
