@@ -7,17 +7,19 @@ SHELL := bash
 CARGO ?= cargo
 TARGET := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 CARGO_HOME ?= $(HOME)/.cargo
+# The engine is a workspace of its own, so that it has its own lock file; its builds share our folder.
+IN_ENGINE := --manifest-path engine/Cargo.toml --target-dir target
 ENGINE := target/$(TARGET)/release/phasesplit-state
 PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation bench lint clean
+.PHONY: all engine build setup demo test test-mutation test-state fuzz bench bench-state bench-relocate lint clean
 
 all: build
 
 engine:
-	PHASESPLIT_STATE_BIN= RUSTFLAGS='$(ENGINE_FLAGS)' $(CARGO) build --locked --release --target $(TARGET) --bin phasesplit-state
+	RUSTFLAGS='$(ENGINE_FLAGS)' $(CARGO) build --locked --release --target $(TARGET) $(IN_ENGINE)
 
 build: engine
 	PHASESPLIT_STATE_BIN='$(CURDIR)/$(ENGINE)' $(CARGO) build --locked --release --bin phasesplit
@@ -31,7 +33,9 @@ demo: setup build
 
 # The tests run with the static engine: what they prove is then true of what is shipped.
 test: setup build
-	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' $(CARGO) test --locked --no-fail-fast
+	result=0; $(CARGO) test --locked --no-fail-fast $(IN_ENGINE) || result=1; \
+	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' $(CARGO) test --locked --no-fail-fast || result=1; \
+	exit $$result
 
 # Changes every attribute of small packages and compares split with unsplit (tests/mutation). `all` of the changes, or how
 # many; tests/mutation/settings.rs names the other variables.
@@ -41,12 +45,34 @@ test-mutation: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_MUTATIONS='$(PHASESPLIT_MUTATIONS)' \
 	  $(CARGO) test --locked --test mutation -- --ignored --nocapture
 
+# Save and restore as the identity, on so many generated trees and edits (engine/src/round_trip/generated.rs).
+PHASESPLIT_CASES ?= 2000
+
+test-state:
+	PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
+
+# Each target of engine/fuzz/ for so long (CONTRIBUTING.md).
+FUZZ_SECONDS ?= 60
+
+fuzz:
+	scripts/fuzz.sh '$(FUZZ_SECONDS)'
+
 bench: setup build
 	scripts/bench.sh
 
+# Saving and restoring against tar|zstd, crane's way and cp -a; the variables are named in the script.
+bench-state: setup engine
+	scripts/bench-state.sh
+
+# Relocation of a tree in memory, in GB/s, beside grep, sed and a plain search.
+bench-relocate: engine
+	scripts/bench-relocate.sh
+
 lint:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path engine/Cargo.toml
+	$(CARGO) fmt --check --manifest-path engine/fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets $(IN_ENGINE) -- -D warnings
 	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh
 	find nix-lib/host -name '*.sh' -exec shellcheck -s bash -x {} +
 	cat nix-lib/runtime/*.sh | shellcheck -s bash -S warning -

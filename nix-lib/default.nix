@@ -8,6 +8,7 @@ let
     ./runtime/40-shell-state.sh
     ./runtime/50-mentions.sh
     ./runtime/60-phases.sh
+    ./runtime/70-keep-failed.sh
     ./runtime/90-stage.sh
   ];
 in

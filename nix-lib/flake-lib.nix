@@ -5,7 +5,8 @@
 { pkgs, source }:
 let
   inherit (pkgs) lib;
-  cargo = (builtins.fromTOML (builtins.readFile (source + "/Cargo.toml"))).package;
+  cargoOf = folder: (builtins.fromTOML (builtins.readFile (folder + "/Cargo.toml"))).package;
+  cargo = cargoOf source;
 
   common = {
     inherit (cargo) version;
@@ -19,13 +20,22 @@ let
     };
   };
 
+  engineSource = builtins.path {
+    name = "phasesplit-state-source";
+    path = source + "/engine";
+    filter = path: _type: !builtins.elem (baseNameOf path) [ "tests" "fuzz" "target" ];
+  };
+
   # Static on Linux, because it runs in builds that may have no C library, and its path is part of every state's.
   forEngine = if pkgs.stdenv.hostPlatform.isLinux then pkgs.pkgsStatic else pkgs;
   phasesplit-state = forEngine.rustPlatform.buildRustPackage (
     common
     // {
       pname = "phasesplit-state";
-      cargoBuildFlags = [ "--bin" "phasesplit-state" ];
+      inherit (cargoOf engineSource) version;
+      # Nothing else of this repository: a release that leaves the engine alone leaves its path alone.
+      src = engineSource;
+      cargoLock.lockFile = engineSource + "/Cargo.lock";
       meta = common.meta // { mainProgram = "phasesplit-state"; };
     }
   );

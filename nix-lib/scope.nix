@@ -262,7 +262,7 @@ let
     else "readsAll";
 in
 {
-  inherit trust scopeOf stageIndex;
+  inherit trust scopeOf stageIndex finishOnly;
 
   # The names that entry `index` is without, whether the package has them or not: otherwise adding an attribute would
   # change every stage before it.

@@ -152,25 +152,28 @@ let
       alphabet = "0123456789abcdfghijklmnpqrsvwxyz";
       letter = index: substring (index - 32 * (index / 32)) 1 alphabet;
       positionOf = character: head (filter (index: letter index == character) (genList (index: index) 32));
-      digitsOf = output: substring 1 32 (placeholder "phasesplit:${packageName}:${output}");
-      firstDigits = digitsOf (head outputs);
+      digitsOf = what: output: substring 1 32 (placeholder "${what}:${packageName}:${output}");
       outputIndex = output: head (filter (index: elemAt outputs index == output) (genList (index: index) (length outputs)));
-      stagedPrefix =
-        output:
+      prefixOf =
+        what: output:
         let
-          shifted = at: letter (positionOf (substring at 1 firstDigits) + outputIndex output);
-          digits = shifted 0 + substring 1 30 (digitsOf output) + shifted 31;
+          shifted = at: letter (positionOf (substring at 1 (digitsOf what (head outputs))) + outputIndex output);
+          digits = shifted 0 + substring 1 30 (digitsOf what output) + shifted 31;
         in
         "${builtins.storeDir}/${digits}-${packageName}${outputSuffix output}";
-      staged = map stagedPrefix outputs;
+      stagedPrefix = prefixOf "phasesplit";
+      # Where the outputs lie in a finish that keeps what a failure leaves: relocated as in any finish, but not to the
+      # package's own paths, which are not this derivation's to make.
+      keptPrefix = prefixOf "phasesplit kept";
+      pairs = prefix: concatStringsSep " " (map (output: "${output}=${prefix output}") outputs);
 
       # Nix substitutes placeholders only in a derivation that has that output; a stage has but its state.
       placeholders = map placeholder outputs;
       substitute =
-        value:
-        if isString value then replaceStrings placeholders staged value
-        else if isList value then map substitute value
-        else if isAttrs value && !(value ? outPath) then mapAttrs (_: substitute) value
+        paths: value:
+        if isString value then replaceStrings placeholders paths value
+        else if isList value then map (substitute paths) value
+        else if isAttrs value && !(value ? outPath) then mapAttrs (_: substitute paths) value
         else value;
 
       # Files that Nix itself writes into each derivation's build directory: every second word (with structured attributes
@@ -180,8 +183,8 @@ let
 
       # Nix takes names of up to 211 characters, ".drv" included; a stage's name is the first to be too long.
       stageName =
-        stage:
-        let suffix = "-phase-${stage}";
+        what: stage:
+        let suffix = "-${what}-${stage}";
         in substring 0 (211 - 4 - stringLength suffix) packageName + suffix;
 
       # ---- Derivations -------------------------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ let
         if isString chosen && !builtins.hasContext chosen then talk (builtins.storePath chosen) else "${chosen}";
 
       stageArguments =
-        index: previous: parent:
+        keepFailed: index: previous: parent:
         let
           isLast = index == last;
           given = scopes.attributesOf previous index ++ scopes.commandsFor previous index;
@@ -208,7 +211,7 @@ let
           "--stage" (entry index).stage
           "--entries" (concatStringsSep "," (map (item: concatStringsSep " " item.phases) chain))
           "--range" "${toString (previous + 1)} ${toString index}"
-          "--outputs" (concatStringsSep " " (map (output: "${output}=${stagedPrefix output}") outputs))
+          "--outputs" (pairs stagedPrefix)
           "--later" (concatStringsSep " " (scopes.laterThan index))
           "--given" (if parent == null then "" else concatStringsSep " " given)
           "--nix-files" (concatStringsSep " " graphFiles)
@@ -216,22 +219,30 @@ let
           "--engine" engine
         ]
         ++ (if isLast then [ "--finish" ] else [ ])
+        ++ (if keepFailed then [ "--keep-failed" ] else [ ])
+        ++ (if keepFailed && isLast then [ "--kept-outputs" (pairs keptPrefix) ] else [ ])
         ++ (if parent == null then [ ] else [ "--parent" "${parent}" ])
         ++ (if pin == null then [ ] else [ "--pinned" pinnedState ])
         ++ [ "--" ]
         ++ scripts;
 
+      # What a derivation whose one output is a state gets; `what` it is, for its name.
       stageAttributes =
-        index:
+        what: index:
         let
-          visible = removeAttrs (attributes // scopes.inputsAt index) (filter (name: scopeOf.${name} > index) (attrNames attributes));
+          later = filter (name: scopeOf.${name} > index) (attrNames attributes);
+          visible = removeAttrs (attributes // scopes.inputsAt index) (later ++ (if index == last then scopes.finishOnly else [ ]));
+          paths = map (if index == last then keptPrefix else stagedPrefix) outputs;
         in
-        mapAttrs (name: value: substitute (cut.valueAt name index value)) (removeAttrs visible [ "builder" "args" "stdenv" ])
+        mapAttrs (name: value: substitute paths (cut.valueAt name index value)) (removeAttrs visible [ "builder" "args" "stdenv" ])
         // { inherit (attributes) builder stdenv; }
         // {
-          name = stageName (entry index).stage;
+          name = stageName what (entry index).stage;
           outputs = [ "out" ];
         };
+
+      # The package's own, but for the scripts of which a stage before has run a part.
+      finishAttributes = attributes // mapAttrs (name: _: cut.valueAt name last attributes.${name}) cut.parts;
 
       # A pin stands for its stage and all before it.
       pinnedAt =
@@ -249,13 +260,17 @@ let
             index:
             let
               derivation' = derivation (
-                (if index == last then attributes else stageAttributes index) // { args = stageArguments index previous parent; }
+                (if index == last then finishAttributes else stageAttributes "phase" index) // { args = stageArguments false index previous parent; }
               );
             in
             {
               built = built ++ [
                 {
                   derivation = derivation' // { inherit (entry index) stage; };
+                  # The same stage from the same state, asked to keep what it leaves if one of its phases fails.
+                  failed =
+                    derivation (stageAttributes "failed" index // { args = stageArguments true index previous parent; })
+                    // { inherit (entry index) stage; };
                   plan = {
                     inherit (entry index) stage phases;
                     attributes = scopes.attributesOf previous index;
@@ -282,6 +297,7 @@ let
       extras = {
         phases = listToAttrs (map (stage: { name = stage.stage; value = stage; }) built);
         chain = built;
+        failed = listToAttrs (map (stage: { name = stage.derivation.stage; value = stage.failed; }) stages.built);
         unsplit = package;
         phasesplit = {
           # What each stage runs, what it is the first to get, and what it gets earlier than the table says: why.

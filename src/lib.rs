@@ -26,5 +26,6 @@ pub mod plan;
 pub mod render;
 pub mod report;
 pub mod source;
-pub mod state;
 pub mod status;
+
+pub use phasesplit_state as state;

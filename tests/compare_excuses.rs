@@ -419,13 +419,25 @@ fn the_checksum_of_a_seed_in_a_name() {
 
 /// A program with its debug file, as nixpkgs' `separateDebugInfo` has it.
 fn separate(pair: &Pair, side: usize, id: &str, text: &str) {
+    separate_with(pair, side, id, text, &[]);
+}
+
+fn separate_with(pair: &Pair, side: usize, id: &str, text: &str, flags: &[&str]) {
     let (out, debug) = (&pair.sides[side][0].1, &pair.sides[side][1].1);
-    let source = pair.directory.path().join("p.c");
-    fs::write(&source, format!("const char *text = \"{text}\";\nint main(void) {{ return text[0]; }}\n"))
-        .expect("written");
+    let source = pair.directory.path().join("program.c");
+    let code = format!(
+        "typedef int kind;\nkind value;\nconst char *text = \"{text}\";\nint main(void) {{ return text[0]; }}\n"
+    );
+    fs::write(&source, code).expect("written");
     fs::create_dir_all(out.join("bin")).expect("made");
     let program = out.join("bin/p");
-    run(Command::new("gcc").arg("-g").arg(format!("-Wl,--build-id=0x{id}")).arg("-o").arg(&program).arg(&source));
+    run(Command::new("gcc")
+        .arg("-g")
+        .args(flags)
+        .arg(format!("-Wl,--build-id=0x{id}"))
+        .arg("-o")
+        .arg(&program)
+        .arg(&source));
     let directory = debug.join("lib/debug/.build-id").join(&id[..2]);
     fs::create_dir_all(&directory).expect("made");
     let file = directory.join(format!("{}.debug", &id[2..]));
@@ -492,6 +504,61 @@ fn debug_files_are_named_after_build_ids() {
     let directory = mode.sides[1][1].1.join("lib/debug/.build-id/fe");
     fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("changed");
     found(&mode.report(), ".build-id");
+}
+
+#[test]
+fn compressed_debug_files_are_compared_unpacked() {
+    if !gcc() {
+        return;
+    }
+    let pair = |second: &[&str]| {
+        let pair = Pair::new();
+        for side in 0..2 {
+            // The directory that debug information names is the package's own.
+            let from = pair.directory.path().display().to_string();
+            let map = format!("-ffile-prefix-map={from}=/nix/store/{}/src", [SPLIT, UNSPLIT][side][0]);
+            let more = if side == 1 { second } else { &[] };
+            separate_with(&pair, side, IDS[side], "same", &[&["-gz=zlib", &map], more].concat());
+        }
+        pair
+    };
+    let debug_file = |pair: &Pair, side: usize| {
+        let directory = pair.sides[side][1].1.join("lib/debug/.build-id").join(&IDS[side][..2]);
+        directory.join(format!("{}.debug", &IDS[side][2..]))
+    };
+    let report = pair(&[]).report();
+    assert!(report.is_equal(), "{report}");
+    // Whether the strings have another order, too, is the linker's affair.
+    for rule in [Excuse::BuildId, Excuse::DebugName, Excuse::DebugLink, Excuse::Packing] {
+        assert!(report.excused.iter().any(|excused| excused.rule == rule), "{report}");
+    }
+
+    // A name that is in the debug information alone.
+    let report = pair(&["-Dkind=sort"]).report();
+    found(&report, ".debug, debug sections unpacked");
+    found(&report, "out/bin/p");
+
+    // The same sections, packed less well; the program does not know of that file.
+    let packed = pair(&[]);
+    let plain = packed.directory.path().join("plain");
+    run(Command::new("objcopy").arg("--decompress-debug-sections").arg(debug_file(&packed, 0)).arg(&plain));
+    assert!(
+        fs::metadata(&plain).expect("unpacked").len() > fs::metadata(debug_file(&packed, 0)).expect("packed").len()
+    );
+    fs::copy(&plain, debug_file(&packed, 0)).expect("copied");
+    found(&packed.report(), ".debug");
+
+    // Whatever byte of a debug file is changed: where it is not only packing, it is found.
+    let changed = pair(&[]);
+    let file = debug_file(&changed, 1);
+    let bytes = fs::read(&file).expect("the debug file");
+    let step = bytes.len() / 40;
+    for at in (0..bytes.len()).step_by(step) {
+        let mut other = bytes.clone();
+        other[at] ^= 1 << (at % 8);
+        fs::write(&file, &other).expect("written");
+        found(&changed.report(), "out/bin/p");
+    }
 }
 
 #[test]

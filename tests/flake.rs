@@ -11,6 +11,11 @@ fn checkout() -> tempfile::TempDir {
     for file in ["flake.nix", "Cargo.toml", "Cargo.lock"] {
         fs::copy(root.join(file), scratch.path().join(file)).expect("copied");
     }
+    fs::create_dir(scratch.path().join("engine")).expect("made");
+    for file in ["engine/Cargo.toml", "engine/Cargo.lock"] {
+        fs::copy(root.join(file), scratch.path().join(file)).expect("copied");
+    }
+    copy_tree(&root.join("engine/src"), &scratch.path().join("engine/src"));
     copy_tree(&root.join("nix-lib"), &scratch.path().join("nix-lib"));
     copy_tree(&root.join("tests/fixtures/flake-nixpkgs"), &scratch.path().join("nixpkgs"));
     scratch
@@ -48,11 +53,36 @@ fn the_packages_carry_the_engine() {
     let checkout = checkout();
     let version = env!("CARGO_PKG_VERSION");
     let names = eval(checkout.path(), "packages.x86_64-linux", "ps: map (p: ps.${p}.name) (builtins.attrNames ps)");
-    assert_eq!(names, format!(r#"["phasesplit-{version}","phasesplit-{version}","phasesplit-state-{version}"]"#));
+    let engine = phasesplit::state::format::ENGINE;
+    assert_eq!(names, format!(r#"["phasesplit-{version}","phasesplit-{version}","phasesplit-state-{engine}.0.0"]"#));
     let engine = eval(checkout.path(), "packages.x86_64-linux.default", "p: p.PHASESPLIT_STATE_BIN");
     assert!(engine.ends_with("/bin/phasesplit-state\""), "{engine}");
     let shell = eval(checkout.path(), "devShells.aarch64-darwin.default", "s: s.name");
     assert_eq!(shell, r#""shell-0""#);
+}
+
+#[test]
+fn only_what_is_the_engines_changes_the_engine() {
+    let checkout = checkout();
+    let engine = || eval(checkout.path(), "packages.x86_64-linux.phasesplit-state", "p: p.drvPath");
+    let add = |file: &str, text: &str| {
+        let path = checkout.path().join(file);
+        let old = fs::read_to_string(&path).unwrap_or_default();
+        fs::write(&path, old + text).expect("written");
+    };
+    let before = engine();
+    let version = format!("version = \"{}\"", env!("CARGO_PKG_VERSION"));
+    let manifest = fs::read_to_string(checkout.path().join("Cargo.toml")).expect("read");
+    assert!(manifest.contains(&version));
+    fs::write(checkout.path().join("Cargo.toml"), manifest.replace(&version, "version = \"99.0.0\"")).expect("written");
+    add("Cargo.lock", "# changed\n");
+    add("README.md", "changed\n");
+    add("nix-lib/split.nix", "# changed\n");
+    fs::create_dir(checkout.path().join("engine/tests")).expect("made");
+    add("engine/tests/new.rs", "// new\n");
+    assert_eq!(engine(), before);
+    add("engine/src/lib.rs", "// changed\n");
+    assert_ne!(engine(), before);
 }
 
 #[test]

@@ -59,6 +59,7 @@ impl Case {
             split: SPLIT.to_owned(),
             directory: self.scratch.path().to_owned(),
             identity: self.salt.clone().into_bytes(),
+            words: Vec::new(),
             host: true,
         };
         let mut nix_options: Vec<OsString> =
@@ -67,7 +68,7 @@ impl Case {
             nix_options.extend(["--argstr", name, value].map(OsString::from));
         }
         let link = Some(self.path("result"));
-        let wish = Wish { until: until.map(str::to_owned), pin: None, link, nix_options };
+        let wish = Wish { until: until.map(str::to_owned), pin: None, link, keep_failed: false, nix_options };
         run(&input, &wish, Some(&Roots::below(self.path("roots"))))
     }
 }
@@ -188,6 +189,7 @@ fn an_error_in_the_expression_is_the_inputs_fault() {
     let input = Input {
         split: "{ }: (".to_owned(),
         directory: case.scratch.path().to_owned(),
+        words: Vec::new(),
         identity: Vec::new(),
         host: false,
     };

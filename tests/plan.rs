@@ -109,6 +109,7 @@ fn a_plan_before_and_after_a_build() {
     assert_eq!(plan["leftOut"], serde_json::json!(["unpack", "patch", "check"]));
     let build = &plan["stages"][1];
     assert!(build["bytes"].as_u64().expect("a size") > 0 && build["seconds"].as_f64().expect("a time") >= 0.0);
+    assert!(plan["stages"][3]["seconds"].as_f64().expect("recorded") > 0.0, "{plan}");
     assert_eq!(build["phases"], serde_json::json!(["buildPhase"]));
     let moved =
         serde_json::json!([{ "attribute": "makeFlags", "from": "build", "by": "preConfigure", "readsAll": null }]);
@@ -121,6 +122,7 @@ fn a_plan_before_and_after_a_build() {
         expected(&[("configure", true, 0), ("build", true, 0), ("install", false, 0), ("finish", false, 0)])
     );
     assert_eq!(plan["stages"][2]["bytes"], Value::Null);
+    assert_eq!(plan["stages"][3]["seconds"], Value::Null, "what was recorded is another");
     let dot = text(&project.plan(&["--graph", "dot"]).stdout);
     assert!(dot.contains("\"build\" [label=\"build\\nbuildPhase\\n(here)\", style=filled"), "{dot}");
     assert!(dot.contains("\"build\" -> \"install\";\n"), "{dot}");

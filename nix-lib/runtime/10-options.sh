@@ -4,16 +4,17 @@
 #
 # 10-options: what split.nix passes (`stageArguments` there is the other side of this contract).
 
-# Prints a message to the build log and ends the stage.
+# Prints a message to the build log and ends the stage. What fails is then not a phase (70-keep-failed).
 phasesplit_fail() {
+  [[ ! -e ${_phasesplit_keep-}/phase ]] || : >|"$_phasesplit_keep/phase"
   printf 'phasesplit: %s: stage %s: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$1" >&2
   exit 1
 }
 
 phasesplit_read_options() {
   _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_pinned='' _phasesplit_finish=''
-  _phasesplit_inside='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
-  declare -gA _phasesplit_later=() _phasesplit_later_commands=() _phasesplit_staged=()
+  _phasesplit_inside='' _phasesplit_stream='' _phasesplit_keep_failed='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
+  declare -gA _phasesplit_later=() _phasesplit_later_commands=() _phasesplit_staged=() _phasesplit_final=()
   _phasesplit_given=() _phasesplit_output_names=() _phasesplit_nix_files=()
   local word
   while [[ $# -gt 0 ]]; do
@@ -43,6 +44,11 @@ phasesplit_read_options() {
       --engine) _phasesplit_engine=$2 ;;
       --parent) _phasesplit_parent=$2 ;;
       --pinned) _phasesplit_pinned=$2 ;;
+      --stream) _phasesplit_stream=$2 ;;
+      --kept-outputs)
+        for word in $2; do _phasesplit_final[${word%%=*}]=${word#*=}; done
+        ;;
+      --keep-failed) _phasesplit_keep_failed=1; shift; continue ;;
       --finish) _phasesplit_finish=1; shift; continue ;;
       --inside) _phasesplit_inside=1; shift; continue ;;
       --) shift; _phasesplit_scripts=("$@"); return ;;

@@ -49,6 +49,11 @@ phasesplit_stay_outside() {
   [[ -z $_phasesplit_inside ]] || return 0
   local _phasesplit_status=0
   if phasesplit_is_sandboxed; then
+    if [[ -n $_phasesplit_keep ]]; then
+      phasesplit_run_logged "$@" || _phasesplit_status=$?
+      phasesplit_keep "$NIX_BUILD_TOP" "$_phasesplit_status"
+      exit
+    fi
     (phasesplit_become_stage "$@") || _phasesplit_status=$?
     [[ $_phasesplit_status -ne 0 ]] || phasesplit_check_result
     exit "$_phasesplit_status"
@@ -56,7 +61,13 @@ phasesplit_stay_outside() {
 
   # Not the staged hash: relocation would take it for the staged prefix.
   _phasesplit_stable=/tmp/phasesplit-$_phasesplit_directory
-  local _phasesplit_lock=$_phasesplit_stable.lock _phasesplit_lock_fd
+  local _phasesplit_lock=$_phasesplit_stable.lock _phasesplit_lock_fd _phasesplit_run=phasesplit_become_stage
+  local -a _phasesplit_places=("${_phasesplit_staged[@]}" "$_phasesplit_stable")
+  if [[ -n $_phasesplit_keep ]]; then
+    _phasesplit_run=phasesplit_run_logged
+    # Of finish: no output of this derivation, so nothing that Nix cares for.
+    _phasesplit_places+=("${_phasesplit_final[@]}")
+  fi
   # Created and opened apart: the kernel (fs.protected_regular) refuses O_CREAT on another user's file in /tmp.
   [[ -e $_phasesplit_lock ]] || (umask 022; set -C; : >"$_phasesplit_lock") 2>/dev/null || [[ -e $_phasesplit_lock ]] ||
     phasesplit_fail "cannot create the lock $_phasesplit_lock"
@@ -67,7 +78,7 @@ phasesplit_stay_outside() {
   phasesplit_refuse_survivors
 
   # What a killed build left; the engine refuses what belongs to another user.
-  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable" ||
+  "$_phasesplit_engine" clear "${_phasesplit_places[@]}" ||
     phasesplit_fail "what an earlier build left cannot be removed (see above)"
   "$_phasesplit_engine" mkdir "$_phasesplit_stable" || phasesplit_fail "cannot make $_phasesplit_stable (see above)"
   echo "phasesplit: no sandbox: this stage runs in $_phasesplit_stable"
@@ -78,10 +89,14 @@ phasesplit_stay_outside() {
     export _phasesplit_nix_top=$NIX_BUILD_TOP
     NIX_BUILD_TOP=$_phasesplit_stable TMPDIR=$_phasesplit_stable TMP=$_phasesplit_stable \
       TEMP=$_phasesplit_stable TEMPDIR=$_phasesplit_stable PWD=$_phasesplit_stable \
-      phasesplit_become_stage "$@"
+      "$_phasesplit_run" "$@"
   ) || _phasesplit_status=$?
-  [[ $_phasesplit_status -ne 0 ]] || (phasesplit_check_result) || _phasesplit_status=1
-  "$_phasesplit_engine" clear "${_phasesplit_staged[@]}" "$_phasesplit_stable"
+  if [[ -n $_phasesplit_keep ]]; then
+    (phasesplit_keep "$_phasesplit_stable" "$_phasesplit_status") && _phasesplit_status=0 || _phasesplit_status=$?
+  else
+    [[ $_phasesplit_status -ne 0 ]] || (phasesplit_check_result) || _phasesplit_status=1
+  fi
+  "$_phasesplit_engine" clear "${_phasesplit_places[@]}"
   exit "$_phasesplit_status"
 }
 

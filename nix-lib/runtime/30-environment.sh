@@ -45,11 +45,11 @@ phasesplit_peek_structured() {
 }
 
 # Where Nix wants this derivation's outputs: the state in _phasesplit_state or, in finish, the package's own in
-# _phasesplit_final (name -> path).
+# _phasesplit_final (name -> path). A finish that keeps what a failure leaves has a state too, and `--kept-outputs`.
 phasesplit_find_outputs() {
   local _phasesplit_each _phasesplit_top=${_phasesplit_nix_top:-$NIX_BUILD_TOP}
-  declare -gA _phasesplit_final=() _phasesplit_nix_outputs=()
-  _phasesplit_state='' _phasesplit_attrs_script=''
+  declare -gA _phasesplit_nix_outputs=()
+  _phasesplit_state='' _phasesplit_attrs_script='' _phasesplit_keep=''
   if [[ -n ${NIX_ATTRS_SH_FILE-} || -e $_phasesplit_top/.attrs.sh ]]; then
     _phasesplit_attrs_script=${NIX_ATTRS_SH_FILE-} _phasesplit_attrs_json=${NIX_ATTRS_JSON_FILE-}
     # Nix 2.8 names the files by their path outside the sandbox.
@@ -62,8 +62,9 @@ phasesplit_find_outputs() {
       _phasesplit_nix_outputs[$_phasesplit_each]=${!_phasesplit_each-}
     done
   fi
-  if [[ -z $_phasesplit_finish ]]; then
+  if [[ -z $_phasesplit_finish || -n $_phasesplit_keep_failed ]]; then
     _phasesplit_state=${_phasesplit_nix_outputs[out]}
+    [[ -z $_phasesplit_keep_failed ]] || _phasesplit_keep=$_phasesplit_state
     return
   fi
   for _phasesplit_each in "${_phasesplit_output_names[@]}"; do
@@ -71,15 +72,21 @@ phasesplit_find_outputs() {
   done
 }
 
+# Where the package's output $1 lies while this stage runs, in _phasesplit_reply.
+phasesplit_place_of() {
+  _phasesplit_reply=${_phasesplit_final[$1]:-${_phasesplit_staged[$1]}}
+}
+
 # Structured attributes come as files, not as variables: copies of both, as the package would see them.
 phasesplit_enter_structured() {
   local overrides text name map='' pairs=''
   overrides="declare stdenv=${_phasesplit_scratch@Q}/stdenv"
   text=$(<"$_phasesplit_attrs_json")
-  if [[ -z $_phasesplit_finish ]]; then
+  if [[ -n $_phasesplit_state ]]; then
     for name in "${_phasesplit_output_names[@]}"; do
-      map+=${map:+,}"\"$name\":\"${_phasesplit_staged[$name]}\""
-      pairs+=" [${name@Q}]=${_phasesplit_staged[$name]@Q}"
+      phasesplit_place_of "$name"
+      map+=${map:+,}"\"$name\":\"$_phasesplit_reply\""
+      pairs+=" [${name@Q}]=${_phasesplit_reply@Q}"
     done
     overrides+=$'\n'"declare -A outputs=($pairs )"$'\n'"declare name=${_phasesplit_package@Q}"
     phasesplit_replace_once "$text" "\"outputs\":{\"out\":\"$_phasesplit_state\"}" "\"outputs\":{$map}"
@@ -94,12 +101,13 @@ phasesplit_enter_structured() {
 phasesplit_enter_plain() {
   local _phasesplit_each
   export stdenv=$_phasesplit_scratch/stdenv
-  [[ -z $_phasesplit_finish ]] || return 0
+  [[ -n $_phasesplit_state ]] || return 0
   # shellcheck disable=SC2178 # the other form of outputs
   export outputs="${_phasesplit_output_names[*]}" name=$_phasesplit_package
   [[ -n ${_phasesplit_staged[out]-} ]] || unset -v out
   for _phasesplit_each in "${_phasesplit_output_names[@]}"; do
-    export "$_phasesplit_each=${_phasesplit_staged[$_phasesplit_each]}"
+    phasesplit_place_of "$_phasesplit_each"
+    export "$_phasesplit_each=$_phasesplit_reply"
   done
 }
 

@@ -91,6 +91,8 @@ phasesplit_read_traps() {
     IFS= read -r -d '' _phasesplit_text <"$_phasesplit_scratch/list" || true
     _phasesplit_traps[$_phasesplit_signal]=$_phasesplit_text
   done
+  # Ours (70-keep-failed) stands for the one that was there.
+  [[ ${_phasesplit_traps[EXIT]} != *phasesplit_leave_shell* ]] || _phasesplit_traps[EXIT]=$_phasesplit_exit_trap
 }
 
 # What set, shopt and umask say. Runs under the package's own options, so it uses nothing that they change.
@@ -252,9 +254,13 @@ phasesplit_print_directories() {
   [[ -z ${OLDPWD-} ]] || printf 'OLDPWD=%q\n' "$OLDPWD"
 }
 
+phasesplit_is_ifs_read_only() {
+  [[ ${IFS@A} == declare\ -*r*' IFS='* ]]
+}
+
 # Writes the shell state to $1.
 phasesplit_write_shell() {
-  [[ ${IFS@A} != declare\ -*r*' IFS='* ]] ||
+  ! phasesplit_is_ifs_read_only ||
     phasesplit_fail "a phase made IFS read-only: then no state can be written or read. Set it without that, or use the unsplit build"
   phasesplit_read_shell_options
   phasesplit_set_own_options

@@ -6,8 +6,8 @@
 # The names come from the table (`--later`), not from what the package has now: otherwise adding an attribute would
 # rebuild every stage before it.
 #
-# Searched are, by the engine (src/state/reach): the phases of this stage and all functions, hooks and values they lead
-# to; the code of stdenv's setup and of the setup hooks that runs while they are sourced; and (src/state/mentions) the
+# Searched are, by the engine (engine/src/reach): the phases of this stage and all functions, hooks and values they lead
+# to; the code of stdenv's setup and of the setup hooks that runs while they are sourced; and (engine/src/mentions.rs) the
 # text files of the build directory. A name counts as a word, as one that may be put together (`${phase}Flags`), or as
 # part of a read of everything (`env`, `export -p`, `substituteAll`, .attrs.json). Not seen are programs of the inputs
 # that read a variable by its name, sources in other languages that put its name together, and those inside archives that

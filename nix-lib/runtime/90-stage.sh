@@ -5,7 +5,8 @@ phasesplit_collect_outputs() {
   local _phasesplit_name
   _phasesplit_output_options=()
   for _phasesplit_name in "${_phasesplit_output_names[@]}"; do
-    _phasesplit_output_options+=(--output "$_phasesplit_name=${_phasesplit_final[$_phasesplit_name]:-${_phasesplit_staged[$_phasesplit_name]}}")
+    phasesplit_place_of "$_phasesplit_name"
+    _phasesplit_output_options+=(--output "$_phasesplit_name=$_phasesplit_reply")
   done
 }
 
@@ -69,24 +70,35 @@ phasesplit_relocate() {
 phasesplit_check_result() {
   if [[ -n $_phasesplit_finish ]]; then
     phasesplit_check_outputs
-  elif [[ ! -e $_phasesplit_state ]]; then
+  elif [[ ! -e $_phasesplit_state/info.json ]]; then
     phasesplit_fail "it ended with success before its state was saved: a phase or the builder script calls exit. Let it return instead, or use the unsplit build"
   fi
 }
 
 # At the end of finish nothing may name a staged prefix: fixup, installCheck, exit hooks and what the builder script has
-# after genericBuild may have copied from the build directory.
+# after genericBuild may have copied from the build directory (nixpkgs moves a Python package's wheels to $dist there).
+# What they brought is relocated like the rest was, or refused like the rest would have been.
 phasesplit_check_outputs() {
-  local name
-  local -a paths=()
+  local name said
+  local -a paths=() trees=()
   [[ -n $_phasesplit_parent ]] || return 0
   phasesplit_collect_maps
   for name in "${_phasesplit_output_names[@]}"; do
-    if [[ -e ${_phasesplit_final[$name]} || -L ${_phasesplit_final[$name]} ]]; then paths+=("${_phasesplit_final[$name]}"); fi
+    if [[ -e ${_phasesplit_final[$name]} || -L ${_phasesplit_final[$name]} ]]; then
+      paths+=("${_phasesplit_final[$name]}")
+      trees+=(--tree "${_phasesplit_final[$name]}")
+    fi
   done
   [[ ${#paths[@]} -gt 0 ]] || return 0
-  "$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" ||
-    phasesplit_fail "a phase after install put a staged prefix into an output (see above): it copied something from the build directory that names it. Do that before install, or use the unsplit build"
+  # Nearly always this is all, and one pass.
+  if ! said=$("$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" 2>&1); then
+    echo "phasesplit: a phase after install brought a staged prefix into an output, from the build directory: it is relocated as well" >&2
+    "$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" "${trees[@]}" ||
+      phasesplit_fail "a phase after install put a staged prefix into an output (see above): it copied something from the build directory that names it. Do that before install, or use the unsplit build"
+    said=$("$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" 2>&1) ||
+      phasesplit_fail "a phase after install put a staged prefix into an output, and relocation left it there: $said"
+  fi
+  [[ -z $said ]] || printf '%s\n' "$said" >&2
 }
 
 # What lies outside the build directory and the outputs does not travel. A later stage that needs it fails by itself;
@@ -103,31 +115,39 @@ phasesplit_warn_of_losses() {
 }
 
 # Open files do not cross a boundary. A later phase that uses one fails by itself, but for standard input, output and
-# error: there it would read or write elsewhere in silence. The process above this one still has the streams Nix gave.
+# error: there it would read or write elsewhere in silence. The process above this one still has the streams Nix gave, or
+# knows the one it gave in their place (70-keep-failed).
 phasesplit_check_streams() {
-  local _phasesplit_fd
+  local _phasesplit_fd _phasesplit_given_stream
   for _phasesplit_fd in 0 1 2; do
-    [[ /proc/$BASHPID/fd/$_phasesplit_fd -ef /proc/$PPID/fd/$_phasesplit_fd ]] && continue
-    [[ $_phasesplit_fd != 2 ]] || exec 2>"/proc/$PPID/fd/2" || true
+    _phasesplit_given_stream=/proc/$PPID/fd/$_phasesplit_fd
+    [[ -z $_phasesplit_stream || $_phasesplit_fd == 0 ]] || _phasesplit_given_stream=$_phasesplit_stream
+    [[ /proc/$BASHPID/fd/$_phasesplit_fd -ef $_phasesplit_given_stream ]] && continue
+    [[ $_phasesplit_fd != 2 ]] || exec 2>"$_phasesplit_given_stream" || true
     phasesplit_fail "a phase redirected the shell's own file descriptor $_phasesplit_fd (exec with < or >), which no state can hold. Redirect the commands of that phase alone ({ …; } >file), merge the stages that need it (--merge), or use the unsplit build"
   done
+}
+
+# $1: the build directory, then more options. Saves what is there, with the shell state in $_phasesplit_scratch/saved.
+phasesplit_save_tree() {
+  phasesplit_collect_outputs
+  "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$1" --shell "$_phasesplit_scratch/saved" \
+    "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
+    ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
+    "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" "${@:2}" ||
+    phasesplit_fail "the state could not be saved (see above)"
 }
 
 # Saves the state and ends the build. What the builder script has after genericBuild, and the exit hooks, belong to the
 # end of the whole build: only finish runs them.
 phasesplit_save() {
-  # A phase may have emptied the whole build directory.
-  [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
+  phasesplit_have_scratch
   phasesplit_check_streams
   phasesplit_note_source
   phasesplit_write_shell "$_phasesplit_scratch/saved"
-  phasesplit_collect_outputs
   phasesplit_warn_of_losses
-  "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_scratch/saved" \
-    "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
-    ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
-    "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" ||
-    phasesplit_fail "the state could not be saved (see above)"
+  [[ -z $_phasesplit_keep ]] || "$_phasesplit_engine" clear "$_phasesplit_keep"
+  phasesplit_save_tree "$NIX_BUILD_TOP"
   trap - EXIT
   exit 0
 }
@@ -153,12 +173,19 @@ phasesplit_generic_build() {
   phasesplit_check_given
   phasesplit_note_mentions "${_phasesplit_now[@]}"
   _phasesplit_ran=()
+  phasesplit_watch_phases
   for curPhase in "${_phasesplit_now[@]}"; do
+    phasesplit_mark_phase "$curPhase"
     _phasesplit_started=$EPOCHSECONDS
     runPhase "$curPhase"
     _phasesplit_ran+=(--phase "$curPhase=$((EPOCHSECONDS - _phasesplit_started))")
   done
-  [[ -n $_phasesplit_finish ]] || phasesplit_save
+  if [[ -z $_phasesplit_finish ]]; then
+    phasesplit_mark_phase ''
+    phasesplit_save
+  fi
+  # The words of info::AFTER_PHASES in engine/src.
+  phasesplit_mark_phase 'after the phases'
 }
 
 # Called by the stand-in for stdenv's setup, right after the real one.

@@ -4,6 +4,7 @@
 //! what went wrong. The parts: [`run`] does it, [`report`] and [`failure`] say what came of it.
 
 pub mod failure;
+pub mod kept;
 pub mod pin;
 mod record;
 pub mod report;
@@ -47,6 +48,13 @@ pub struct BuildArgs {
     #[arg(long, value_name = "STAGE")]
     pub pin: Option<Stage>,
 
+    /// When a stage fails, keep what it leaves: the build directory, the outputs and the shell
+    ///
+    /// The stage runs once more for that, where Nix builds it, as another derivation. The states of the chain stay as they
+    /// are.
+    #[arg(long)]
+    pub keep_failed: bool,
+
     /// Name of the link to the result
     #[arg(short, long, value_name = "NAME", default_value = "result")]
     pub out_link: PathBuf,
@@ -74,6 +82,7 @@ pub fn run(arguments: &BuildArgs) -> Status {
         until: arguments.until.clone(),
         pin: prepared.pinned,
         link: (!arguments.no_link).then(|| arguments.out_link.clone()),
+        keep_failed: arguments.keep_failed,
         nix_options: arguments.nix_options.clone(),
     };
     match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
@@ -121,6 +130,7 @@ pub(super) fn prepare(package: &PackageArgs, nix_options: &[OsString], pin: Opti
         split: generated.text,
         directory: generated.directory,
         identity: generated.identity,
+        words: generated.words,
         host: generated.pkgs == Some(PkgsChoice::Host),
     };
     Ok(Prepared { input, roots, pinned })

@@ -98,6 +98,8 @@ pub struct Generated {
     pub chain: Vec<Entry>,
     /// What tells this package from others, the same each time: absolute path or reference, and attribute.
     pub identity: Vec<u8>,
+    /// What names it on a command line, and how it is split: PKG, or `-E` and the expression, then the options.
+    pub words: Vec<String>,
 }
 
 /// Why nothing was generated: problems to show, all at once.
@@ -275,9 +277,10 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
             ));
         }
     };
+    let words = header::words(request, &subject, choice.as_ref(), &directory)?;
     let mut head = Head {
         from: subject.origin(&directory)?,
-        command: header::command(request, &subject, choice.as_ref(), &directory)?,
+        command: header::command(request, &words),
         blake3: subject.bytes().map(|bytes| blake3::hash(bytes).to_hex().to_string()),
         reading: String::new(),
         package: found.package,
@@ -307,6 +310,7 @@ pub fn generate(request: &GenRequest) -> Result<Generated, GenError> {
         attributes: expansion.attributes,
         chain: split.chain,
         identity,
+        words,
     })
 }
 

@@ -12,13 +12,32 @@ use crate::phase::Stage;
 use crate::plan::Overrides;
 use crate::render::Location;
 
-/// The command, the same for every way to ask for the same file.
-pub fn command(
+/// The command, the same for every way to ask for the same file; `words` as [`words`] gives them.
+pub fn command(request: &GenRequest, words: &[String]) -> String {
+    let mut line = format!("phasesplit gen {}", line(words));
+    match &request.output {
+        Some(output) => {
+            let name = output.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+            line.push_str(" -o ");
+            line.push_str(&quoted(&name));
+        }
+        None => line.push_str(" > split.nix"),
+    }
+    line
+}
+
+/// Words as bash reads them.
+pub fn line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// What names the package on a command line, and how it is split: PKG, or `-E` and the expression, then the options.
+pub fn words(
     request: &GenRequest,
     subject: &Subject,
     pkgs: Option<&PkgsChoice>,
     directory: &Path,
-) -> Result<String, GenError> {
+) -> Result<Vec<String>, GenError> {
     let named = |path: &Path| -> Result<String, GenError> {
         Ok(match place::as_named(path, directory)? {
             Location::Absolute(path) | Location::Store(path) => path,
@@ -26,7 +45,7 @@ pub fn command(
             Location::Relative(components) => components.join("/"),
         })
     };
-    let mut words = vec!["phasesplit".to_owned(), "gen".to_owned()];
+    let mut words = Vec::new();
     let seen = subject.seen_from(directory)?;
     if let Subject::Expression(_) = subject {
         words.push("-E".to_owned());
@@ -58,16 +77,7 @@ pub fn command(
     if request.evaluation == Evaluation::Off {
         words.push("--no-eval".to_owned());
     }
-    let mut line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
-    match &request.output {
-        Some(output) => {
-            let name = output.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-            line.push_str(" -o ");
-            line.push_str(&quoted(&name));
-        }
-        None => line.push_str(" > split.nix"),
-    }
-    Ok(line)
+    Ok(words)
 }
 
 /// The options for scopes. A pin is none of `gen`: the file that `build --pin` makes is for that build alone.

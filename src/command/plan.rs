@@ -20,6 +20,7 @@ use super::{colour, objects, size};
 use crate::cli::PackageArgs;
 use crate::diagnostic;
 use crate::gcroot::Roots;
+use crate::gcroot::record::Record;
 use crate::nix::chain::{self, Chain, Stage, StagePlan};
 use crate::nix::substituters::{self, Cache};
 use crate::nix::{Nix, store};
@@ -111,7 +112,8 @@ fn write(arguments: &PlanArgs, report: &Report) -> io::Result<()> {
 /// Evaluates the split package and looks for its states.
 fn look(arguments: &PlanArgs, generated: &Generated) -> Result<Report, BuildError> {
     // What is not protected from the garbage collector does not matter here: nothing is built.
-    provide(&objects::wanted(generated, &arguments.package), Roots::of_user().ok().as_ref())?;
+    let roots = Roots::of_user().ok();
+    provide(&objects::wanted(generated, &arguments.package), roots.as_ref())?;
     let nix = Nix::new(arguments.nix_options.iter().cloned());
     let (chain, warnings) = chain::evaluate(&nix.clone().in_directory(&generated.directory), &generated.text)?;
     for line in warnings.lines().filter(|line| !line.trim().is_empty()) {
@@ -120,7 +122,9 @@ fn look(arguments: &PlanArgs, generated: &Generated) -> Result<Report, BuildErro
     let paths: Vec<&str> = chain.stages.iter().flat_map(outputs).collect();
     let missing: BTreeSet<String> = store::invalid_paths(&nix, &paths)?.into_iter().collect();
     let caches = ask_caches(arguments, &missing);
-    Ok(report(generated, &chain, &missing, caches))
+    // A help, never the truth: one that cannot be read is `build`'s to complain of.
+    let record = roots.and_then(|roots| roots.last_record(&generated.identity).ok().flatten());
+    Ok(report(&Seen { generated, chain: &chain, missing: &missing, record: record.as_ref() }, caches))
 }
 
 fn outputs(stage: &Stage) -> impl Iterator<Item = &str> {
@@ -141,13 +145,22 @@ fn ask_caches(arguments: &PlanArgs, missing: &BTreeSet<String>) -> Option<Vec<Ca
     Some(substituters::ask(&urls, &missing, &arguments.nix_options))
 }
 
-fn report(generated: &Generated, chain: &Chain, missing: &BTreeSet<String>, caches: Option<Vec<Cache>>) -> Report {
+/// What is known of a package, but for what binary caches have.
+struct Seen<'a> {
+    generated: &'a Generated,
+    chain: &'a Chain,
+    missing: &'a BTreeSet<String>,
+    /// Of its last build.
+    record: Option<&'a Record>,
+}
+
+fn report(seen: &Seen<'_>, caches: Option<Vec<Cache>>) -> Report {
+    let Seen { generated, chain, .. } = *seen;
     let word = chain.phasesplit.as_ref();
     let plan_of = |stage: &Stage| word.and_then(|word| word.plan.iter().find(|plan| plan.stage == stage.stage));
     let asked = caches.is_some();
     let caches = caches.unwrap_or_default();
-    let stages: Vec<Row> =
-        chain.stages.iter().map(|stage| row(stage, plan_of(stage), missing, &caches, generated)).collect();
+    let stages: Vec<Row> = chain.stages.iter().map(|stage| row(stage, plan_of(stage), &caches, seen)).collect();
     let is_there = |name: &str| stages.iter().any(|row| row.stage == name);
     Report {
         package: chain.name.clone(),
@@ -165,17 +178,18 @@ fn report(generated: &Generated, chain: &Chain, missing: &BTreeSet<String>, cach
     }
 }
 
-fn row(
-    stage: &Stage,
-    plan: Option<&StagePlan>,
-    missing: &BTreeSet<String>,
-    caches: &[Cache],
-    generated: &Generated,
-) -> Row {
-    let lacking: Vec<&str> = outputs(stage).filter(|path| missing.contains(*path)).collect();
+/// How long a stage ran when what is here was made. What finish makes says nothing of it: the record of its build does.
+fn seconds(stage: &Stage, record: Option<&Record>) -> Option<f64> {
+    match info::read("read the state", Path::new(stage.path())) {
+        Ok(info) => Some(info.phases.iter().map(|phase| phase.seconds).sum()),
+        Err(_) => record?.stage(&stage.stage).filter(|recorded| recorded.path == stage.path())?.seconds,
+    }
+}
+
+fn row(stage: &Stage, plan: Option<&StagePlan>, caches: &[Cache], seen: &Seen<'_>) -> Row {
+    let lacking: Vec<&str> = outputs(stage).filter(|path| seen.missing.contains(*path)).collect();
     let here = lacking.is_empty();
     let has_all = |cache: &&Cache| cache.has.as_ref().is_ok_and(|has| lacking.iter().all(|path| has.contains(*path)));
-    let made = here.then(|| info::read("read the state", Path::new(stage.path())).ok()).flatten();
     let moved = plan.into_iter().flat_map(|plan| &plan.moved);
     Row {
         stage: stage.stage.clone(),
@@ -187,13 +201,13 @@ fn row(
                 attribute: name.clone(),
                 from: moved.from.clone(),
                 by: moved.by.clone(),
-                reads_all: reads_all(generated, &moved.by, name),
+                reads_all: reads_all(seen.generated, &moved.by, name),
             })
             .collect(),
         here,
         caches: caches.iter().filter(|_| !here).filter(has_all).map(|cache| cache.url.clone()).collect(),
         bytes: here.then(|| size::of_all(outputs(stage))).flatten(),
-        seconds: made.map(|info| info.phases.iter().map(|phase| phase.seconds).sum()),
+        seconds: here.then(|| seconds(stage, seen.record)).flatten(),
         path: stage.path().to_owned(),
         drv: stage.drv_path.clone(),
     }

@@ -53,7 +53,7 @@ pub fn run(command: &RootsCommand) -> Status {
 fn order(root: &Root) -> (Option<String>, bool, usize, bool, String) {
     match &root.kept {
         Kept::Own => (None, false, 0, false, root.path.clone()),
-        Kept::State { key, stage, .. } | Kept::Derivation { key, stage, .. } => {
+        Kept::State { key, stage, .. } | Kept::Failed { key, stage, .. } | Kept::Derivation { key, stage, .. } => {
             let whole = stage.split('-').next().unwrap_or(stage);
             let place = Stage::ALL.iter().position(|known| known.name() == whole).unwrap_or(Stage::ALL.len());
             let is_drv = matches!(root.kept, Kept::Derivation { .. });
@@ -89,13 +89,16 @@ fn text(roots: &[Root], now: u64) -> String {
     let rows = roots.iter().filter(|root| !is_counted(root)).map(|root| {
         let (package, stage) = match &root.kept {
             Kept::Own => ("phasesplit", String::new()),
-            Kept::State { package, stage, .. } => (package.as_str(), stage.clone()),
+            Kept::State { package, stage, .. } | Kept::Failed { package, stage, .. } => {
+                (package.as_str(), stage.clone())
+            }
             Kept::Derivation { package, stage, .. } => (package.as_str(), format!("{stage} (.drv)")),
         };
-        let mark = match (root.dangling, &root.pinned) {
-            (true, _) => "dangling",
-            (false, Some(_)) => "pinned",
-            (false, None) => "",
+        let mark = match (root.dangling, &root.kept, &root.pinned) {
+            (true, _, _) => "dangling",
+            (false, Kept::Failed { .. }, _) => "failed",
+            (false, _, Some(_)) => "pinned",
+            (false, _, None) => "",
         };
         vec![
             package.to_owned(),
@@ -107,7 +110,8 @@ fn text(roots: &[Root], now: u64) -> String {
         ]
     });
     let mut text = table::render(&columns, rows);
-    let states = roots.iter().filter(|root| matches!(root.kept, Kept::State { .. }) && !root.dangling);
+    let is_state = |root: &&Root| matches!(root.kept, Kept::State { .. } | Kept::Failed { .. });
+    let states = roots.iter().filter(is_state).filter(|root| !root.dangling);
     let bytes: u64 = states.clone().filter_map(|root| root.bytes).sum();
     let dangling = roots.iter().filter(|root| root.dangling).count();
     let _ = write!(
@@ -151,6 +155,8 @@ mod tests {
 
     #[test]
     fn the_table_in_the_order_of_the_chain() {
+        let (package, key, stage) = names("install");
+        let failed = Kept::Failed { package, key, stage };
         let (package, key, stage) = names("build");
         let mut roots = vec![
             root(Kept::Derivation { package, key, stage }, "/s/b.drv", Some(10), None),
@@ -158,6 +164,7 @@ mod tests {
             root(state("check"), "/s/c", None, None),
             root(state("build"), "/s/b", Some(2048), None),
             root(state("build-1"), "/s/b1", Some(512), None),
+            root(failed, "/s/f", Some(100), None),
             root(Kept::Own, "/s/engine", Some(3), None),
         ];
         roots.sort_by_key(order);
@@ -168,7 +175,8 @@ p-1         build-1    512 B  20 s ago            /s/b1
 p-1         build    2.0 KiB  20 s ago            /s/b
 p-1         check          -  20 s ago  dangling  /s/c
 p-1         install  1.0 KiB  20 s ago  pinned    /s/i
-3 states, 3.5 KiB; 1 derivations that they were made by; 1 dangling: what they kept is gone
+p-1         install    100 B  20 s ago  failed    /s/f
+4 states, 3.6 KiB; 1 derivations that they were made by; 1 dangling: what they kept is gone
 ";
         assert_eq!(text(&roots, 1020), expected);
         assert_eq!(text(&[], 0), "nothing is rooted\n");

@@ -5,7 +5,7 @@
 use super::context::{Context, DEPTH, Found, Outcome};
 use super::formats::{self, elf, pyc};
 use super::what::{Places, What};
-use super::{show, spans};
+use super::{Excuse, show, spans, unpacked};
 use crate::state::relocate::layout::Layout;
 use std::path::Path;
 
@@ -47,6 +47,12 @@ pub fn compare(context: &Context, pair: &Pair) -> Outcome {
     {
         return outcome;
     }
+    if let (Some(a), Some(b)) = (unpacked::of(pair.a), unpacked::of(pair.b)) {
+        let mut outcome = Outcome::default();
+        outcome.nest("debug sections unpacked", leaf(context, &Pair { a: &a, b: &b, ..*pair }));
+        outcome.excuse(Excuse::Packing);
+        return outcome;
+    }
     leaf(context, pair)
 }
 
@@ -69,7 +75,7 @@ pub fn leaf(context: &Context, pair: &Pair) -> Outcome {
         && let Some(left) = elf.strings(context, pair, &real)
     {
         real = left;
-        outcome.excuse(super::Excuse::StringOrder);
+        outcome.excuse(Excuse::StringOrder);
     }
     let Some(first) = real.first() else { return outcome };
     let at = first.start;

@@ -12,6 +12,7 @@
 //! context   what is known of the two packages
 //! show      differences for people
 //! content   one file: bytes, or by its format           (formats/*)
+//! unpacked  ELF files without the compression of their sections
 //! names     files named after build-ids
 //! tree      files and directories
 //! stable    what a package does not agree with itself about
@@ -28,6 +29,7 @@ mod show;
 mod spans;
 mod stable;
 mod tree;
+mod unpacked;
 mod what;
 
 pub use excuse::Excuse;

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
-use super::{RootError, Roots};
+use super::{FAILED, RootError, Roots};
 use crate::nix::{drv, store};
 use crate::state::info;
 
@@ -46,7 +46,16 @@ pub enum Kept {
         /// The stage.
         stage: String,
     },
-    /// The derivation that a state was made by.
+    /// What a stage left when it failed.
+    Failed {
+        /// The package's name.
+        package: String,
+        /// The directory of its roots.
+        key: String,
+        /// The stage.
+        stage: String,
+    },
+    /// The derivation that a state was made by; of a failed one, `stage` ends in `.failed`.
     Derivation {
         /// The package's name.
         package: String,
@@ -72,9 +81,10 @@ impl Roots {
             let package = key.rsplit_once('-').map_or(key.as_str(), |(package, _)| package).to_owned();
             for link in entries(&directory)? {
                 let (package, key, name) = (package.clone(), key.clone(), name_of(&link));
-                let kept = match name.strip_suffix(".drv") {
-                    Some(stage) => Kept::Derivation { package, key, stage: stage.to_owned() },
-                    None => Kept::State { package, key, stage: name },
+                let kept = match (name.strip_suffix(".drv"), name.strip_suffix(FAILED)) {
+                    (Some(stage), _) => Kept::Derivation { package, key, stage: stage.to_owned() },
+                    (None, Some(stage)) => Kept::Failed { package, key, stage: stage.to_owned() },
+                    (None, None) => Kept::State { package, key, stage: name },
                 };
                 roots.extend(root(link, kept));
             }
@@ -120,8 +130,8 @@ fn pinned(kept: &Kept, link: &Path, path: &str) -> Option<String> {
     let drv = match kept {
         Kept::Own => return None,
         Kept::Derivation { .. } => drv::read(path).ok(),
-        Kept::State { stage, .. } => {
-            let drv = fs::read_link(link.with_file_name(format!("{stage}.drv"))).ok();
+        Kept::State { .. } | Kept::Failed { .. } => {
+            let drv = fs::read_link(link.with_file_name(format!("{}.drv", name_of(link)))).ok();
             drv.and_then(|drv| drv::read(&drv.to_string_lossy()).ok()).filter(|drv| drv.makes(path))
         }
     };
@@ -150,6 +160,7 @@ mod tests {
         fs::write(kept.join("layer"), "12345").expect("written");
         symlink(&kept, directory.join("build")).expect("linked");
         symlink("/no/such.drv", directory.join("build.drv")).expect("linked");
+        symlink(&kept, directory.join("install.failed")).expect("linked");
         symlink(&kept, scratch.path().join("roots/own/engine")).expect("linked");
         fs::write(directory.join("no-link"), "").expect("written");
 
@@ -157,9 +168,11 @@ mod tests {
         let list = roots.list().expect("read");
         let found: Vec<_> = list.iter().map(|root| (root.kept.clone(), root.dangling, root.bytes)).collect();
         let names = (package.clone(), key.clone(), stage.clone());
+        let failed = Kept::Failed { package: package.clone(), key: key.clone(), stage: "install".to_owned() };
         let expected = [
             (Kept::Own, false, Some(5)),
             (Kept::State { package, key, stage }, false, Some(5)),
+            (failed, false, Some(5)),
             (Kept::Derivation { package: names.0, key: names.1, stage: names.2 }, true, None),
         ];
         assert_eq!(found, expected);

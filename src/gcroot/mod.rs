@@ -8,6 +8,7 @@
 //! roots/own/<store path's base name>       the state engine, the host package set
 //! roots/packages/<package>/<stage>         the last state of each stage of a package
 //! roots/packages/<package>/<stage>.drv     the derivation that it was made by, which a collection would take
+//! roots/packages/<package>/<stage>.failed  what the stage left when it failed, and its <stage>.failed.drv
 //! ```
 
 pub mod list;
@@ -19,6 +20,9 @@ use std::path::{Path, PathBuf};
 
 use crate::nix::engine::StoreObject;
 use crate::nix::{Nix, NixError, store};
+
+/// What a link's name has behind the stage's where it keeps what the stage left when it failed.
+const FAILED: &str = ".failed";
 
 /// Why a root could not be registered. The path itself is in the store all the same.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,23 @@ impl Roots {
     /// The link of a stage's last state; `package` as [`package_key`] gives it.
     pub fn of_stage(&self, package: &str, stage: &str) -> PathBuf {
         self.directory.join("packages").join(package).join(stage)
+    }
+
+    /// The link of what a stage left when it failed.
+    pub fn of_failed(&self, package: &str, stage: &str) -> PathBuf {
+        self.of_stage(package, &format!("{stage}{FAILED}"))
+    }
+
+    /// The link of the derivation that kept what a stage left.
+    pub fn of_failed_derivation(&self, package: &str, stage: &str) -> PathBuf {
+        self.of_derivation(package, &format!("{stage}{FAILED}"))
+    }
+
+    /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be removed stays listed.
+    pub fn forget_failed(&self, package: &str, stage: &str) {
+        for link in [self.of_failed(package, stage), self.of_failed_derivation(package, stage)] {
+            let _ = fs::remove_file(link);
+        }
     }
 
     /// The link of the derivation that a stage's last state was made by.

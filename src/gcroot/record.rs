@@ -38,6 +38,25 @@ pub struct Record {
     pub time: u64,
     /// The stages of the chain that have been built, in its order; one that a failed build did not reach is the last before.
     pub stages: Vec<RecordedStage>,
+    /// What stages left that failed with `build --keep-failed`, and have not succeeded since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<RecordedFailure>,
+}
+
+/// What a stage left when it failed; keys in camel case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordedFailure {
+    /// The stage's name.
+    pub stage: String,
+    /// The derivation that kept it.
+    pub drv: String,
+    /// The store path of the state, which is marked as failed.
+    pub path: String,
+    /// The phase that failed.
+    pub phase: String,
+    /// How it ended.
+    pub exit_code: u8,
 }
 
 /// What is known of a stage; keys in camel case.
@@ -61,6 +80,11 @@ impl Record {
     /// What is recorded of a stage.
     pub fn stage(&self, name: &str) -> Option<&RecordedStage> {
         self.stages.iter().find(|stage| stage.stage == name)
+    }
+
+    /// What a stage left when it failed, where that was kept.
+    pub fn failure_of(&self, name: &str) -> Option<&RecordedFailure> {
+        self.failed.iter().find(|stage| stage.stage == name)
     }
 }
 
@@ -216,6 +240,7 @@ mod tests {
             split: text,
             time,
             stages: vec![stage],
+            failed: Vec::new(),
         }
     }
 

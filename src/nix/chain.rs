@@ -90,8 +90,11 @@ pub struct Pinned {
     pub state: String,
 }
 
+/// What stands for a stage's name where the package is not split.
+pub const UNSPLIT: &str = "unsplit";
+
 /// What is asked of the split package; `outPath` of an output needs no build to be known.
-const BODY: &str = "
+const STAGE: &str = "
   let
     stage = d: {
       inherit (d) drvPath;
@@ -100,7 +103,9 @@ const BODY: &str = "
       outputs = builtins.listToAttrs
         (map (o: { name = o; value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ]));
     };
-  in {
+  in ";
+
+const CHAIN: &str = "{
     inherit (s) name;
     stages = map stage (s.chain or [ s ]);
     unsplit = stage (s.unsplit or s);
@@ -115,7 +120,8 @@ const BODY: &str = "
 /// Nix's own, or [`Cause::Answer`] where the answer is not a chain.
 pub fn evaluate(nix: &Nix, split: &str) -> Result<(Chain, String), NixError> {
     let operation = "cannot evaluate the split package";
-    let (chain, warnings): (Chain, String) = question::ask(nix, Mode::Full, operation, split, BODY)?;
+    let (chain, warnings): (Chain, String) =
+        question::ask(nix, Mode::Full, operation, split, &format!("{STAGE}{CHAIN}"))?;
     if chain.stages.is_empty() {
         return Err(NixError {
             operation: operation.to_owned(),
@@ -124,4 +130,15 @@ pub fn evaluate(nix: &Nix, split: &str) -> Result<(Chain, String), NixError> {
         });
     }
     Ok((chain, warnings))
+}
+
+/// Evaluates the derivation of a stage that keeps what it leaves when it fails: `failed.<stage>` of a split package.
+/// `stage` is its name as a Nix string.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_failed(nix: &Nix, split: &str, stage: &str) -> Result<Stage, NixError> {
+    let operation = "cannot evaluate the stage that keeps what it leaves";
+    let body = format!("{STAGE}stage s.failed.${{{stage}}}");
+    Ok(question::ask(nix, Mode::Full, operation, split, &body)?.0)
 }

@@ -14,9 +14,9 @@ use super::error::{Cause, NixError};
 use super::store_path::{self, StorePathError};
 use super::{Nix, store};
 
-/// The version in the engine's store name. It changes when what the engine writes changes, not
-/// with the release: every state depends on the engine's path.
-pub const ENGINE_VERSION: &str = "2";
+/// The version in the engine's store name: its own, which no release of phasesplit changes. Every state depends on the
+/// engine's path.
+const ENGINE_VERSION: &str = phasesplit_state::format::ENGINE;
 
 /// Names an engine to use instead of the embedded one (for work on the engine itself).
 pub const ENGINE_VARIABLE: &str = "PHASESPLIT_STATE";

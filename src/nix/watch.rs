@@ -7,11 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::events::Event;
+use crate::state::log::BASH_NOISE;
 
 /// How many of a build's last lines are kept for a report of its failure.
 pub const TAIL: usize = 25;
-/// What bash 5.2 says, several times, when a function that stdenv runs ends the shell: it would push the cause out of the tail.
-const BASH_NOISE: &str = "pop_var_context: head of shell_variables not a function context";
 
 /// One derivation that was built, or is being built.
 #[derive(Debug, Clone, Default)]

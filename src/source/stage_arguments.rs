@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// The name that the runtime has in the store, behind the hash.
 const RUNTIME: &str = "-phasesplit-runtime.sh";
 /// Options without a value.
-const SWITCHES: [&str; 2] = ["finish", "inside"];
+const SWITCHES: [&str; 3] = ["finish", "inside", "keep-failed"];
 
 /// The arguments of a stage, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -39,9 +39,11 @@ fn exit_in_a_phase_before_finish_is_refused_by_name() {
 #[test]
 fn whatever_ends_finish_the_outputs_are_searched_for_staged_prefixes() {
     let staged = "put a staged prefix into an output";
-    refused(r#"buildPhase = "echo $out >conf"; postFixup = "cp conf $out/; exit 0";"#, staged);
-    refused(r#"buildPhase = "echo $out >conf"; exitHook = "cp $NIX_BUILD_TOP/conf $out/";"#, staged);
-    refused(r#"buildPhase = "echo $out >conf; trap 'cp $NIX_BUILD_TOP/conf $out/' EXIT";"#, staged);
+    let packed = r#"buildPhase = "echo $out | xz >conf";"#;
+    refused(&format!(r#"{packed} postFixup = "cp conf $out/; exit 0";"#), staged);
+    refused(&format!(r#"{packed} exitHook = "cp $NIX_BUILD_TOP/conf $out/";"#), staged);
+    refused(r#"buildPhase = "echo $out | xz >conf; trap 'cp $NIX_BUILD_TOP/conf $out/' EXIT";"#, staged);
+    equal(r#"buildPhase = "echo $out >conf"; exitHook = "cp $NIX_BUILD_TOP/conf $out/";"#);
     equal(r#"postFixup = "echo fixed >$out/fixed; exit 0";"#);
 }
 

@@ -53,11 +53,7 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>, directory: &Path) -> Comman
 
 /// `phasesplit` as a user runs it.
 pub fn phasesplit(directory: &Path) -> Command {
-    let mut command = command(env!("CARGO_BIN_EXE_phasesplit"), directory);
-    if std::env::var_os("PHASESPLIT_STATE").is_none() {
-        command.env("PHASESPLIT_STATE", env!("CARGO_BIN_EXE_phasesplit-state"));
-    }
-    command
+    command(env!("CARGO_BIN_EXE_phasesplit"), directory)
 }
 
 /// Runs a command that must succeed.

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::kept::Kept;
+use crate::nix::chain::UNSPLIT;
 use crate::nix::spawn::shell_word;
+use crate::nix::watch::TAIL;
 
 /// A build that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +27,8 @@ pub struct Failure {
     pub safe: Option<SafeState>,
     /// The state that the stage should have continued from and could not.
     pub refused: Option<RefusedState>,
+    /// What the stage left, where that was asked for.
+    pub kept: Kept,
     /// What else may be the cause, where it is known to be a common one.
     pub hint: Option<String>,
 }
@@ -71,6 +76,7 @@ impl fmt::Display for Failure {
             }
         }
         writeln!(f, "  full log:  nix-store --read-log {}", self.drv)?;
+        self.write_kept(f)?;
         match (&self.refused, &self.safe, &self.stage) {
             (Some(refused), _, _) => {
                 writeln!(f, "  refused:   the state after {}: {} (the log says why)", refused.stage, refused.path)?;
@@ -100,6 +106,33 @@ impl fmt::Display for Failure {
     }
 }
 
+impl Failure {
+    fn write_kept(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kept {
+            // What could not be restored, or is no stage's, leaves nothing.
+            Kept::NotAsked if self.refused.is_some() || self.stage.as_deref().is_none_or(|stage| stage == UNSPLIT) => {
+                Ok(())
+            }
+            Kept::NotAsked => writeln!(f, "  to look:   `phasesplit build --keep-failed` keeps what the stage left"),
+            Kept::Not { reason } => writeln!(f, "  not kept:  {reason}"),
+            Kept::State(state) => {
+                let from = if state.reused { ", from an earlier run of the very same stage" } else { "" };
+                writeln!(f, "  kept:      {} ({}, exit code {}{from})", state.path, state.phase, state.exit_code)?;
+                // The log above is that of the run before, if there was one.
+                if self.log_tail.is_empty() && !state.log.is_empty() {
+                    writeln!(f, "  its log:")?;
+                    let lines: Vec<&str> = state.log.lines().collect();
+                    for line in &lines[lines.len().saturating_sub(TAIL)..] {
+                        writeln!(f, "    > {line}")?;
+                    }
+                }
+                let heads = ["  look:      "].into_iter().chain(std::iter::repeat("             "));
+                heads.zip(&state.look).try_for_each(|(head, command)| writeln!(f, "{head}{command}"))
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +147,7 @@ mod tests {
             log_tail: vec!["make: *** [all] Error 1".to_owned()],
             safe: Some(SafeState { stage: "configure".to_owned(), path: "/nix/store/y-phase-configure".to_owned() }),
             refused: None,
+            kept: Kept::NotAsked,
             hint: None,
         };
         let expected = "\
@@ -121,6 +155,7 @@ buildPhase failed, in stage build: builder failed with exit code 2
   its last lines:
     > make: *** [all] Error 1
   full log:  nix-store --read-log /nix/store/x-phase-build.drv
+  to look:   `phasesplit build --keep-failed` keeps what the stage left
   safe:      the state after configure: /nix/store/y-phase-configure
   go on:     mend it and run the same command again: it continues after configure";
         assert_eq!(failure.to_string(), expected);
@@ -148,6 +183,7 @@ buildPhase failed, in stage build: builder failed with exit code 2
             log_tail: Vec::new(),
             safe: None,
             refused: Some(refused),
+            kept: Kept::NotAsked,
             hint: None,
         };
         let expected = "\

@@ -2,7 +2,7 @@
 //!
 //! A pin says that what changed before its stage does not matter. It cannot say that of what a state is made of: a state
 //! holds its package's staged prefixes, and a build tree that certain phases have been through. Where these are others
-//! the pin is refused. (States of failed builds are never recorded, so none is found here.)
+//! the pin is refused. (What a failed stage left is not recorded as its state; where one was put there, it is refused too.)
 
 use std::collections::BTreeMap;
 
@@ -188,6 +188,12 @@ fn difference(info: &Info, stage: &str, made: &StageArguments<'_>, next: &StageA
             next.package()
         ));
     }
+    if let Some(failed) = &info.failed {
+        return Some(format!(
+            "it is what the stage left when {} failed with exit code {}",
+            failed.phase, failed.exit_code
+        ));
+    }
     if info.stage != stage {
         return Some(format!("it is the state of {}", info.stage));
     }
@@ -236,6 +242,7 @@ mod tests {
             phases: Vec::new(),
             outputs: outputs.iter().map(|(name, prefix)| ((*name).to_owned(), (*prefix).to_owned())).collect(),
             pinned: None,
+            failed: None,
             entries: info::Counts::default(),
             bytes: info::Bytes::default(),
             layers: 1,
@@ -281,5 +288,10 @@ mod tests {
             let found = reason(package, entries, outputs, stage).expect("refused");
             assert!(found.contains(expected), "{found}");
         }
+        let failed = info::Failed { phase: "buildPhase".to_owned(), exit_code: 2, log: String::new() };
+        let failed = Info { failed: Some(failed), ..state.clone() };
+        let made = StageArguments::read(&made).expect("a stage");
+        let found = difference(&failed, "build", &made, &made).expect("refused");
+        assert!(found.contains("left when buildPhase failed with exit code 2"), "{found}");
     }
 }

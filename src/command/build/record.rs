@@ -4,6 +4,7 @@ use super::report::{Outcome, StageReport};
 use super::run::{Input, Wish};
 use crate::gcroot::Roots;
 use crate::gcroot::package_key;
+pub(super) use crate::gcroot::record::RecordedFailure;
 use crate::gcroot::record::{self, Record, RecordedStage};
 use crate::nix::Nix;
 use crate::nix::chain::Chain;
@@ -16,6 +17,8 @@ pub(super) struct Made<'a> {
     pub(super) chain: &'a Chain,
     pub(super) rows: &'a [StageReport],
     pub(super) succeeded: bool,
+    /// What the stage that failed left, where it was kept.
+    pub(super) failed: Option<RecordedFailure>,
 }
 
 /// Writes what was built, and keeps the derivations of it. The build is as good without: a failure is told and passed over.
@@ -35,6 +38,9 @@ pub(super) fn keep(nix: &Nix, roots: &Roots, made: &Made<'_>, progress: &Progres
             progress.line(&format!("warning: the derivations are not protected from garbage collection: {error}"));
             break;
         }
+    }
+    for stage in made.rows.iter().filter(|row| row.outcome.has_state()) {
+        roots.forget_failed(&key, &stage.stage);
     }
     if let Err(error) = roots.write_record(&record, identity) {
         progress.line(&format!("warning: the next build cannot be explained: {error}"));
@@ -59,7 +65,17 @@ impl Made<'_> {
             split: blake3::hash(self.input.split.as_bytes()).to_hex().to_string(),
             time: record::now(),
             stages: kept.chain(stages).collect(),
+            failed: self.failures(before.filter(|record| record.package == self.chain.name)),
         }
+    }
+
+    /// What stages left that failed, in this build or in one before, and have not succeeded since.
+    fn failures(&self, before: Option<&Record>) -> Vec<RecordedFailure> {
+        let has_state = |stage: &str| self.rows.iter().any(|row| row.stage == stage && row.outcome.has_state());
+        let is_new = |stage: &str| self.failed.as_ref().is_some_and(|new| new.stage == stage);
+        let old = before.map(|record| record.failed.as_slice()).unwrap_or_default();
+        let old = old.iter().filter(|old| !has_state(&old.stage) && !is_new(&old.stage));
+        old.chain(&self.failed).cloned().collect()
     }
 
     /// A stage as this build has it. Of a result that came from a cache, the stages before it were made by what this chain
@@ -114,7 +130,7 @@ mod tests {
     }
 
     fn made(input: &Input, chain: &Chain, rows: &[StageReport], succeeded: bool, before: Option<&Record>) -> Record {
-        Made { input, wish: &Wish::default(), chain, rows, succeeded }.record(before)
+        Made { input, wish: &Wish::default(), chain, rows, succeeded, failed: None }.record(before)
     }
 
     fn paths(record: &Record) -> Vec<(&str, Option<f64>)> {
@@ -124,8 +140,13 @@ mod tests {
     #[test]
     fn a_failed_build_leaves_what_was_known_of_the_stages_it_did_not_reach() {
         use Outcome::{Built, Failed, NotReached, Reused};
-        let input =
-            Input { split: String::new(), directory: PathBuf::new(), identity: b"/p.nix\0a".to_vec(), host: false };
+        let input = Input {
+            split: String::new(),
+            directory: PathBuf::new(),
+            identity: b"/p.nix\0a".to_vec(),
+            words: Vec::new(),
+            host: false,
+        };
         let chain = chain(&["unpack", "build", "finish"]);
         let rows = [row("unpack", Built, "1"), row("build", Built, "1"), row("finish", Built, "1")];
         let first = made(&input, &chain, &rows, true, None);
@@ -140,7 +161,13 @@ mod tests {
 
     #[test]
     fn what_a_finished_build_did_not_need_is_what_its_chain_says() {
-        let input = Input { split: String::new(), directory: PathBuf::new(), identity: Vec::new(), host: false };
+        let input = Input {
+            split: String::new(),
+            directory: PathBuf::new(),
+            identity: Vec::new(),
+            words: Vec::new(),
+            host: false,
+        };
         let rows = [row("unpack", Outcome::NotNeeded, "1"), row("finish", Outcome::Fetched, "1")];
         let record = made(&input, &chain(&["unpack", "finish"]), &rows, true, None);
         assert_eq!(paths(&record), [("/s/unpack1", None), ("/s/finish1", None)]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::failure::{self, Failure, RefusedState, SafeState};
+use super::kept::{Again, Kept};
 use super::pin::{self, PinError, PinnedState};
 use super::record;
 use super::report::{Outcome, Pinned, Report, StageReport};
@@ -50,6 +51,8 @@ pub struct Input {
     pub directory: PathBuf,
     /// What tells this package from others, the same for each build of it: roots are kept by it.
     pub identity: Vec<u8>,
+    /// What names it on a command line, and how it is split; empty where nothing does.
+    pub words: Vec<String>,
     /// Whether it is built with the host package set, which needs the machine's toolchain.
     pub host: bool,
 }
@@ -63,6 +66,8 @@ pub struct Wish {
     pub pin: Option<PinnedState>,
     /// The link to make, in the current directory.
     pub link: Option<PathBuf>,
+    /// Whether what a failing stage leaves is to be kept.
+    pub keep_failed: bool,
     /// Nix's own options.
     pub nix_options: Vec<OsString>,
 }
@@ -116,13 +121,22 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
     let built = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
     let package = gcroot::package_key(&chain.name, &input.identity);
+    let rooted = roots.map(|roots| (roots, package.as_str()));
+    let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, rooted)).flatten();
+    let mut failed = None;
+    if let Some(failure) = &mut failure
+        && let Some(stage) = failure.stage.clone()
+        && wish.keep_failed
+    {
+        let again = Again { nix: &nix, input, wish, chain: &chain, stage: &stage };
+        (failure.kept, failed) = again.keep(rooted, &progress);
+    }
     if let Some(roots) = roots {
         progress.status("registering roots");
         keep(&nix, roots, &package, &rows, &progress);
-        record::keep(&nix, roots, &record::Made { input, wish, chain: &chain, rows: &rows, succeeded }, &progress);
+        let made = record::Made { input, wish, chain: &chain, rows: &rows, succeeded, failed };
+        record::keep(&nix, roots, &made, &progress);
     }
-    let kept = roots.map(|roots| (roots, package.as_str()));
-    let failure = (!succeeded).then(|| failure(&watch, &rows, input.host, kept)).flatten();
     progress.finish();
     Ok(Report {
         package: chain.name.clone(),
@@ -220,6 +234,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
         hint: host.then(|| toolchain_hint(&message, &build.tail)).flatten(),
         message,
         log_tail: build.tail.iter().cloned().collect(),
+        kept: Kept::NotAsked,
         safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
         refused: refused.map(|row| RefusedState {
             stage: row.stage.clone(),
@@ -244,7 +259,8 @@ fn toolchain_hint<'a>(message: &str, tail: impl IntoIterator<Item = &'a String>)
     })
 }
 
-fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Event) {
+/// Shows an event of a build.
+pub(super) fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Event) {
     // An end is told before what came after it.
     if let Some((drv, took)) = watch.just_ended() {
         let failed = watch.build(drv).is_some_and(|build| build.failure.is_some());

@@ -66,7 +66,8 @@ pub struct Row {
     pub caches: Vec<String>,
     /// The bytes of its state (of finish, of the outputs), where it is here.
     pub bytes: Option<u64>,
-    /// How long its phases ran when its state was made, in seconds, where that is here.
+    /// How long its phases ran when its state was made, in seconds, where that is here; of finish, the whole stage, where the
+    /// last build is recorded.
     pub seconds: Option<f64>,
     /// The store path of its state (of finish, of the first output), whether there or not.
     pub path: String,

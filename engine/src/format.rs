@@ -1,0 +1,71 @@
+//! The names and numbers that make up the format of a state directory, which `docs/state-format.md` describes for
+//! readers in other languages. Whoever changes one changes what every cached state means: raise [`VERSION`] and say so
+//! in the changelog as **Breaking**.
+//!
+//! A state is a directory:
+//!
+//! | file | content |
+//! |---|---|
+//! | `layer.tar.zst` | pax tar in zstd frames: what is new or changed since the parent, of `build`, `build/…`, `outputs/<NAME>[/…]`, `shell`, in the order of [`super::entry::order`] |
+//! | `manifest.zst` | the whole tree, one record per entry, in the same order: see [`super::manifest`] |
+//! | `parent` | the state that the layer is the difference to: see [`super::chain`]; absent where the layer is all |
+//! | `info.json` | what the state is: see [`super::info`]. Written last: a directory without it is no state |
+//!
+//! Not stored: owners (all members say 0), extended attributes and ACLs (the sandbox has none), access
+//! times, devices (refused), and what Nix itself puts into the build directory ([`is_nix_file`]).
+
+use std::time::Duration;
+
+/// The format version this engine writes, and the only one it reads.
+pub const VERSION: u64 = 2;
+
+/// The engine's own version. It changes when what the engine writes changes.
+pub const ENGINE: &str = env!("CARGO_PKG_VERSION_MAJOR");
+
+/// The longest chain of layers. A state on top of one this long stores the whole tree again.
+pub const LAYERS: usize = 32;
+
+/// How far a clock may be behind that of the machine that saved a state: a restore waits so long, more is a fault that it
+/// reports. A save takes a file that is newer than its own clock by no more than this for one that a clock dated, which
+/// was set back since, or was another machine's.
+pub const SKEW: Duration = Duration::from_secs(10);
+
+/// The archive's file name.
+pub const LAYER: &str = "layer.tar.zst";
+/// The manifest's file name.
+pub const MANIFEST: &str = "manifest.zst";
+/// The file that names the parent.
+pub const PARENT: &str = "parent";
+/// The description's file name.
+pub const INFO: &str = "info.json";
+
+/// Archive path of the build directory.
+pub const BUILD: &[u8] = b"build";
+/// Archive path above the staged outputs; it has no member of its own.
+pub const OUTPUTS: &[u8] = b"outputs";
+/// Archive path of the shell state.
+pub const SHELL: &[u8] = b"shell";
+
+/// Whether a name at the top of the build directory belongs to Nix, stdenv or our own runtime: such a file
+/// is made anew for every derivation, is no part of a state, and a restore never touches it.
+///
+/// `.attr-*` are the files of `passAsFile`, `.attrs.*` those of structured attributes (Nix,
+/// `derivation-builder`), `env-vars` is stdenv's dump of its environment, `.phasesplit` is our runtime's.
+pub fn is_nix_file(name: &[u8]) -> bool {
+    name.starts_with(b".attr-") || matches!(name, b".attrs.json" | b".attrs.sh" | b"env-vars" | b".phasesplit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_nix_file;
+
+    #[test]
+    fn only_what_nix_writes_is_left_out() {
+        for name in [&b".attr-0abc"[..], b".attrs.json", b".attrs.sh", b"env-vars", b".phasesplit"] {
+            assert!(is_nix_file(name));
+        }
+        for name in [&b".attrs"[..], b".attr", b"env-vars2", b".ninja_log", b"src"] {
+            assert!(!is_nix_file(name));
+        }
+    }
+}

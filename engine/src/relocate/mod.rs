@@ -1,0 +1,187 @@
+//! Relocation: outputs built with staged prefixes learn their real paths.
+//!
+//! Every stage before finish uses a staged prefix for each output, a store path of the same length as the real one
+//! (DESIGN.md §3.1). At the start of finish the outputs lie at their real paths, and every mention of a staged hash must become
+//! the real one, or finish must fail: a mention that stays is a program that looks for a directory that does not exist.
+//!
+//! ```text
+//! prefix   what STAGED=REAL is
+//! runs     where bytes equal a part of a staged path           (speed, no decisions)
+//! layout   what the bytes of an ELF file are for
+//! constants, x86, arm64   how instructions carry constants
+//! judge    which runs are mentions, and do they account for all of the hash
+//! packed, zip, archive   what lies inside compressed files and archives
+//! foreign, bitcode       what cannot be taken apart, or not be changed
+//! section  compressed sections of ELF files, written again in their room
+//! content, members   one file: all of the above                 (bytes in, changes out)
+//! files    reading them, on all cores, and no more than has to be
+//! tree     files and directories
+//! record, pyc, sums      checksums of files, kept in other files
+//! ```
+//!
+//! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
+
+pub mod archive;
+pub mod arm64;
+pub mod bitcode;
+pub mod constants;
+pub mod content;
+pub mod error;
+mod files;
+pub mod foreign;
+pub mod judge;
+pub mod layout;
+mod members;
+pub mod packed;
+pub mod prefix;
+pub mod pyc;
+pub mod record;
+pub mod runs;
+pub mod section;
+pub mod sums;
+pub mod tree;
+pub mod x86;
+pub mod zip;
+
+use content::Examiner;
+use content::{Finding, Reason};
+pub use error::{Error, Harmless, Refusal};
+pub use prefix::Mapping;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+const RELOCATE_USAGE: &str = "relocate --map STAGED=REAL [--map STAGED=REAL]... [--text FILE]... [--tree PATH]...";
+const SCAN_USAGE: &str = "scan --map STAGED=REAL [--map STAGED=REAL]... PATH...";
+
+/// Rewrites every mention of the staged paths under `trees`, and every full hash in `texts`.
+///
+/// Everything is examined before anything is written. Running it again changes nothing. Returns what stays because no program
+/// runs on it.
+///
+/// # Errors
+/// [`Error::Refused`] names every mention that cannot be rewritten with certainty; nothing has been written then.
+pub fn relocate(mappings: &[Mapping], trees: &[PathBuf], texts: &[PathBuf]) -> Result<Harmless, Error> {
+    let examiner = Examiner::new(mappings.to_vec());
+    let mut plan = tree::plan(&examiner, trees)?;
+    if !plan.refusals.is_empty() {
+        return Err(Error::Refused(Box::new(Refusal {
+            summary: "relocate: the staged prefix is mentioned where it cannot be rewritten with certainty; nothing was changed",
+            mappings: mappings.to_vec(),
+            files: std::mem::take(&mut plan.refusals),
+        })));
+    }
+    plan.carry_out()?;
+    for text in texts {
+        tree::rewrite_text(&examiner, text)?;
+    }
+    let stays = |finding: &Finding| finding.reason != Reason::PackedDebug(true);
+    Ok(Harmless { mappings: mappings.to_vec(), files: only(plan.harmless, stays) })
+}
+
+/// The findings that `keep` says yes to, without the files that have none.
+fn only(files: Vec<(PathBuf, Vec<Finding>)>, keep: impl Fn(&Finding) -> bool) -> Vec<(PathBuf, Vec<Finding>)> {
+    let kept = files.into_iter().map(|(path, findings)| (path, findings.into_iter().filter(&keep).collect()));
+    kept.filter(|(_, findings): &(_, Vec<Finding>)| !findings.is_empty()).collect()
+}
+
+/// Searches everything under `paths` for what is left of the staged paths. Returns what may be left, because no program runs
+/// on it: seeds, and compressed debug information.
+///
+/// # Errors
+/// [`Error::Refused`] names every mention, full or piece, that was found.
+pub fn scan(mappings: &[Mapping], paths: &[PathBuf]) -> Result<Harmless, Error> {
+    let examiner = Examiner::new(mappings.to_vec());
+    let plan = tree::plan(&examiner, paths)?;
+    let is_seed = |finding: &Finding| finding.reason == Reason::Seed;
+    let mut harmless = only(plan.mentions.clone(), is_seed);
+    harmless.extend(plan.harmless);
+    harmless.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut files = plan.refusals;
+    files.extend(only(plan.mentions, |finding| !is_seed(finding)));
+    if files.is_empty() {
+        return Ok(Harmless { mappings: mappings.to_vec(), files: harmless });
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    Err(Error::Refused(Box::new(Refusal {
+        summary: "scan: a staged prefix is still mentioned",
+        mappings: mappings.to_vec(),
+        files,
+    })))
+}
+
+/// What a command line says.
+#[derive(Debug, Default)]
+struct Arguments {
+    mappings: Vec<Mapping>,
+    texts: Vec<PathBuf>,
+    trees: Vec<PathBuf>,
+    paths: Vec<PathBuf>,
+}
+
+fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
+    let wrong = |message: String| Error::Usage(message, usage);
+    let mut all = Arguments::default();
+    let mut args = args.iter();
+    let mut options = true;
+    while let Some(arg) = args.next() {
+        let option = arg.to_str().filter(|text| options && text.starts_with("--"));
+        let mut value = || {
+            let missing = format!("{} needs a value", arg.to_string_lossy());
+            args.next().ok_or_else(|| wrong(missing))
+        };
+        match option {
+            Some("--") => options = false,
+            Some("--map") => all.mappings.push(Mapping::parse(value()?).map_err(|e| wrong(format!("--map: {e}")))?),
+            Some("--text") => all.texts.push(value()?.into()),
+            Some("--tree") => all.trees.push(value()?.into()),
+            Some(other) => return Err(wrong(format!("unknown option {other}"))),
+            None => all.paths.push(arg.into()),
+        }
+    }
+    if all.mappings.is_empty() {
+        return Err(wrong("no --map given".to_owned()));
+    }
+    for (i, mapping) in all.mappings.iter().enumerate() {
+        let twin = all.mappings[..i].iter().find(|other| other.staged.hash() == mapping.staged.hash());
+        if twin.is_some_and(|other| other != mapping) {
+            let staged = &mapping.staged;
+            return Err(wrong(format!("--map: the hash of {staged} is mapped twice")));
+        }
+    }
+    all.mappings.dedup();
+    Ok(all)
+}
+
+/// For the build's log; that it cannot be written is no reason to fail.
+fn say(harmless: &Harmless) {
+    for line in harmless.to_string().lines() {
+        let _ = writeln!(std::io::stderr(), "phasesplit-state: {line}");
+    }
+}
+
+/// `relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...`; `args` begin behind the command's name.
+///
+/// # Errors
+/// As [`relocate`], and for a wrong command line.
+pub fn relocate_command(args: &[OsString]) -> Result<(), Error> {
+    let all = parse(args, RELOCATE_USAGE)?;
+    if let Some(path) = all.paths.first() {
+        let message = format!("{} needs --tree or --text before it", path.display());
+        return Err(Error::Usage(message, RELOCATE_USAGE));
+    }
+    relocate(&all.mappings, &all.trees, &all.texts).map(|stays| say(&stays))
+}
+
+/// `scan --map STAGED=REAL... PATH...`; `args` begin behind the command's name.
+///
+/// # Errors
+/// As [`scan`], and for a wrong command line.
+pub fn scan_command(args: &[OsString]) -> Result<(), Error> {
+    let all = parse(args, SCAN_USAGE)?;
+    if !all.texts.is_empty() || !all.trees.is_empty() {
+        let message = "scan takes paths without --tree or --text".to_owned();
+        return Err(Error::Usage(message, SCAN_USAGE));
+    }
+    scan(&all.mappings, &all.paths).map(|stays| say(&stays))
+}

@@ -1,0 +1,168 @@
+//! Restoring a state: the build directory, the outputs and the shell state, as they were.
+//!
+//! The manifest is read and checked first ([`manifest::read`]), so that what cannot be restored is refused before
+//! anything is written; then the layers stream by (`layers`), and every member that the tree has must be what the
+//! manifest says (`maker`, `make`). No symlink is followed and no file replaced, whatever the archives hold.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::error::{Error, Result, Shown};
+use super::{chain, format, info, listing, manifest};
+use maker::Maker;
+use places::Places;
+
+mod clock;
+mod layers;
+pub mod make;
+mod maker;
+mod places;
+
+const RESTORE: &str = "restore";
+
+/// What to restore, and where to.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The state directory.
+    pub from: PathBuf,
+    /// The build directory: exists, and is the one the state was made in.
+    pub build_dir: PathBuf,
+    /// Where the shell state's file goes; its directory exists. The file appears when all else is done: where it is not,
+    /// nothing that was restored is whole.
+    pub shell: PathBuf,
+    /// Name and path of each output the build has; need not be the paths saved from.
+    pub outputs: Vec<(String, PathBuf)>,
+    /// Name and staged prefix of each output, which must be those of the state; empty: not compared.
+    pub staged: Vec<(String, PathBuf)>,
+    /// Where the listing goes that lets a save of the same stage read only what changed; its directory exists.
+    pub listing: Option<PathBuf>,
+}
+
+/// Restores a state. `notice` gets a sentence for everything that could not be kept exactly (such as setuid
+/// bits where the sandbox forbids them) and for waiting.
+///
+/// # Errors
+/// An unknown format, the state of a failed stage, another build directory, other staged prefixes, an output nobody named, files that are in the way, a clock
+/// far behind the one of the machine that saved, a damaged state, what the file system says. Once writing has
+/// begun, what is restored by then stays, but for the shell state.
+pub fn restore(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
+    info::read(RESTORE, &request.from)?.refuse_failed(RESTORE, &request.from)?;
+    restore_even_failed(request, notice)
+}
+
+/// As [`restore`], and takes what a failed stage left too: to look into it.
+///
+/// # Errors
+/// As [`restore`].
+pub fn restore_even_failed(request: &Request, notice: &mut dyn FnMut(&str)) -> Result<()> {
+    let io = |source: io::Error| Error::io(RESTORE, &request.shell, source);
+    let mut name = OsString::from(".");
+    name.push(request.shell.file_name().unwrap_or_default());
+    name.push(".tmp");
+    let unfinished = request.shell.with_file_name(name);
+    // A restore that was killed may have left it.
+    let remove = || match fs::remove_file(&unfinished) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(RESTORE, &unfinished, source)),
+        _ => Ok(()),
+    };
+    remove()?;
+    let inner = Request { shell: unfinished.clone(), ..request.clone() };
+    let restored =
+        restore_all(&inner, &request.shell, notice).and_then(|()| fs::rename(&unfinished, &request.shell).map_err(io));
+    if restored.is_err() {
+        // The first error is the one to report.
+        let _ = remove();
+    }
+    restored
+}
+
+/// Restores all; the shell state to where `request` says, which is not yet `shell`.
+fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) -> Result<()> {
+    let info = info::read(RESTORE, &request.from)?;
+    if Path::new(&info.build_dir) != request.build_dir {
+        return Err(Error::OtherBuildDir {
+            path: request.from.clone(),
+            made_at: Shown(&info.build_dir).to_string(),
+            runs_at: request.build_dir.display().to_string(),
+        });
+    }
+    compare_outputs(request, &info.outputs)?;
+    let manifest = manifest::read_packed(RESTORE, &request.from)?;
+    for root in [format::BUILD, format::SHELL] {
+        if manifest.records.find(root).is_none() {
+            let what = format!("it holds no {}", String::from_utf8_lossy(root));
+            return Err(Error::damaged(RESTORE, request.from.join(format::MANIFEST), what));
+        }
+    }
+    let mut files = chain::find(RESTORE, &request.from, manifest.layers.len())?;
+    for state in &mut files {
+        state.push(format::LAYER);
+    }
+    let plan = layers::plan(&manifest)?;
+    if shell.symlink_metadata().is_ok() {
+        return Err(Error::io(RESTORE, shell, Errno::EXIST));
+    }
+    let maker = || Ok(Maker::new(Places::open(request, &manifest.records)?, &manifest.records));
+    let mut own = maker()?;
+    let mut others = (0..layers::threads()).map(|_| maker()).collect::<Result<Vec<_>>>()?;
+    clock::wait_for(&request.from, info.newest.into(), notice)?;
+
+    own.directories()?;
+    layers::extract(&files, &manifest, &plan, &mut own, &mut others)?;
+    let mut notices: Vec<String> = Vec::new();
+    // What is noted of hard links comes after all others.
+    for other in others {
+        notices.extend(other.notices);
+        own.notes.append(other.notes);
+    }
+    own.hard_links()?;
+    own.close_directories()?;
+    notices.append(&mut own.notices);
+    notices.sort();
+    for text in &notices {
+        notice(text);
+    }
+    match &request.listing {
+        Some(listing) => listing::write(RESTORE, listing, &request.from, &own.notes),
+        None => Ok(()),
+    }
+}
+
+/// What a state holds names its staged prefixes: in a chain with others it would be neither found nor relocated.
+fn compare_outputs(request: &Request, made_with: &BTreeMap<String, String>) -> Result<()> {
+    let told: BTreeMap<String, String> =
+        request.staged.iter().map(|(name, path)| (name.clone(), path.display().to_string())).collect();
+    if told.is_empty() || told == *made_with {
+        return Ok(());
+    }
+    let list = |outputs: &BTreeMap<String, String>| {
+        let words: Vec<String> =
+            outputs.iter().map(|(name, prefix)| Shown(&format!("{name}={prefix}")).to_string()).collect();
+        if words.is_empty() { "none named".to_owned() } else { words.join(" ") }
+    };
+    Err(Error::Refused {
+        operation: RESTORE,
+        path: request.from.clone(),
+        what: format!("its outputs were staged at {}, and this stage's are {}", list(made_with), list(&told)),
+        todo: "continue from a state of a package with the same name and outputs; without a pin, build that state again",
+    })
+}
+
+/// The shell state of a state directory, without restoring anything else.
+///
+/// # Errors
+/// As for reading any state.
+pub fn shell_state(state: &Path) -> Result<Vec<u8>> {
+    const OPERATION: &str = "list";
+    info::read(OPERATION, state)?;
+    let manifest = manifest::read_packed(OPERATION, state)?;
+    let chain = chain::find(OPERATION, state, manifest.layers.len())?;
+    let shell = manifest.records.find(format::SHELL);
+    let shell = shell.ok_or_else(|| Error::damaged(OPERATION, state, "it holds no shell state"))?;
+    layers::shell_state(OPERATION, &chain, &shell)
+}

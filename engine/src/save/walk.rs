@@ -1,0 +1,311 @@
+//! The walk of a save: every tree in the archive's order, each inode once. One thread looks what there is, ahead of the
+//! one that gives it to the store. Knows no archive.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, openat, readlinkat, statat};
+
+use super::super::entry::{Entry, Kind, join, split_parent};
+use super::super::error::{Error, Result};
+use super::super::format;
+use super::super::tree::{self, Cursor};
+use super::SAVE;
+use super::store::Store;
+
+/// So many entries go from thread to thread at once,
+const BATCH: usize = 256;
+
+/// and so many batches may wait: together they take about 8 MB.
+const AHEAD: usize = 128;
+
+/// The trees of a save.
+pub struct Walk<'a> {
+    /// The build directory. What is Nix's at its top is left out,
+    pub build_dir: &'a Path,
+    /// and these names.
+    pub exclude: &'a [Vec<u8>],
+    /// Name and staged prefix of each output; those that do not exist are left out.
+    pub outputs: &'a [(String, PathBuf)],
+    /// Device and inode of the state directory, which must not be saved into itself.
+    pub target: (u64, u64),
+}
+
+/// One tree to save: paths below `base` in the file system, others in the archive.
+struct Root<'a> {
+    base: &'a Path,
+    fd: OwnedFd,
+    /// The names in the base to save.
+    names: Vec<Vec<u8>>,
+    /// In front of the archive path,
+    prefix: Vec<u8>,
+    /// where this is in front of the path below the base.
+    cut: Vec<u8>,
+}
+
+impl Root<'_> {
+    fn archived(&self, below: &[u8]) -> Vec<u8> {
+        [&self.prefix, &below[self.cut.len()..]].concat()
+    }
+
+    fn below(&self, archived: &[u8]) -> Vec<u8> {
+        [&self.cut, &archived[self.prefix.len()..]].concat()
+    }
+}
+
+/// What was made readable for a while, to be undone in reverse.
+type Relaxed = Vec<(Vec<u8>, u32)>;
+
+/// Where in the archive the first name of each inode with several names went.
+type Links = HashMap<(u64, u64), Vec<u8>>;
+
+/// A directory in the middle of being looked through.
+struct Open {
+    path: Vec<u8>,
+    names: std::vec::IntoIter<Vec<u8>>,
+}
+
+/// What is seen of a file without opening it.
+struct Seen {
+    /// In the archive.
+    path: Vec<u8>,
+    stat: Stat,
+    /// A symlink's.
+    target: Vec<u8>,
+}
+
+/// A batch, or why there are no more.
+type Message = Result<Vec<Seen>>;
+
+impl Walk<'_> {
+    /// Walks all trees, the first one already while `store` is being made.
+    ///
+    /// # Errors
+    /// A device, a file that changes, what the file system says; those of the store.
+    pub fn run<'s>(&self, store: impl FnOnce() -> Result<Store<'s>>) -> Result<Store<'s>> {
+        let (build, stat) = self.build_root()?;
+        let mut links = Links::new();
+        let begun = || {
+            let mut store = store()?;
+            store.add(entry(format::BUILD.to_vec(), Kind::Directory, &stat))?;
+            Ok(store)
+        };
+        let mut store = self.tree(&build, begun, &mut links)?;
+        let mut outputs: Vec<_> = self.outputs.iter().collect();
+        outputs.sort();
+        for (name, path) in outputs {
+            if let Some(root) = output_root(name, path)? {
+                store = self.tree(&root, || Ok(store), &mut links)?;
+            }
+        }
+        Ok(store)
+    }
+
+    fn build_root(&self) -> Result<(Root<'_>, Stat)> {
+        let base = self.build_dir;
+        let io = |source| Error::io(SAVE, base, source);
+        let fd = tree::open_base(base).map_err(io)?;
+        let stat = statat(&fd, ".", AtFlags::empty()).map_err(|errno| io(errno.into()))?;
+        let mut names = tree::names(&fd, b".").map_err(io)?;
+        names.retain(|name| !format::is_nix_file(name) && !self.exclude.contains(name));
+        Ok((Root { base, fd, names, prefix: join(format::BUILD, b""), cut: Vec::new() }, stat))
+    }
+
+    fn tree<'s>(&self, root: &Root, store: impl FnOnce() -> Result<Store<'s>>, links: &mut Links) -> Result<Store<'s>> {
+        let io = |source| Error::io(SAVE, root.base, source);
+        let cursor = || Ok(Cursor::new(root.fd.try_clone().map_err(io)?));
+        let mut relaxed = Relaxed::new();
+        let (mut looking, mut giving, mut undoing) = (cursor()?, cursor()?, cursor()?);
+        let (sender, receiver) = sync_channel(AHEAD);
+        let given = thread::scope(|scope| {
+            let relaxed = &mut relaxed;
+            let look = move || Look { root, target: self.target, sender, batch: Vec::new() }.all(&mut looking, relaxed);
+            thread::Builder::new().name("walk".into()).spawn_scoped(scope, look).map_err(io)?;
+            give(root, receiver, &mut giving, store()?, links)
+        });
+        let mut undone = Ok(());
+        for (path, mode) in relaxed.iter().rev() {
+            let (parent, name) = split_parent(path);
+            let result = undoing
+                .enter(parent)
+                .and_then(|fd| Ok(chmodat(fd, name, Mode::from_raw_mode(*mode), AtFlags::empty())?))
+                .map_err(|source| Error::io(SAVE, tree::shown(root.base, path), source));
+            undone = undone.and(result);
+        }
+        given.and_then(|store| undone.map(|()| store))
+    }
+}
+
+/// The tree of an output, if it exists.
+fn output_root<'a>(name: &str, path: &'a Path) -> Result<Option<Root<'a>>> {
+    let (Some(base), Some(last)) = (path.parent(), path.file_name()) else {
+        return Err(Error::Refused {
+            operation: SAVE,
+            path: path.into(),
+            what: format!("it cannot be the output {name}"),
+            todo: "give the path of a file or directory",
+        });
+    };
+    let io = |source| Error::io(SAVE, path, source);
+    match fs::symlink_metadata(path) {
+        Ok(_) => {}
+        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io(source)),
+    }
+    let fd = tree::open_base(base).map_err(io)?;
+    let cut = last.as_encoded_bytes().to_vec();
+    Ok(Some(Root { base, fd, names: vec![cut.clone()], prefix: join(format::OUTPUTS, name.as_bytes()), cut }))
+}
+
+/// Sees what there is: the thread that is ahead.
+struct Look<'a> {
+    root: &'a Root<'a>,
+    target: (u64, u64),
+    sender: SyncSender<Message>,
+    batch: Vec<Seen>,
+}
+
+impl Look<'_> {
+    fn all(mut self, cursor: &mut Cursor, relaxed: &mut Relaxed) {
+        let looked = self.tree(cursor, relaxed);
+        // The other thread is gone only if it has an error to tell of itself.
+        let _ = self.sender.send(Ok(std::mem::take(&mut self.batch)));
+        if let Err(error) = looked {
+            let _ = self.sender.send(Err(error));
+        }
+    }
+
+    fn tree(&mut self, cursor: &mut Cursor, relaxed: &mut Relaxed) -> Result<()> {
+        let mut stack = vec![Open { path: Vec::new(), names: self.root.names.clone().into_iter() }];
+        while let Some(directory) = stack.last_mut() {
+            let Some(name) = directory.names.next() else {
+                stack.pop();
+                continue;
+            };
+            let path = join(&directory.path, &name);
+            let io = |source: io::Error| Error::io(SAVE, tree::shown(self.root.base, &path), source);
+            let fd = cursor.enter(&directory.path).map_err(io)?;
+            let stat = statat(fd, &name[..], AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| io(errno.into()))?;
+            let mut seen = Seen { path: self.root.archived(&path), stat, target: Vec::new() };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => {
+                    if (stat.st_dev, stat.st_ino) == self.target {
+                        return Err(Error::Refused {
+                            operation: SAVE,
+                            path: tree::shown(self.root.base, &path),
+                            what: "the state would contain itself".into(),
+                            todo: "save to a directory outside the build directory",
+                        });
+                    }
+                    let names = list(fd, &name, &stat, &path, relaxed).map_err(io)?;
+                    stack.push(Open { path, names: names.into_iter() });
+                }
+                FileType::Symlink => {
+                    let target = readlinkat(fd, &name[..], Vec::new()).map_err(|errno| io(errno.into()))?;
+                    seen.target = target.into_bytes();
+                }
+                _ => {}
+            }
+            self.batch.push(seen);
+            if self.batch.len() == BATCH {
+                let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+                if self.sender.send(Ok(batch)).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gives to the store what the other thread has seen. Takes the receiver, so that an error ends that thread as well.
+fn give<'s>(
+    root: &Root,
+    seen: Receiver<Message>,
+    cursor: &mut Cursor,
+    mut store: Store<'s>,
+    links: &mut Links,
+) -> Result<Store<'s>> {
+    for batch in seen {
+        for Seen { path, stat, target } in batch? {
+            let below = root.below(&path);
+            let shown = || tree::shown(root.base, &below);
+            let file_type = FileType::from_raw_mode(stat.st_mode);
+            if stat.st_nlink > 1 && file_type != FileType::Directory {
+                let inode = (stat.st_dev, stat.st_ino);
+                if let Some(first) = links.get(&inode) {
+                    let link = first.clone();
+                    store.add(Entry { link, ..entry(path, Kind::HardLink, &stat) })?;
+                    continue;
+                }
+                links.insert(inode, path.clone());
+            }
+            match file_type {
+                FileType::Directory => store.add(entry(path, Kind::Directory, &stat))?,
+                FileType::RegularFile => {
+                    let open = || {
+                        let (parent, name) = split_parent(&below);
+                        open(cursor.enter(parent)?, name, &stat)
+                    };
+                    store.file(entry(path, Kind::File, &stat), &stat, open, shown)?;
+                }
+                FileType::Symlink => {
+                    store.add(Entry { link: target, ..entry(path, Kind::Symlink, &stat) })?;
+                }
+                FileType::Fifo => store.add(entry(path, Kind::Fifo, &stat))?,
+                FileType::Socket => store.add(entry(path, Kind::Socket, &stat))?,
+                _ => {
+                    return Err(Error::Refused {
+                        operation: SAVE,
+                        path: shown(),
+                        what: "it is a device, which no state can hold".into(),
+                        todo: "remove it at the end of the phase that made it",
+                    });
+                }
+            }
+        }
+    }
+    Ok(store)
+}
+
+/// `stat` as an entry without content.
+fn entry(path: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
+    let mode = stat.st_mode & 0o7777;
+    Entry { path, kind, mode, size: 0, mtime: tree::mtime(stat), link: Vec::new(), hash: None }
+}
+
+/// The names in a directory that its owner may have closed to everyone.
+fn list(parent: impl AsFd, name: &[u8], stat: &Stat, path: &[u8], relaxed: &mut Relaxed) -> io::Result<Vec<Vec<u8>>> {
+    let mode = stat.st_mode & 0o7777;
+    // Only root goes where no bit lets it.
+    if mode & 0o500 != 0o500 && !rustix::process::geteuid().is_root() {
+        chmodat(&parent, name, Mode::from_raw_mode(mode | 0o500), AtFlags::empty())?;
+        relaxed.push((path.to_vec(), mode));
+    }
+    tree::names(parent, name)
+}
+
+/// Opens a file that its owner may have closed to everyone. Its mode is back before this returns; chmod
+/// leaves the mtime alone.
+fn open(parent: impl AsFd, name: &[u8], stat: &Stat) -> io::Result<File> {
+    // NONBLOCK: should the file have become a pipe meanwhile, the save must not hang.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let open = || openat(&parent, name, flags, Mode::empty());
+    let mode = stat.st_mode & 0o7777;
+    let opened = match open() {
+        Err(rustix::io::Errno::ACCESS) if mode & 0o400 == 0 => {
+            let chmod = |mode| chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty());
+            chmod(mode | 0o400)?;
+            let opened = open();
+            chmod(mode)?;
+            opened
+        }
+        other => other,
+    };
+    Ok(opened?.into())
+}
