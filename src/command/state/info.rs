@@ -49,10 +49,6 @@ fn json_of(state: &State, chain: &[std::path::PathBuf]) -> Value {
         object.insert("path".to_owned(), state.path.display().to_string().into());
         let chain: Vec<String> = chain.iter().map(|path| path.display().to_string()).collect();
         object.insert("chain".to_owned(), json!(chain));
-        if let Some(failed) = &state.failed {
-            let failed = json!({ "phase": failed.phase, "exitCode": failed.exit_code, "log": failed.log });
-            object.insert("failed".to_owned(), failed);
-        }
     }
     value
 }
@@ -94,7 +90,7 @@ fn text(state: &State, chain: &[std::path::PathBuf]) -> String {
         );
     }
     row("format", &format!("{} (engine {})", info.format, output::shown(info.engine.as_bytes())));
-    if let Some(failed) = &state.failed {
+    if let Some(failed) = &state.info.failed {
         row("failed", &format!("{} ended with exit code {}", output::shown(failed.phase.as_bytes()), failed.exit_code));
         text.push('\n');
         text += &output::lines(failed.log.as_bytes());

@@ -27,7 +27,7 @@ pub struct LogArgs {
 /// Runs it.
 pub fn run(arguments: &LogArgs) -> Result<(), Failure> {
     let state = subject::find(&arguments.state, &arguments.nix)?;
-    let Some(failed) = &state.failed else {
+    let Some(failed) = &state.info.failed else {
         let what = format!("{}: this stage did not fail, so its state has no log", Shown(&state.path));
         let help = "`nix-store --read-log` with the stage's .drv shows Nix's own; --failed finds a failed state";
         return Err(Failure::input(Problem::new("state/log", what).help(help)));

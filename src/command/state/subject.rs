@@ -233,7 +233,7 @@ fn failed(
     let is_there = |path: &&str| !missing.iter().any(|missing| missing == path);
     // A state under that name may be a sound one, if the stage did not fail when it was asked for.
     for path in paths.iter().copied().filter(is_there) {
-        if arguments.at.is_some() || State::open(Path::new(path)).is_ok_and(|state| state.failed.is_some()) {
+        if arguments.at.is_some() || State::open(Path::new(path)).is_ok_and(|state| state.info.failed.is_some()) {
             return Ok(path.into());
         }
     }
