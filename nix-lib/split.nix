@@ -241,6 +241,9 @@ let
           outputs = [ "out" ];
         };
 
+      # The package's own, but for the scripts of which a stage before has run a part.
+      finishAttributes = attributes // mapAttrs (name: _: cut.valueAt name last attributes.${name}) cut.parts;
+
       # A pin stands for its stage and all before it.
       pinnedAt =
         let index = scopes.stageIndex pin.stage;
@@ -257,7 +260,7 @@ let
             index:
             let
               derivation' = derivation (
-                (if index == last then attributes else stageAttributes "phase" index) // { args = stageArguments false index previous parent; }
+                (if index == last then finishAttributes else stageAttributes "phase" index) // { args = stageArguments false index previous parent; }
               );
             in
             {

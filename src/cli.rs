@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
 use crate::command::explain::ExplainArgs;
+use crate::command::oci::OciArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
 use crate::command::roots::RootsCommand;
@@ -49,6 +50,8 @@ pub enum Command {
         #[command(subcommand)]
         command: StateCommand,
     },
+    /// Write a state as an OCI image, a layer for each stage
+    Oci(OciArgs),
 }
 
 /// Which package, and how it is split: for every command that takes a package.

@@ -9,7 +9,8 @@
 //!
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
 //! `report` turns results into tables; `compare` tells whether two trees are the same package;
-//! `explain` why a derivation is another one (pure, on what `source` reads of them); `inspect` what is in a state.
+//! `explain` why a derivation is another one (pure, on what `source` reads of them); `inspect` what is in a state;
+//! `oci` makes an image of it.
 
 pub mod cli;
 pub mod command;
@@ -19,6 +20,7 @@ pub mod explain;
 pub mod gcroot;
 pub mod inspect;
 pub mod nix;
+pub mod oci;
 pub mod phase;
 pub mod plan;
 pub mod render;

@@ -255,3 +255,38 @@ fn every_subcommand_refuses_a_hostile_state_and_names_the_entry() {
     }
     assert!(!scene.at("to").exists());
 }
+
+#[test]
+fn mount_shows_the_tree_until_it_is_interrupted_or_offers_extract() {
+    let scene = Scene::new();
+    fs::hard_link(scene.at("build/src/main.c"), scene.at("build/again")).expect("linked");
+    std::os::unix::fs::symlink("src", scene.at("build/link")).expect("linked");
+    let state = scene.save("one");
+    fs::create_dir(scene.at("on")).expect("made");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phasesplit"));
+    command.current_dir(scene.at(".")).args(["state", "mount", &state, "on"]).stderr(std::process::Stdio::piped());
+    let mut mounted = command.spawn().expect("phasesplit runs");
+    let mut said = String::new();
+    let mut talk = std::io::BufReader::new(mounted.stderr.take().expect("piped"));
+    std::io::BufRead::read_line(&mut talk, &mut said).expect("read");
+    if !said.contains("is mounted on on") {
+        std::io::Read::read_to_string(&mut talk, &mut said).expect("read");
+        assert_eq!(mounted.wait().expect("ended").code(), Some(4), "{said}");
+        assert!(said.contains("cannot mount on on: ") && said.contains("phasesplit state extract one DIR"), "{said}");
+        eprintln!("skipped: this machine lets nobody mount");
+        return;
+    }
+    let read = |name: &str| fs::read(scene.at("on").join(name));
+    let expected = fs::read(scene.at("build/src/main.c")).expect("read");
+    let contents = ["build/src/main.c", "build/again", "build/link/main.c"].map(|name| read(name).expect("read"));
+    let found = scene.at("on/build").join(odd()).exists();
+    let names = fs::read_dir(scene.at("on")).expect("listed").count();
+    let written = fs::write(scene.at("on/build/new"), "x").is_err();
+    // Whatever comes of it, nothing stays mounted.
+    let pid = rustix::process::Pid::from_child(&mounted);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("interrupted");
+    assert!(mounted.wait().expect("ended").success());
+    assert!(contents.iter().all(|content| *content == expected));
+    assert!(found && written);
+    assert_eq!((names, fs::read_dir(scene.at("on")).expect("listed").count()), (2, 0));
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::OptionalActions;
 
@@ -79,7 +79,8 @@ impl Log {
     }
 
     fn terminal() -> io::Result<Self> {
-        let reader = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        let reader = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        rustix::io::fcntl_setfd(&reader, FdFlags::CLOEXEC)?;
         rustix::pty::grantpt(&reader)?;
         rustix::pty::unlockpt(&reader)?;
         let name = rustix::pty::ptsname(&reader, Vec::new())?;
@@ -93,9 +94,9 @@ impl Log {
     }
 
     fn pipe() -> io::Result<Self> {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (reader, writer) = io::pipe()?;
         let name = format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd());
-        Ok(Self { reader: reader.into(), name, _writer: writer })
+        Ok(Self { reader: OwnedFd::from(reader).into(), name, _writer: writer.into() })
     }
 }
 
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn everything_is_passed_on_and_the_end_is_kept_whoever_holds_the_log_open() {
         let log = Log::pipe().expect("a pipe");
-        let (stop, stopper) = rustix::pipe::pipe().expect("a pipe");
+        let (stop, stopper) = io::pipe().expect("a pipe");
         let name = log.name.clone();
         let writer = std::thread::spawn(move || {
             let mut out = File::options().write(true).open(name).expect("the log");
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn a_terminal_passes_bytes_as_they_are() {
         let Ok(log) = Log::terminal() else { return };
-        let (stop, stopper) = rustix::pipe::pipe().expect("a pipe");
+        let (stop, stopper) = io::pipe().expect("a pipe");
         let mut out = File::options().write(true).open(&log.name).expect("the terminal");
         assert!(out.is_terminal());
         out.write_all(b"one\ntwo\r\n\x04\x03\xff").expect("written");

@@ -112,6 +112,7 @@ phasesplit_keep() {
   _phasesplit_began=${_phasesplit_phase##* } _phasesplit_phase=${_phasesplit_phase% *}
 
   phasesplit_end_leftovers
+  phasesplit_warn_of_losses
   mapfile -t _phasesplit_ran <"$_phasesplit_keep/ran"
   if [[ $_phasesplit_status -eq 0 ]]; then
     phasesplit_check_outputs

@@ -10,6 +10,7 @@ pub mod r#gen;
 mod header;
 mod nix_error;
 mod objects;
+pub mod oci;
 mod output;
 pub mod pkgs;
 mod place;
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Status {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Roots { command } => roots::run(&command),
         Command::State { command } => state::run(&command),
+        Command::Oci(arguments) => oci::run(&arguments),
     }
 }
 

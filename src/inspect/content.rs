@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::{READ, State};
@@ -251,6 +252,15 @@ impl Spool {
         Ok(())
     }
 
+    /// Writes a file's content to `out` as its layer has it: of a file with holes the map, then what lies between them.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn stored(&self, index: usize, out: &mut dyn Write) -> io::Result<()> {
+        let Some(&(start, len)) = self.places.get(&index) else { return Err(io::ErrorKind::NotFound.into()) };
+        io::copy(&mut BufReader::new(Stretch { file: &self.file, next: start, end: start + len }), out).map(drop)
+    }
+
     /// The content of a file.
     ///
     /// # Errors
@@ -259,5 +269,53 @@ impl Spool {
         let mut content = Vec::new();
         self.copy(record, index, &mut content)?;
         Ok(content)
+    }
+
+    /// At most `len` bytes of a file's content from `offset` on; fewer only at its end.
+    ///
+    /// # Errors
+    /// As for [`Spool::copy`].
+    pub fn part(&self, record: &Record, index: usize, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let Some(&(start, stored)) = self.places.get(&index) else { return Err(io::ErrorKind::NotFound.into()) };
+        let size = record.entry.size;
+        let left = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut part = vec![0; len.min(left)];
+        if record.entry.kind != Kind::Sparse {
+            self.file.read_exact_at(&mut part, start + offset)?;
+            return Ok(part);
+        }
+        let map = Map::decode(Stretch { file: &self.file, next: start, end: start + stored }, size, |_| ())?;
+        let head = map.encode().len() as u64;
+        if head + map.data() != stored {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut from = start + head;
+        let end = offset + part.len() as u64;
+        for (piece, length) in map.pieces {
+            // The part of the piece that is wanted, in the file.
+            let (first, last) = (piece.max(offset), (piece + length).min(end));
+            if first < last {
+                let place = |at: u64| usize::try_from(at - offset).unwrap_or(usize::MAX);
+                self.file.read_exact_at(&mut part[place(first)..place(last)], from + (first - piece))?;
+            }
+            from += length;
+        }
+        Ok(part)
+    }
+}
+
+/// A stretch of a file, read without moving its position.
+struct Stretch<'a> {
+    file: &'a File,
+    next: u64,
+    end: u64,
+}
+
+impl Read for Stretch<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.next).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..left], self.next)?;
+        self.next += read as u64;
+        Ok(read)
     }
 }

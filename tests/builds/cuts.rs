@@ -146,6 +146,20 @@ fn a_cut_inside_a_loop_is_refused_with_its_place() {
 }
 
 #[test]
+fn in_a_phase_of_finish() {
+    for more in ["", "__structuredAttrs = true;"] {
+        let fixup = format!(
+            "fixupPhase = ''\n  echo $out once >>$out/fixed\n  # phasesplit: cut\n  echo $out then >>$out/fixed\n''; {more}"
+        );
+        let project = Project::new(&package(&salt(), "touch early text late\n", &fixup));
+        project.generate(&[]);
+        let (built, _) = project.build("phases.finish");
+        assert_eq!(built, ["configure", "build", "install", "finish-1", "finish"]);
+        project.assert_equal();
+    }
+}
+
+#[test]
 fn a_phase_of_a_hook_runs_once_before_the_first_part() {
     let salt = salt();
     let write = |behind: &str| {

@@ -30,7 +30,7 @@ fn the_mended_package_continues_from_the_ordinary_states() {
     let plain = build(&project, &[]);
     assert_eq!(plain.status.code(), Some(3));
     let said = text(&plain.stderr);
-    assert!(said.contains("the same command with --keep-failed keeps what the stage left"), "{said}");
+    assert!(said.contains("`phasesplit build --keep-failed` keeps what the stage left"), "{said}");
     assert_eq!(report(&plain)["failure"]["kept"], json!({"kind": "not-asked"}));
 
     let kept = kept(&project, &[]);

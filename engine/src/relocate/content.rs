@@ -69,6 +69,8 @@ pub enum Reason {
     Foreign(&'static str),
     /// The mention lies in LLVM bitcode.
     Bitcode,
+    /// An MD5 or SHA-1 sum of a file that changes.
+    Sums,
     /// Nothing was found, but this format cannot be searched: its name.
     Opaque(&'static str),
     /// The mention lies in a zip file whose contents are signed.
@@ -94,6 +96,11 @@ impl Finding {
     /// A full mention of the first path; the rest is for the caller to say.
     fn at(at: usize) -> Self {
         Self { at, members: Vec::new(), section: None, symbol: None, path: 0, reason: Reason::Full }
+    }
+
+    /// A list of checksums that are not made here.
+    pub(super) fn sums() -> Self {
+        Self { reason: Reason::Sums, ..Self::at(0) }
     }
 
     /// A file that cannot be searched.

@@ -107,6 +107,7 @@ impl fmt::Display for Harmless {
             let Some(first) = findings.first() else { continue };
             let why = match first.reason {
                 Reason::Opaque(_) => "not searched for the staged prefix",
+                Reason::Sums => "left as it is",
                 _ => "left as it is, no program runs on it",
             };
             write!(f, "{}{why}: {}", if i > 0 { "\n" } else { "" }, path.display())?;
@@ -177,6 +178,7 @@ fn reason(mappings: &[Mapping], finding: &Finding) -> String {
             format!("{path} is mentioned in {name}, which would not be whole with another text of that length")
         }
         Reason::Bitcode => format!("{path} is mentioned in LLVM bitcode, from which programs are made"),
+        Reason::Sums => "the MD5 or SHA-1 sum of a file that relocation changes".to_owned(),
         Reason::Opaque(name) => format!("{name}, which cannot be searched"),
         Reason::Signed => format!("{path} is mentioned in a zip file whose contents are signed"),
     }
@@ -206,6 +208,6 @@ fn help(reason: &Reason) -> &'static str {
         Reason::PackedSection | Reason::Bitcode => {
             "build that file without -flto, with -ffat-lto-objects and the LTO sections stripped, or use the unsplit build"
         }
-        Reason::PackedDebug(_) | Reason::Seed | Reason::Opaque(_) => "",
+        Reason::PackedDebug(_) | Reason::Seed | Reason::Sums | Reason::Opaque(_) => "",
     }
 }

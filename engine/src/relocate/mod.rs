@@ -16,7 +16,7 @@
 //! content, members   one file: all of the above                 (bytes in, changes out)
 //! files    reading them, on all cores, and no more than has to be
 //! tree     files and directories
-//! record, pyc      what Python knows of the files it installed, or will
+//! record, pyc, sums      checksums of files, kept in other files
 //! ```
 //!
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
@@ -38,6 +38,7 @@ pub mod pyc;
 pub mod record;
 pub mod runs;
 pub mod section;
+pub mod sums;
 pub mod tree;
 pub mod x86;
 pub mod zip;

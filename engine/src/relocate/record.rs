@@ -49,7 +49,7 @@ pub fn find(records: &[PathBuf], changing: &BTreeSet<PathBuf>) -> Result<Vec<Sta
         for line in text.lines() {
             let Some((name, digest)) = fields(line) else { continue };
             let Some(file) = named_file(record, name) else { continue };
-            if changing.contains(&file) && digest_of(&file)?.0 == digest {
+            if changing.contains(&file) && facts_of(&file)?.0 == digest {
                 rows.push(Row { line: line.to_owned(), name: name.to_owned(), file });
             }
         }
@@ -68,7 +68,7 @@ pub fn refreshed(stale: &Stale) -> Result<(PathBuf, Vec<u8>), Error> {
     let bytes = std::fs::read(&stale.record).map_err(Error::io("read", &stale.record))?;
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     for row in &stale.rows {
-        let (digest, size) = digest_of(&row.file)?;
+        let (digest, size) = facts_of(&row.file)?;
         text = text.replace(&row.line, &format!("{},sha256={digest},{size}", row.name));
     }
     Ok((stale.record.clone(), text.into_bytes()))
@@ -81,7 +81,6 @@ pub fn with_digests<'a>(text: &str, changed: impl Fn(&str) -> Option<(&'a [u8], 
         let row = line.trim_end_matches(['\r', '\n']);
         let (name, digest) = fields(row)?;
         let (old, new) = changed(&unquoted(name))?;
-        let digest_of = |bytes: &[u8]| base64_url(&Sha256::digest(bytes));
         let was_right = digest_of(old) == digest;
         was_right.then(|| format!("{name},sha256={},{}{}", digest_of(new), new.len(), &line[row.len()..]))
     };
@@ -110,7 +109,7 @@ pub fn named_file(record: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// `name` below `site`, `..` taken away by text: RECORD names scripts as `../../../bin/x`.
-fn resolve(site: &Path, name: &str) -> Option<PathBuf> {
+pub(super) fn resolve(site: &Path, name: &str) -> Option<PathBuf> {
     let mut path = site.to_owned();
     for part in Path::new(name).components() {
         match part {
@@ -123,10 +122,16 @@ fn resolve(site: &Path, name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// The digest as RECORD writes it, and the size in bytes.
-fn digest_of(file: &Path) -> Result<(String, usize), Error> {
+/// The digest as RECORD writes it.
+#[must_use]
+pub fn digest_of(bytes: &[u8]) -> String {
+    base64_url(&Sha256::digest(bytes))
+}
+
+/// The same of a file, and its size in bytes.
+fn facts_of(file: &Path) -> Result<(String, usize), Error> {
     let bytes = std::fs::read(file).map_err(Error::io("read", file))?;
-    Ok((base64_url(&Sha256::digest(&bytes)), bytes.len()))
+    Ok((digest_of(&bytes), bytes.len()))
 }
 
 /// Base64 with `-` and `_`, without padding (RFC 4648, section 5).
@@ -165,7 +170,7 @@ mod tests {
         let module = site.join("m.py");
         std::fs::write(&script, "old").unwrap();
         std::fs::write(&module, "old").unwrap();
-        let old = digest_of(&script).unwrap().0;
+        let old = facts_of(&script).unwrap().0;
         let record = info.join("RECORD");
         let before = format!(
             "\"../../bin/a,b\",sha256={old},3\nm.py,sha256=wrong,3\nother.py,sha256={old},3\nx-1.dist-info/RECORD,,\n"
@@ -178,7 +183,7 @@ mod tests {
         std::fs::write(&script, "newer").unwrap();
         let (path, text) = refreshed(&stale[0]).unwrap();
         assert_eq!(path, record);
-        let new = digest_of(&script).unwrap().0;
+        let new = facts_of(&script).unwrap().0;
         assert_eq!(
             String::from_utf8(text).unwrap(),
             before.replace(&format!("\"../../bin/a,b\",sha256={old},3"), &format!("\"../../bin/a,b\",sha256={new},5"))

@@ -6,7 +6,7 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
-use super::{files, pyc, record};
+use super::{files, pyc, record, sums};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Timespec, Timestamps, fallocate};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -60,6 +60,8 @@ pub struct Plan {
     pub harmless: Vec<(PathBuf, Vec<Finding>)>,
     /// Python's lists of installed files.
     records: Vec<PathBuf>,
+    /// Lists of checksums.
+    sums: Vec<PathBuf>,
 }
 
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
@@ -113,6 +115,9 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
         if entry.meta.is_file() && record::is_record(&entry.path) {
             plan.records.push(entry.path.clone());
         }
+        if entry.meta.is_file() && sums::kind(&entry.path).is_some() {
+            plan.sums.push(entry.path.clone());
+        }
         if entry.meta.is_file() && seen.insert((entry.meta.dev(), entry.meta.ino())) {
             files.push(entry);
         }
@@ -130,6 +135,9 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
                 stays: entry.root || entry.meta.nlink() > 1,
             });
         }
+    }
+    for stale in sums::find(&plan.sums, &plan.changing())?.into_iter().filter(sums::Stale::is_older) {
+        plan.harmless.push((stale.path, vec![Finding::sums()]));
     }
     plan.mentions.sort_by(|a, b| a.0.cmp(&b.0));
     plan.refusals.sort_by(|a, b| a.0.cmp(&b.0));
@@ -178,14 +186,22 @@ impl Plan {
         (!outcome.edits.is_empty()).then(|| OsString::from_vec(bytes))
     }
 
+    /// The files whose content changes.
+    fn changing(&self) -> BTreeSet<PathBuf> {
+        self.files.iter().map(|change| change.path.clone()).collect()
+    }
+
     /// Carries the plan out.
     ///
     /// # Errors
     /// What cannot be written, and a new name that is taken already.
     pub fn carry_out(&self) -> Result<(), Error> {
-        let mut changing: BTreeSet<PathBuf> = self.files.iter().map(|change| change.path.clone()).collect();
+        let mut changing = self.changing();
         let bytecode = pyc::find(&changing)?;
         changing.extend(bytecode.iter().map(|stale| stale.path.clone()));
+        let mut lists = sums::find(&self.sums, &changing)?;
+        lists.retain(|stale| !stale.is_older());
+        changing.extend(lists.iter().map(|stale| stale.path.clone()));
         let stale = record::find(&self.records, &changing)?;
         for change in &self.files {
             write_file(change)?;
@@ -193,6 +209,11 @@ impl Plan {
         for stale in &bytecode {
             let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
             let edits = vec![Edit { at: pyc::DIGEST, bytes: stale.renewed()?.to_vec() }];
+            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None, stays: true })?;
+        }
+        for stale in &lists {
+            let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
+            let edits = stale.renewed()?;
             write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None, stays: true })?;
         }
         for stale in &stale {

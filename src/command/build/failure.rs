@@ -113,7 +113,7 @@ impl Failure {
             Kept::NotAsked if self.refused.is_some() || self.stage.as_deref().is_none_or(|stage| stage == UNSPLIT) => {
                 Ok(())
             }
-            Kept::NotAsked => writeln!(f, "  to look:   the same command with --keep-failed keeps what the stage left"),
+            Kept::NotAsked => writeln!(f, "  to look:   `phasesplit build --keep-failed` keeps what the stage left"),
             Kept::Not { reason } => writeln!(f, "  not kept:  {reason}"),
             Kept::State(state) => {
                 let from = if state.reused { ", from an earlier run of the very same stage" } else { "" };
@@ -155,7 +155,7 @@ buildPhase failed, in stage build: builder failed with exit code 2
   its last lines:
     > make: *** [all] Error 1
   full log:  nix-store --read-log /nix/store/x-phase-build.drv
-  to look:   the same command with --keep-failed keeps what the stage left
+  to look:   `phasesplit build --keep-failed` keeps what the stage left
   safe:      the state after configure: /nix/store/y-phase-configure
   go on:     mend it and run the same command again: it continues after configure";
         assert_eq!(failure.to_string(), expected);

@@ -6,13 +6,14 @@ mod cat;
 mod diff;
 mod du;
 mod extract;
-mod failure;
+pub(super) mod failure;
 mod info;
 mod log;
 mod ls;
-mod output;
-mod subject;
-mod vars;
+mod mount;
+pub(super) mod output;
+pub(super) mod subject;
+pub(super) mod vars;
 
 use clap::Subcommand;
 
@@ -39,6 +40,8 @@ pub enum StateCommand {
     Info(info::InfoArgs),
     /// Write the end of the log of a failed stage
     Log(log::LogArgs),
+    /// Mount a state read-only, until it is unmounted or this command is interrupted
+    Mount(mount::MountArgs),
 }
 
 /// Runs `phasesplit state`.
@@ -52,5 +55,6 @@ pub fn run(command: &StateCommand) -> Status {
         StateCommand::Du(arguments) => failure::ended(du::run(arguments)),
         StateCommand::Info(arguments) => failure::ended(info::run(arguments)),
         StateCommand::Log(arguments) => failure::ended(log::run(arguments)),
+        StateCommand::Mount(arguments) => failure::ended(mount::run(arguments)),
     }
 }

@@ -86,7 +86,7 @@ fn write(text: &str) -> Result<(), Failure> {
 }
 
 /// Reads the shell of a state.
-fn shell_of(state: &State) -> Result<Shell, Failure> {
+pub fn shell_of(state: &State) -> Result<Shell, Failure> {
     let index = select::one(state, std::ffi::OsStr::from_bytes(format::SHELL))?;
     let mut wanted = vec![false; state.records().len()];
     wanted[index] = true;

@@ -16,7 +16,12 @@ fn every_file_reads_as_it_was_from_any_layer() {
     let mut read = 0;
     for (index, record) in state.records().iter().enumerate().filter(|(_, record)| record.entry.is_file()) {
         let path = std::str::from_utf8(&record.entry.path).unwrap().replace("outputs/", "store/");
-        assert!(spool.content(record, index).unwrap() == fs::read(scene.at(&path)).unwrap(), "{path}");
+        let content = fs::read(scene.at(&path)).unwrap();
+        assert!(spool.content(record, index).unwrap() == content, "{path}");
+        for (offset, len) in [(0, 10), (499_990, 20), (500_003, 1 << 20), (content.len(), 1)] {
+            let expected = &content[offset.min(content.len())..(offset + len).min(content.len())];
+            assert!(spool.part(record, index, offset as u64, len).unwrap() == expected, "{path} {offset}");
+        }
         read += 1;
     }
     assert_eq!(read, 8);
