@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation test-state fuzz bench bench-state bench-relocate lint clean
+.PHONY: all engine build setup demo test test-mutation test-state test-engine fuzz bench bench-state bench-relocate lint clean
 
 all: build
 
@@ -50,6 +50,10 @@ PHASESPLIT_CASES ?= 2000
 
 test-state:
 	PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
+
+# The same bytes from another folder and beside another version of phasesplit.
+test-engine: engine
+	RUSTFLAGS='$(ENGINE_FLAGS)' scripts/engine-bytes.sh '$(CURDIR)/$(ENGINE)' '$(CURDIR)/target'
 
 # Each target of engine/fuzz/ for so long (CONTRIBUTING.md).
 FUZZ_SECONDS ?= 60

@@ -87,6 +87,7 @@ impl Error {
     }
 
     /// Says where in a damaged archive: `near` is `in` or `after`, `entry` an archive path. Other errors stay as they are.
+    #[must_use]
     pub fn at_entry(mut self, near: &str, entry: &[u8]) -> Self {
         if let Self::Damaged { what, .. } = &mut self
             && !entry.is_empty()

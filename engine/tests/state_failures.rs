@@ -24,7 +24,7 @@ impl Mount {
     /// A file system in memory, of so many bytes. `None` where this user may not mount.
     fn small(at: &Path, size: usize) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
-        Self::mount(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], at)
+        Self::attach(&["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"], at)
     }
 
     /// A file of the kernel's over another one: a regular file of 4,096 bytes whose content cannot be read.
@@ -33,10 +33,10 @@ impl Mount {
         if fs::read(source).is_ok() || fs::metadata(source).is_err() {
             return None;
         }
-        Self::mount(&["--bind", source], over)
+        Self::attach(&["--bind", source], over)
     }
 
-    fn mount(arguments: &[&str], at: &Path) -> Option<Self> {
+    fn attach(arguments: &[&str], at: &Path) -> Option<Self> {
         let status = Command::new("mount").args(arguments).arg(at).stderr(Stdio::null()).status();
         let mounted = status.is_ok_and(|status| status.success());
         if !mounted {

@@ -156,7 +156,7 @@ mod seeds {
 
     fn member(name: &str, content: &[u8]) -> Vec<u8> {
         let head = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 644, content.len());
-        let padding = if content.len() % 2 == 0 { "" } else { "\n" };
+        let padding = if content.len().is_multiple_of(2) { "" } else { "\n" };
         [head.as_bytes(), content, padding.as_bytes()].concat()
     }
 
@@ -325,10 +325,10 @@ fn changed_inputs_do_no_harm() {
             let input = changed(bytes, &words, &mut numbers);
             let kept = tempfile::Builder::new().prefix("phasesplit-fuzz-").tempfile().unwrap();
             fs::write(kept.path(), &input).unwrap();
-            let done = std::panic::catch_unwind(|| run(&input));
-            match done {
-                Ok(done) => taken += usize::from(done),
-                Err(_) => panic!("{target}: {} changed to {}", path.display(), kept.keep().unwrap().1.display()),
+            if let Ok(done) = std::panic::catch_unwind(|| run(&input)) {
+                taken += usize::from(done);
+            } else {
+                panic!("{target}: {} changed to {}", path.display(), kept.keep().unwrap().1.display());
             }
         }
         println!("{target}: {taken} of {changes} taken");

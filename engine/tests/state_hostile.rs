@@ -287,10 +287,10 @@ fn cases() -> Vec<Case> {
         }),
         // Hard links.
         case("a hard link to a later file", "build/b: it is a hard link to nothing before it", |s| {
-            hard_link(s, b"build/dir/f")
+            hard_link(s, b"build/dir/f");
         }),
         case("a hard link outside", "build/b: it is a hard link to nothing before it", |s| {
-            hard_link(s, b"../canary/bird")
+            hard_link(s, b"../canary/bird");
         }),
         case("a hard link to a directory", "build/e: it is a hard link to a directory", |s| {
             s.manifest("two", |m| {
@@ -327,7 +327,7 @@ fn cases() -> Vec<Case> {
             sparse(s, 100, "2\n50\n2\n10\n90\n");
         }),
         case("a map that is not all", "the map of a sparse file is malformed (in build/z)", |s| {
-            sparse(s, 100, "1\n0\n5\n")
+            sparse(s, 100, "1\n0\n5\n");
         }),
         case("a map of other data", "the map of a sparse file does not fit its data (in build/z)", |s| {
             sparse(s, 100, "1\n0\n100\n");
@@ -337,10 +337,10 @@ fn cases() -> Vec<Case> {
             replace(s, "two", "build/b", extended(b"25 SCHILY.xattr.user.x=1\n"));
         }),
         case("a record too long", "a pax header is malformed", |s| {
-            replace(s, "two", "build/b", extended(b"99999 path=x\n"))
+            replace(s, "two", "build/b", extended(b"99999 path=x\n"));
         }),
         case("a record of length 0", "a pax header is malformed", |s| {
-            replace(s, "two", "build/b", extended(b"0 path=x\n"))
+            replace(s, "two", "build/b", extended(b"0 path=x\n"));
         }),
         // Chains.
         case("33 layers", "it has more layers than a chain can have", |s| {
@@ -365,7 +365,7 @@ fn cases() -> Vec<Case> {
         case("version 3", "format version 3 is unknown", |s| change_info(s, |info| info["format"] = 3.into())),
         case("version 999", "format version 999 is unknown", |s| change_info(s, |info| info["format"] = 999.into())),
         case("version 2 in words", "format version \"2\" is unknown", |s| {
-            change_info(s, |info| info["format"] = "2".into())
+            change_info(s, |info| info["format"] = "2".into());
         }),
         case("version 2.5", "format version 2.5 is unknown", |s| change_info(s, |info| info["format"] = 2.5.into())),
         case("version -2", "format version -2 is unknown", |s| change_info(s, |info| info["format"] = (-2).into())),
@@ -376,7 +376,7 @@ fn cases() -> Vec<Case> {
             s.put("one", format::INFO, br#"{"format": 3}"#);
         }),
         case("a version to hide behind", "format version \"\\x5cu001b[2J", |s| {
-            info(s, "{\"format\": \"\\u001b[2J\\nsafe\"}")
+            info(s, "{\"format\": \"\\u001b[2J\\nsafe\"}");
         }),
         case("a version without end", "a…", |s| info(s, &format!("{{\"format\": \"{}\"}}", "a".repeat(1 << 20)))),
         // info.json.
@@ -384,7 +384,7 @@ fn cases() -> Vec<Case> {
             fs::remove_file(s.at("two").join(format::INFO)).unwrap();
         }),
         case("a deep description", "recursion limit exceeded", |s| {
-            info(s, &format!("{{\"format\": {}", "[".repeat(1 << 20)))
+            info(s, &format!("{{\"format\": {}", "[".repeat(1 << 20)));
         }),
         case("a description without end", "info.json: the state is damaged: it is too long", |s| {
             info(s, &" ".repeat(5 << 20));
@@ -413,7 +413,7 @@ fn cases() -> Vec<Case> {
             not_regular(s, format::PARENT, pipe);
         }),
         case("no shell state", "it holds no shell", |s| {
-            s.manifest("two", |m| m.records.retain(|r| r.entry.path != b"shell"))
+            s.manifest("two", |m| m.records.retain(|r| r.entry.path != b"shell"));
         }),
         case("no build directory", "it holds no build", |s| {
             s.manifest("two", |m| m.records.retain(|r| !r.entry.path.starts_with(b"build")));

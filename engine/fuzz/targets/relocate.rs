@@ -22,23 +22,23 @@ pub fn run(input: &[u8]) -> bool {
     let mappings: Vec<_> = PATHS.iter().map(|pair| mapping(pair).expect("they are a pair")).collect();
     let examiner = Examiner::new(mappings);
     let whole = std::iter::once(0..input.len()).collect::<Vec<_>>();
-    let examined = examiner.examine(input, &whole);
-    if !examined.refusals.is_empty() {
+    let found = examiner.examine(input, &whole);
+    if !found.refusals.is_empty() {
         return false;
     }
-    let relocated = if let Some(replacement) = &examined.replacement {
-        assert!(examined.edits.is_empty(), "both a replacement and edits");
+    let relocated = if let Some(replacement) = &found.replacement {
+        assert!(found.edits.is_empty(), "both a replacement and edits");
         replacement.clone()
     } else {
         let mut bytes = input.to_vec();
-        content::apply(&mut bytes, &examined.edits);
+        content::apply(&mut bytes, &found.edits);
         bytes
     };
     for (staged, _) in PATHS {
         let hash = &staged.as_bytes()["/nix/store/".len()..][..32];
         assert!(!relocated.windows(hash.len()).any(|window| window == hash), "a hash is left");
     }
-    if examined.is_clean() {
+    if found.is_clean() {
         assert!(relocated == input, "changed without a reason");
         return false;
     }

@@ -140,12 +140,12 @@ fn pack(root: &Path, info: &[u8], manifest: &[u8], layers: &[&[u8]]) -> PathBuf 
         let state = root.join(format!("state{}", states.len()));
         fs::create_dir(&state).expect("it is new");
         let mut layer = layer.to_vec();
-        if !layer.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        if layer.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            contents.push(Contents::default());
+        } else {
             mend_checksums(&mut layer);
             contents.push(Contents::of(&layer));
             layer = zstd::encode_all(&layer[..], 1).expect("there is memory");
-        } else {
-            contents.push(Contents::default());
         }
         fs::write(state.join(format::LAYER), layer).expect("it is new");
         if let Some(parent) = states.last() {

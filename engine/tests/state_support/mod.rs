@@ -181,7 +181,9 @@ pub fn describe(path: &Path, tree: &mut Tree) {
     };
     tree.insert(path.into(), (metadata.mode(), metadata.mtime(), metadata.mtime_nsec(), content));
     if metadata.is_dir() {
-        fs::read_dir(path).unwrap().for_each(|entry| describe(&entry.unwrap().path(), tree));
+        for entry in fs::read_dir(path).unwrap() {
+            describe(&entry.unwrap().path(), tree);
+        }
     }
 }
 
