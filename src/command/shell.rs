@@ -33,6 +33,7 @@ use crate::status::Status;
 
 /// The arguments of `phasesplit shell`.
 #[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are options of a command line")]
 #[command(
     mut_arg("package", |arg| arg.index(1).value_name("PKG[@STAGE]").required_unless_present("diff")
         .help("The package and the stage to stand behind: pkg.nix@build is the state after build; with --diff, a session")),
@@ -63,7 +64,7 @@ pub struct ShellArgs {
 
     /// No sandbox: restore into a plain directory, with the machine around it
     ///
-    /// The paths are then not those of the build: what recorded the build directory (CMake) or installs into $out does not
+    /// The paths are then not those of the build: what recorded the build directory (cmake) or installs into $out does not
     /// work there.
     #[arg(long)]
     pub no_sandbox: bool,

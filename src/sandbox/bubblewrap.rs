@@ -1,4 +1,4 @@
-//! The same room made by `bwrap`: for kernels that let only some programs make namespaces (AppArmor profiles), or none but
+//! The same room made by `bwrap`: for kernels that let only some programs make namespaces (`AppArmor` profiles), or none but
 //! setuid ones.
 
 use std::ffi::OsString;

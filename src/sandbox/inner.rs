@@ -31,17 +31,17 @@ pub fn run(file: &Path) -> Result<u8, SandboxError> {
 
 /// Makes the room and moves in.
 fn furnish(room: &Room) -> Result<(), SandboxError> {
-    let root = &room.root;
-    let at = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    let top = &room.root;
+    let at = |path: &Path| top.join(path.strip_prefix("/").unwrap_or(path));
     let mounting = |what: &Path| {
         let operation = format!("mount {} in the sandbox", what.display());
         move |source: io::Error| failed(operation, source)
     };
     let inside = |name: &str| PathBuf::from(name);
 
-    tmpfs(root, c"mode=0755").map_err(mounting(Path::new("/")))?;
-    files::write(root, &room.home).map_err(|source| failed("write the sandbox's /etc", source))?;
-    devices(root).map_err(mounting(Path::new("/dev")))?;
+    tmpfs(top, c"mode=0755").map_err(mounting(Path::new("/")))?;
+    files::write(top, &room.home).map_err(|source| failed("write the sandbox's /etc", source))?;
+    devices(top).map_err(mounting(Path::new("/dev")))?;
     let proc = at(Path::new("/proc"));
     make_directory(&proc)
         .and_then(|()| {
@@ -55,7 +55,7 @@ fn furnish(room: &Room) -> Result<(), SandboxError> {
 
     let old = at(Path::new(OLD));
     let moved = make_directory(&old).and_then(|()| {
-        rustix::process::pivot_root(root, &old)?;
+        rustix::process::pivot_root(top, &old)?;
         std::env::set_current_dir("/")?;
         unmount(OLD, UnmountFlags::DETACH)?;
         fs::remove_dir(OLD)?;
@@ -192,5 +192,5 @@ fn command(room: &Room) -> Result<ExitStatus, SandboxError> {
     if room.interactive {
         terminal::give_to(&child);
     }
-    signals.wait_reaping(child).map_err(|source| failed("wait for the command", source))
+    signals.wait_reaping(&child).map_err(|source| failed("wait for the command", source))
 }

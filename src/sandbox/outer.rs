@@ -17,7 +17,7 @@ use super::{GID, SandboxError, UID, failed, itself, loopback, terminal};
 /// What `inner` needs to be allowed to in the new user namespace.
 const NEEDED: CapabilitySet = CapabilitySet::SYS_ADMIN;
 
-/// Whether the kernel lets us: namespaces, and a mount in them (AppArmor allows the first and forbids the second).
+/// Whether the kernel lets us: namespaces, and a mount in them (`AppArmor` allows the first and forbids the second).
 pub fn trial() -> Result<(), SandboxError> {
     namespaces()?;
     private_mounts()

@@ -69,7 +69,7 @@ impl Signals {
     ///
     /// # Errors
     /// What the system says.
-    pub fn wait_reaping(&self, child: Child) -> io::Result<ExitStatus> {
+    pub fn wait_reaping(&self, child: &Child) -> io::Result<ExitStatus> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         loop {
             while let Some((ended, status)) = rustix::process::wait(WaitOptions::NOHANG)? {

@@ -140,7 +140,7 @@ impl Directory {
 
     /// What is there now; `None` for nothing, or what is neither file nor symlink.
     fn content(&self, below: &[u8]) -> Result<Option<Content>> {
-        let fail = |source: io::Error| Error::io(OPERATION, &tree::shown(&self.path, below), source);
+        let fail = |source: io::Error| Error::io(OPERATION, tree::shown(&self.path, below), source);
         let (parent, name) = crate::state::entry::split_parent(below);
         let parent = if parent.is_empty() { b"." } else { parent };
         let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -185,7 +185,7 @@ impl Directory {
         let mut files = Vec::new();
         let mut todo = vec![Vec::new()];
         while let Some(directory) = todo.pop() {
-            let fail = |source: io::Error| Error::io(OPERATION, &tree::shown(&self.path, &directory), source);
+            let fail = |source: io::Error| Error::io(OPERATION, tree::shown(&self.path, &directory), source);
             let names = cursor.enter(&directory).and_then(|at| tree::names(at, b".")).map_err(fail)?;
             for name in names {
                 if directory.is_empty() && format::is_nix_file(&name) {

@@ -30,7 +30,9 @@ pub fn run(arguments: &ShellArgs) -> Result<(), ShellError> {
 pub fn left_out(patch: &Patch, all: bool) -> String {
     let mut text = String::new();
     for name in &patch.named {
-        text += &format!("changed, and not in the patch (binary, a symlink or outside the source): {name}\n");
+        text += "changed, and not in the patch (binary, a symlink or outside the source): ";
+        text += name;
+        text.push('\n');
     }
     if patch.text.is_empty() && patch.named.is_empty() {
         text += if all { "nothing was changed\n" } else { "no file of the source was changed (--all: any file)\n" };

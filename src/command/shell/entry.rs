@@ -75,20 +75,19 @@ impl Entry<'_> {
         set("_PHASESPLIT_MADE_AT", made_at);
         Ok(environment)
     }
+}
 
-    /// Writes the session's own files into `directory`, which is `control` outside. `command` is what is started last.
-    pub fn write(&self, directory: &Path, command: &[String]) -> Result<(), ShellError> {
-        let mut words = Vec::new();
-        for word in command {
-            words.extend_from_slice(word.as_bytes());
-            words.push(0);
-        }
-        for (name, content) in [("enter.sh", ENTER.as_bytes()), ("shell.sh", SHELL.as_bytes()), ("command", &words)] {
-            fs::write(directory.join(name), content)
-                .map_err(ShellError::io(format!("write {name} for the session")))?;
-        }
-        Ok(())
+/// Writes the session's own files into `directory`, which is `control` outside. `command` is what is started last.
+pub fn write(directory: &Path, command: &[String]) -> Result<(), ShellError> {
+    let mut words = Vec::new();
+    for word in command {
+        words.extend_from_slice(word.as_bytes());
+        words.push(0);
     }
+    for (name, content) in [("enter.sh", ENTER.as_bytes()), ("shell.sh", SHELL.as_bytes()), ("command", &words)] {
+        fs::write(directory.join(name), content).map_err(ShellError::io(format!("write {name} for the session")))?;
+    }
+    Ok(())
 }
 
 /// Whether a derivation's runtime asks for [`ENTRY`]; gives the value of one of its options.

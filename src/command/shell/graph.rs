@@ -23,9 +23,10 @@ pub fn text(nix: &Nix, paths: &[String]) -> Result<String, ShellError> {
     let mut text = String::new();
     for (path, registered) in registry(nix, paths)? {
         let references = &registered.references;
-        text += &format!("{path}\n\n{}\n", references.len());
-        for reference in references {
-            text += &format!("{reference}\n");
+        for line in [&path, "", &references.len().to_string()].into_iter().chain(references.iter().map(String::as_str))
+        {
+            text += line;
+            text.push('\n');
         }
     }
     Ok(text)

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::session::Session;
 use super::start::{self, Start};
 use super::{ShellArgs, ShellError, serve};
@@ -33,7 +33,7 @@ pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Resul
     };
     let environment = entry.environment(start.nix, start.drv, &build)?;
     let bash = start::any_bash(arguments).unwrap_or_else(|| start.drv.builder.clone());
-    entry.write(&control, &start::last_command(arguments, &bash, &control))?;
+    entry::write(&control, &start::last_command(arguments, &bash, &control))?;
     session.describe(&start::about(start, build.clone(), build.clone()))?;
     anstream::eprintln!(
         "no sandbox: the build directory is {}, not {}, and $out is not in the store: what recorded these paths goes astray",

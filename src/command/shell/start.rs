@@ -55,12 +55,12 @@ pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: 
     progress.status("evaluating");
     let evaluating = nix.clone().in_directory(&prepared.input.directory);
     let (chain, _) = chain::evaluate(&evaluating, &prepared.input.split)?;
-    let stage = named.stage.as_deref();
+    let asked = named.stage.as_deref();
     let point = if arguments.failed {
-        let stage = point::failed_stage(&chain, stage)?;
+        let stage = point::failed_stage(&chain, asked)?;
         point::of_failed(chain::evaluate_failed(&evaluating, &prepared.input.split, &nix_string(stage))?)
     } else {
-        point::find(&chain, stage, arguments.to.as_deref())?
+        point::find(&chain, asked, arguments.to.as_deref())?
     };
     let state = point.behind.path();
     if !store::invalid_paths(&nix, &[state])?.is_empty() {
@@ -196,7 +196,7 @@ fn in_sandbox(arguments: &ShellArgs, start: &Start<'_>, session: &mut Session, m
         extracted: None,
     };
     let environment = entry.environment(start.nix, start.drv, &build)?;
-    entry.write(&session.path("control"), &last_command(arguments, &bash, control))?;
+    entry::write(&session.path("control"), &last_command(arguments, &bash, control))?;
     session.make_places(paths.clone())?;
     let about = about(start, build, top.clone());
     session.describe(&about)?;
