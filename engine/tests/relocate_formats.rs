@@ -211,6 +211,37 @@ fn what_cannot_is_refused_by_name() {
     }
 }
 
+#[test]
+fn what_lies_behind_a_stream_is_searched_too() {
+    let formats: [(&str, fn(&[u8]) -> Vec<u8>); 5] =
+        [("xz", xz), ("lzma", lzma), ("zstd", zst), ("bzip2", bz), ("zlib", zlib)];
+    for (name, pack) in formats {
+        let said = relocated(&[gz(&content(None)), pack(&content(Some(STAGED)))].concat()).unwrap_err();
+        assert!(said.contains("behind the last gzip member"), "{name}: {said}");
+        let (clean, mention) = (content(None), content(Some(STAGED)));
+        let plain = [pack(&clean), clean.clone()].concat();
+        assert_eq!(relocated(&plain).unwrap(), plain, "{name}: nothing in it");
+        let raw = [pack(&clean), b" and ".to_vec(), mention.clone()].concat();
+        match relocated(&raw) {
+            Ok(bytes) => assert_eq!(bytes, [pack(&clean), b" and ".to_vec(), content(Some(REAL))].concat(), "{name}"),
+            Err(said) => assert!(said.contains(&format!("what follows {name} data")), "{name}: {said}"),
+        }
+        for (what, bytes) in [
+            ("the last of many streams", [pack(&clean).repeat(9), pack(&mention)].concat()),
+            ("a stream of another format", [pack(&clean), gz(&mention)].concat()),
+            ("before what is no stream", [pack(&mention), b"garbage".to_vec()].concat()),
+            ("cut off", pack(&mention)[..pack(&mention).len() - 1].to_vec()),
+        ] {
+            // Of a block that is not whole, these two give nothing to anyone.
+            if what == "cut off" && ["zstd", "bzip2"].contains(&name) {
+                continue;
+            }
+            let Err(said) = relocated(&bytes) else { panic!("{name}: {what}: not refused") };
+            assert!(said.contains(&format!("{name} data")), "{name}: {what}: {said}");
+        }
+    }
+}
+
 /// Formats for which this machine has a program; without it they are skipped, with a message.
 #[test]
 fn what_other_programs_write_is_refused_or_named() {

@@ -5,7 +5,7 @@
 use super::archive::{self, Archive};
 use super::content::{Edit, Examined, Examiner, Reason, apply, new_content};
 use super::layout::Layout;
-use super::packed::{self, Format, Unpacked};
+use super::packed::{self, Format, Unpacked, UpToDamage};
 use super::record;
 use super::runs::Run;
 use super::zip::{Unsafe, Zip, ZipMember};
@@ -27,11 +27,37 @@ impl Examiner {
         packed::zip(bytes).map(|zip| self.zip(bytes, &zip, depth))
     }
 
+    /// Compressed streams, one behind the other, and whatever follows them.
     fn packed(&self, bytes: &[u8], format: Format, depth: usize) -> Option<Examined> {
-        let content = self.unpack(packed::reader(format, bytes)?)?;
         let mut examined = Examined::default();
-        let inside = self.deeper(&content, depth + 1);
-        examined.refuse(inside, &format!("{format} data"), &Reason::Packed(format));
+        let mut rest = bytes;
+        let mut damaged = false;
+        while !damaged && packed::detect(rest) == Some(format) {
+            let mut behind = rest;
+            let mut reader = UpToDamage::new(packed::stream(format, &mut behind)?);
+            let content = self.unpack(&mut reader)?;
+            damaged = reader.failed;
+            drop(reader);
+            let inside = self.deeper(&content, depth + 1);
+            if damaged && inside.is_clean() && rest.len() == bytes.len() {
+                // They only began like that.
+                return None;
+            }
+            examined.refuse(inside, &format!("{format} data"), &Reason::Packed(format));
+            damaged |= behind.len() == rest.len();
+            if !damaged {
+                // xz fills up with NUL between its streams.
+                rest = &behind[behind.iter().take_while(|byte| **byte == 0).count()..];
+            }
+        }
+        // Programs read the stream and leave alone what follows, or find data of their own there.
+        let all = 0..rest.len();
+        let found = if damaged {
+            self.leaf(rest, &self.finder.find(rest), &Layout::default())
+        } else {
+            self.look(rest, std::slice::from_ref(&all), depth + 1)
+        };
+        examined.refuse(found, &format!("what follows {format} data"), &Reason::Packed(format));
         Some(examined)
     }
 
@@ -191,6 +217,11 @@ impl Examiner {
         // Padding, or whatever else follows the last member.
         let mut tail = self.examine_text(&bytes[at..]);
         let mut rest = bytes[at..].to_vec();
+        if packed::detect(&rest).is_some() {
+            let found = self.look(&rest, &[0..rest.len()], depth + 1);
+            examined.refuse(found, "bytes behind the last gzip member", &Reason::Gzip);
+            tail = Examined::default();
+        }
         apply(&mut rest, &tail.edits);
         changed |= !tail.edits.is_empty();
         tail.edits.clear();

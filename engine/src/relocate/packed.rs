@@ -5,8 +5,8 @@
 
 use flate2::bufread::DeflateDecoder;
 use flate2::{Compression, Crc, write::DeflateEncoder};
-use liblzma::stream::{CONCATENATED, Stream};
-use std::io::{Read, Write};
+use liblzma::stream::Stream;
+use std::io::{BufRead, Read, Write};
 use std::ops::Range;
 
 pub use super::zip::{Zip, ZipMember, read as zip};
@@ -87,6 +87,33 @@ pub fn unpack(
     }
 }
 
+/// A reader that ends where another fails, and tells so: what came before the damage is there to be searched.
+pub struct UpToDamage<R> {
+    reader: R,
+    /// Whether it did.
+    pub failed: bool,
+}
+
+impl<R> UpToDamage<R> {
+    /// Of this reader.
+    #[must_use]
+    pub fn new(reader: R) -> Self {
+        Self { reader, failed: false }
+    }
+}
+
+impl<R: Read> Read for UpToDamage<R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self.reader.read(into) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                self.failed = true;
+                Ok(0)
+            }
+            read => read,
+        }
+    }
+}
+
 /// The format that a file's first bytes announce, zip aside.
 #[must_use]
 pub fn detect(bytes: &[u8]) -> Option<Format> {
@@ -121,27 +148,38 @@ pub fn zip_method(method: u16) -> Option<Format> {
     }
 }
 
-/// A reader of everything in a file of one compressed stream, or several; none for other formats.
+/// A reader of one compressed stream, which takes from `bytes` no more than that; none for other formats.
 #[must_use]
-pub fn reader(format: Format, bytes: &[u8]) -> Option<Box<dyn Read + '_>> {
+pub fn stream<'a>(format: Format, bytes: impl BufRead + 'a) -> Option<Box<dyn Read + 'a>> {
     match format {
-        Format::Xz => Some(Box::new(liblzma::read::XzDecoder::new_multi_decoder(bytes))),
-        Format::Bzip2 => Some(Box::new(bzip2::read::MultiBzDecoder::new(bytes))),
-        Format::Zstd => zstd_reader(bytes),
+        Format::Xz => Some(Box::new(liblzma::bufread::XzDecoder::new(bytes))),
+        Format::Bzip2 => Some(Box::new(bzip2::bufread::BzDecoder::new(bytes))),
+        Format::Zstd => Some(Box::new(zstd::stream::read::Decoder::with_buffer(bytes).ok()?.single_frame())),
         Format::Zlib => Some(Box::new(flate2::bufread::ZlibDecoder::new(bytes))),
         Format::Lzma => Some(lzma(bytes, Stream::new_lzma_decoder(u64::MAX).ok()?)),
-        Format::Lzip => Some(lzma(bytes, Stream::new_lzip_decoder(u64::MAX, CONCATENATED).ok()?)),
+        Format::Lzip => Some(lzma(bytes, Stream::new_lzip_decoder(u64::MAX, 0).ok()?)),
         Format::Gzip | Format::Zip => None,
     }
 }
 
-fn lzma(bytes: &[u8], stream: Stream) -> Box<dyn Read + '_> {
+/// A reader of all that a zip member holds in one of these formats, of which zip knows no others.
+#[must_use]
+pub fn reader<'a>(format: Format, bytes: impl BufRead + 'a) -> Option<Box<dyn Read + 'a>> {
+    match format {
+        Format::Xz => Some(Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(bytes))),
+        Format::Bzip2 => Some(Box::new(bzip2::bufread::MultiBzDecoder::new(bytes))),
+        Format::Zstd => zstd_reader(bytes),
+        Format::Gzip | Format::Zip | Format::Zlib | Format::Lzma | Format::Lzip => None,
+    }
+}
+
+fn lzma<'a>(bytes: impl BufRead + 'a, stream: Stream) -> Box<dyn Read + 'a> {
     Box::new(liblzma::bufread::XzDecoder::new_stream(bytes, stream))
 }
 
 /// A reader of a zstd stream.
 #[must_use]
-pub fn zstd_reader(bytes: &[u8]) -> Option<Box<dyn Read + '_>> {
+pub fn zstd_reader<'a>(bytes: impl BufRead + 'a) -> Option<Box<dyn Read + 'a>> {
     let decoder = zstd::stream::read::Decoder::with_buffer(bytes).ok()?;
     Some(Box::new(decoder))
 }
