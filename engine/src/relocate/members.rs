@@ -218,7 +218,8 @@ impl Examiner {
         let mut tail = self.examine_text(&bytes[at..]);
         let mut rest = bytes[at..].to_vec();
         if packed::detect(&rest).is_some() {
-            let found = self.look(&rest, &[0..rest.len()], depth + 1);
+            let all = 0..rest.len();
+            let found = self.look(&rest, std::slice::from_ref(&all), depth + 1);
             examined.refuse(found, "bytes behind the last gzip member", &Reason::Gzip);
             tail = Examined::default();
         }
