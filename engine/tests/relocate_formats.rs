@@ -213,8 +213,8 @@ fn what_cannot_is_refused_by_name() {
 
 #[test]
 fn what_lies_behind_a_stream_is_searched_too() {
-    let formats: [(&str, fn(&[u8]) -> Vec<u8>); 5] =
-        [("xz", xz), ("lzma", lzma), ("zstd", zst), ("bzip2", bz), ("zlib", zlib)];
+    let formats: [(&str, Pack); 5] =
+        [("xz", pack(xz)), ("lzma", pack(lzma)), ("zstd", pack(zst)), ("bzip2", pack(bz)), ("zlib", pack(zlib))];
     for (name, pack) in formats {
         let said = relocated(&[gz(&content(None)), pack(&content(Some(STAGED)))].concat()).unwrap_err();
         assert!(said.contains("behind the last gzip member"), "{name}: {said}");
