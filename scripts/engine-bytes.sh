@@ -8,13 +8,15 @@ engine=${1:?usage: scripts/engine-bytes.sh ENGINE TARGETDIR}
 target=${2:?usage: scripts/engine-bytes.sh ENGINE TARGETDIR}
 checkout=$(cd "$(dirname "$0")/.." && pwd)
 host=$(rustc -vV | sed -n 's/^host: //p')
-copies=$target/engine-bytes
+# Not below the target folder: cargo would take the files of one copy for those of the other.
+copies=$(mktemp -d)
 kept=$copies/engine
-rm -rf "$copies"
-mkdir -p "$copies"
 # The builds below go where the engine is.
 cp "$engine" "$kept"
-put_back() { cp "$kept" "$engine"; }
+put_back() {
+  cp "$kept" "$engine"
+  rm -rf "$copies"
+}
 trap put_back EXIT
 
 # $1: where, below the copies. Copies the checkout as far as the engine could see it.
