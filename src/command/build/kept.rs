@@ -4,6 +4,7 @@
 //! split package has a second one for each stage (`failed` in `nix-lib/split.nix`), with the same attributes and the same
 //! state to continue from.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -123,7 +124,13 @@ impl Again<'_> {
             return Ok(Kept::Not { reason: reason.to_owned() });
         };
         Ok(Kept::State(KeptState {
-            look: self.look(again.path()),
+            look: commands(
+                &self.input.words,
+                self.stage,
+                again.path(),
+                self.wish.pin.is_some(),
+                &self.wish.nix_options,
+            ),
             path: again.path().to_owned(),
             drv: again.drv_path,
             phase: failed.phase,
@@ -132,25 +139,31 @@ impl Again<'_> {
             reused,
         }))
     }
+}
 
-    /// The commands, by the package's name where that leads to this very state.
-    fn look(&self, path: &str) -> Vec<String> {
-        let mut words = self.input.words.clone();
-        if words.is_empty() || self.wish.pin.is_some() {
-            words = vec![path.to_owned()];
-        } else if words[0] == "-E" {
-            words.extend(["--at".to_owned(), self.stage.to_owned(), "--failed".to_owned()]);
-        } else {
-            words[0] = format!("{}@{}", words[0], self.stage);
-            words.push("--failed".to_owned());
-        }
-        if words.len() > 1 && !self.wish.nix_options.is_empty() {
-            words.push("--".to_owned());
-            words.extend(self.wish.nix_options.iter().map(|word| word.to_string_lossy().into_owned()));
-        }
-        let words = header::line(&words);
-        ["state ls", "shell"].map(|command| format!("phasesplit {command} {words}")).to_vec()
+/// The commands that look into a failed state, by the package's name where that leads to this very state.
+fn commands(words: &[String], stage: &str, path: &str, pinned: bool, nix_options: &[OsString]) -> Vec<String> {
+    let command = |name: &str, words: &[String]| format!("phasesplit {name} {}", header::line(words));
+    if words.is_empty() || pinned {
+        // Only its path leads to it, and a shell needs the stage's derivation as well.
+        return vec![command("state ls", &[path.to_owned()])];
     }
+    let mut words = words.to_vec();
+    if words[0] == "-E" {
+        words.extend(["--at".to_owned(), stage.to_owned()]);
+    } else {
+        words[0] = format!("{}@{stage}", words[0]);
+    }
+    words.push("--failed".to_owned());
+    let options: Vec<String> = nix_options.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let behind = if options.is_empty() { Vec::new() } else { [vec!["--".to_owned()], options.clone()].concat() };
+    let mut commands = vec![command("state ls", &[&words[..], &behind].concat())];
+    // To a shell, what follows `--` is the command to run; of Nix's options it takes the settings.
+    if options.chunks(3).all(|option| option.len() == 3 && option[0] == "--option") {
+        words.extend(options);
+        commands.push(command("shell", &words));
+    }
+    commands
 }
 
 fn root(nix: &Nix, roots: &Roots, package: &str, stage: &str, kept: &KeptState, progress: &Progress) {
@@ -159,5 +172,43 @@ fn root(nix: &Nix, roots: &Roots, package: &str, stage: &str, kept: &KeptState, 
         .and_then(|()| roots.register_derivation(nix, &roots.of_failed_derivation(package, stage), &kept.drv));
     if let Err(error) = registered {
         progress.line(&format!("warning: {} is not protected from garbage collection: {error}", kept.path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+
+    use super::commands;
+
+    fn of(words: &str, pinned: bool, nix_options: &str) -> Vec<String> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        let options: Vec<_> = nix_options.split_whitespace().map(Into::into).collect();
+        commands(&words, "install", "/nix/store/0-failed", pinned, &options)
+    }
+
+    #[test]
+    fn each_command_gets_nix_options_as_it_takes_them() {
+        assert_eq!(
+            of("pkg.nix -A a", false, ""),
+            ["phasesplit state ls pkg.nix@install -A a --failed", "phasesplit shell pkg.nix@install -A a --failed"]
+        );
+        assert_eq!(
+            of("pkg.nix", false, "--option cores 1"),
+            [
+                "phasesplit state ls pkg.nix@install --failed -- --option cores 1",
+                "phasesplit shell pkg.nix@install --failed --option cores 1"
+            ]
+        );
+        assert_eq!(
+            of("pkg.nix", false, "--argstr a b"),
+            ["phasesplit state ls pkg.nix@install --failed -- --argstr a b"]
+        );
+    }
+
+    #[test]
+    fn a_state_that_no_name_leads_to_is_named_by_its_path() {
+        assert_eq!(of("pkg.nix", true, ""), ["phasesplit state ls /nix/store/0-failed"]);
+        assert_eq!(of("", false, ""), ["phasesplit state ls /nix/store/0-failed"]);
     }
 }
