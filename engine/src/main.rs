@@ -32,7 +32,7 @@ usage:
   phasesplit-state lock --fd N --path NAME
   phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
-An option's value may also follow after `=`. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+An option's value may also follow after `=`, but for relocate and scan. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
 ";
 
 /// Why the program ends without success.
