@@ -50,14 +50,16 @@ impl Examiner {
                 rest = &behind[behind.iter().take_while(|byte| **byte == 0).count()..];
             }
         }
-        // Programs read the stream and leave alone what follows, or find data of their own there.
-        let all = 0..rest.len();
-        let found = if damaged {
-            self.leaf(rest, &self.finder.find(rest), &Layout::default())
-        } else {
-            self.look(rest, std::slice::from_ref(&all), depth + 1)
-        };
-        examined.refuse(found, &format!("what follows {format} data"), &Reason::Packed(format));
+        // Nothing is known of a stream behind its damage; and what reads as one without its checksum need not be one.
+        let searched = if damaged { bytes } else { &bytes[..bytes.len() - rest.len()] };
+        let raw = self.leaf(searched, &self.finder.find(searched), &Layout::default());
+        examined.refuse(raw, &format!("{format} data as it is"), &Reason::Packed(format));
+        if !damaged {
+            // Programs read the stream and leave alone what follows, or find data of their own there.
+            let all = 0..rest.len();
+            let found = self.look(rest, std::slice::from_ref(&all), depth + 1);
+            examined.refuse(found, &format!("what follows {format} data"), &Reason::Packed(format));
+        }
         Some(examined)
     }
 
