@@ -118,11 +118,13 @@ impl<'a> Judge<'a> {
     #[must_use]
     pub fn verdict(&self, runs: &[Run], constants: &Constants) -> Verdict {
         let mut verdict = Verdict::default();
-        let mut weak = Vec::new();
-        for run in runs {
+        let (mut weak, mut hidden) = (Vec::new(), Vec::new());
+        let is_full = |run: &Run| run.is_full(&self.paths[run.path]);
+        verdict.full = runs.iter().copied().filter(is_full).collect();
+        for run in runs.iter().filter(|run| !is_full(run)) {
             let path = &self.paths[run.path];
-            if run.is_full(path) {
-                verdict.full.push(*run);
+            if self.is_within(run, &verdict.full) {
+                hidden.push(*run);
                 continue;
             }
             if self.is_seed(run) {
@@ -144,6 +146,7 @@ impl<'a> Judge<'a> {
         verdict.pieces.extend(weak);
         verdict.pieces.sort_unstable();
         self.settle_shared(&mut verdict);
+        self.settle_hidden(&hidden, &mut verdict);
         self.count(&mut verdict);
         self.search_code(constants, &mut verdict);
         self.search_tails(&mut verdict);
@@ -273,6 +276,26 @@ impl<'a> Judge<'a> {
             }
         }
         verdict.pieces.retain(|piece| !losers.contains(piece));
+    }
+
+    /// Whether all that a run holds of its hash lies within a full mention of another path, whose hash begins alike.
+    fn is_within(&self, run: &Run, full: &[Run]) -> bool {
+        let path = &self.paths[run.path];
+        let part = run.hash_part(path);
+        let from = run.hash_offset(path, part.start);
+        full.iter().any(|other| other.path != run.path && other.at <= from && from + part.len() <= other.end())
+    }
+
+    /// Bytes of a full mention that fit another path too belong to the path that is there in full, unless the other is also
+    /// there in pieces: then a compiler may have made both from the same constant.
+    fn settle_hidden(&self, hidden: &[Run], verdict: &mut Verdict) {
+        for run in hidden {
+            let part = run.hash_part(&self.paths[run.path]);
+            let mut pieces = verdict.pieces.iter().filter(|piece| piece.path == run.path && !self.is_seed(piece));
+            if part.len() >= SUSPECT && pieces.next().is_some() {
+                verdict.doubts.push(Doubt { at: run.at, path: run.path, what: What::Shared });
+            }
+        }
     }
 
     /// Adds a doubt for every group of pieces that does not hold all of the hash.

@@ -70,6 +70,22 @@ fn other_store_paths_that_look_alike_are_left_alone() {
     assert_ne!(judge(like_the_end).doubts, []);
 }
 
+/// Two outputs whose hashes share half of their characters: where one is there in full, nothing of the other is.
+#[test]
+fn a_full_mention_is_not_a_piece_of_a_path_that_begins_alike() {
+    let other = "/nix/store/0123456789abcdfgzyxwvsrqpnmlkjih-hello-2.10-dev";
+    // Whatever the constants' alignment, and before or behind the other's mention.
+    for shift in 0..16 {
+        let text = format!("{}{other}/b.{P}/a", ".".repeat(shift));
+        let verdict = judge_all(text.as_bytes(), &[P, other]);
+        assert_eq!((verdict.full.len(), &verdict.pieces, &verdict.doubts), (2, &vec![], &vec![]), "{text}");
+    }
+    // With pieces of one elsewhere, what they share may be one constant.
+    let text = format!("{other}/b and {} {}", &P[27..36], &P[35..]);
+    let doubts = judge_all(text.as_bytes(), &[P, other]).doubts;
+    assert!(doubts.iter().any(|doubt| doubt.what == What::Shared), "{doubts:?}");
+}
+
 #[test]
 fn a_short_lone_run_is_chance_and_a_longer_one_is_not() {
     assert!(judge("/nix/store/0 and /nix/store/01...").is_clean());
