@@ -352,7 +352,8 @@ fn no_program_is_wrong_after_relocation() {
     for (compiler, [right, refused, wrong, none]) in &counts {
         eprintln!("{compiler}: {right} right, {refused} refused, {wrong} wrong, {none} not compiled");
     }
-    for (case, reasons) in &refused {
+    // Asked for by name, the list is wanted; in the suite it would bury what failed.
+    for (case, reasons) in refused.iter().filter(|_| seconds != SECONDS) {
         eprintln!("refused {case:?}: {} times, as {:?}", reasons.len(), reasons[0]);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

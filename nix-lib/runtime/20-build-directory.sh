@@ -23,11 +23,11 @@ phasesplit_become_stage() {
   exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
 }
 
-# The lock goes when the first bash goes. If that one alone was killed, and Nix has no build users whose processes it
-# ends, the second still works in the stable directory.
-phasesplit_refuse_survivors() {
-  local _phasesplit_each _phasesplit_found=''
+# The processes that work in the stable directory, as `_phasesplit_found`: the last one's id, or nothing.
+phasesplit_find_survivor() {
+  local _phasesplit_each
   local -a _phasesplit_words=()
+  _phasesplit_found=''
   for _phasesplit_each in /proc/[0-9]*; do
     mapfile -d '' -t _phasesplit_words <"$_phasesplit_each/cmdline" || continue
     [[ " ${_phasesplit_words[*]} " == *" --inside "*" --directory $_phasesplit_directory "* ]] || continue
@@ -37,8 +37,19 @@ phasesplit_refuse_survivors() {
       _phasesplit_found=${_phasesplit_each#/proc/}
     fi
   done 2>/dev/null
-  [[ -z $_phasesplit_found ]] ||
-    phasesplit_fail "process $_phasesplit_found, of an earlier build that was killed, still works in $_phasesplit_stable. Wait until it has ended, or end it, then build again"
+}
+
+# The lock goes when the first bash goes. If that one alone was killed, and Nix has no build users whose processes it
+# ends, the second still works in the stable directory. A subshell of the stage before may take a moment to end, though.
+phasesplit_refuse_survivors() {
+  local _phasesplit_found _phasesplit_tries
+  for _phasesplit_tries in {1..20}; do
+    phasesplit_find_survivor
+    [[ -n $_phasesplit_found ]] || return 0
+    # A tenth of a second, without a command: there is no PATH yet.
+    read -rt 0.1 <> <(:) || :
+  done
+  phasesplit_fail "process $_phasesplit_found, of an earlier build that was killed, still works in $_phasesplit_stable. Wait until it has ended, or end it, then build again"
 }
 
 # A local that shadows an exported variable is exported in its place, and the package's attributes are such variables: so
