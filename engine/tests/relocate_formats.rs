@@ -326,3 +326,44 @@ fn a_row_of_a_database_is_rewritten_and_an_index_is_not() {
     let error = relocate(&mappings(), &[file], &[]).unwrap_err().to_string();
     assert!(error.contains("SQLite index"), "{error}");
 }
+
+/// Runs a program in `dir`.
+fn run(dir: &Path, program: &str, arguments: &[&str]) {
+    let output = Command::new(program).current_dir(dir).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_program_knows_its_separate_debug_information_after_relocation() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    fs::write(dir.join("p.c"), "int main(void) { return 0; }\n").unwrap();
+    // The compiler's command line is among the debug information.
+    run(
+        dir,
+        "gcc",
+        &["-g", "-grecord-gcc-switches", &format!("-DPREFIX=\"{}\"", text(STAGED)), "-g3", "-o", "p", "p.c"],
+    );
+    fs::create_dir(dir.join("tree")).unwrap();
+    fs::create_dir(dir.join("tree/.debug")).unwrap();
+    let link = |program: &str| {
+        run(dir, "objcopy", &["--add-gnu-debuglink=tree/.debug/p.debug", "stripped", program]);
+        fs::read(dir.join(program)).unwrap()
+    };
+    run(dir, "objcopy", &["--only-keep-debug", "p", "tree/.debug/p.debug"]);
+    run(dir, "objcopy", &["--strip-all", "p", "stripped"]);
+    let before = link("tree/p");
+    // One whose sum is of some other file stays as it is.
+    let mut other = before.clone();
+    let at = other.windows(8).position(|w| w == b"p.debug\0").unwrap() + 8;
+    other[at] ^= 1;
+    fs::write(dir.join("tree/other"), &other).unwrap();
+    let debug = fs::read(dir.join("tree/.debug/p.debug")).unwrap();
+
+    relocate(&mappings(), &[dir.join("tree")], &[]).unwrap();
+    assert_ne!(fs::read(dir.join("tree/.debug/p.debug")).unwrap(), debug, "the debug information was relocated");
+    let after = fs::read(dir.join("tree/p")).unwrap();
+    assert_ne!(after, before);
+    assert_eq!(after, link("anew"), "as objcopy writes it for the relocated file");
+    assert_eq!(fs::read(dir.join("tree/other")).unwrap(), other);
+}

@@ -33,6 +33,7 @@ pub mod arm64;
 pub mod bitcode;
 pub mod constants;
 pub mod content;
+pub mod debuglink;
 pub mod error;
 mod files;
 pub mod foreign;

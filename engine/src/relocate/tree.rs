@@ -6,7 +6,7 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
-use super::{files, pyc, record, sums};
+use super::{debuglink, files, pyc, record, sums};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Timespec, Timestamps, fallocate};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -62,6 +62,8 @@ pub struct Plan {
     records: Vec<PathBuf>,
     /// Lists of checksums.
     sums: Vec<PathBuf>,
+    /// All files, one name of each.
+    all: Vec<PathBuf>,
 }
 
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
@@ -122,6 +124,7 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
             files.push(entry);
         }
     }
+    plan.all = files.iter().map(|entry| entry.path.clone()).collect();
     for (index, outcome) in files::examine(examiner, &files)? {
         let entry = files[index];
         let change = !outcome.edits.is_empty() || outcome.replacement.is_some();
@@ -199,6 +202,8 @@ impl Plan {
         let mut changing = self.changing();
         let bytecode = pyc::find(&changing)?;
         changing.extend(bytecode.iter().map(|stale| stale.path.clone()));
+        let programs = debuglink::find(&self.all, &changing)?;
+        changing.extend(programs.iter().map(|stale| stale.path.clone()));
         let mut lists = sums::find(&self.sums, &changing)?;
         lists.retain(|stale| !stale.is_older());
         changing.extend(lists.iter().map(|stale| stale.path.clone()));
@@ -207,14 +212,13 @@ impl Plan {
             write_file(change)?;
         }
         for stale in &bytecode {
-            let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
-            let edits = vec![Edit { at: pyc::DIGEST, bytes: stale.renewed()?.to_vec() }];
-            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None, stays: true })?;
+            rewrite(&stale.path, vec![Edit { at: pyc::DIGEST, bytes: stale.renewed()?.to_vec() }])?;
+        }
+        for stale in &programs {
+            rewrite(&stale.path, stale.renewed()?)?;
         }
         for stale in &lists {
-            let meta = std::fs::symlink_metadata(&stale.path).map_err(Error::io("look at", &stale.path))?;
-            let edits = stale.renewed()?;
-            write_file(&FileChange { path: stale.path.clone(), meta, edits, replacement: None, stays: true })?;
+            rewrite(&stale.path, stale.renewed()?)?;
         }
         for stale in &stale {
             let (path, bytes) = record::refreshed(stale)?;
@@ -361,6 +365,12 @@ fn write_file(change: &FileChange) -> Result<(), Error> {
             .map_err(Error::io("restore the mode of", path))?;
     }
     set_times(path, &change.meta)
+}
+
+/// Edits a file that has not changed so far in this way.
+fn rewrite(path: &Path, edits: Vec<Edit>) -> Result<(), Error> {
+    let meta = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
+    write_file(&FileChange { path: path.to_owned(), meta, edits, replacement: None, stays: true })
 }
 
 fn write_changes(file: &File, change: &FileChange) -> std::io::Result<()> {
