@@ -194,7 +194,6 @@ const CASES: [Case; 19] = [
     }),
     ("twice, manifest", "build/b: it is there twice, or out of order", |s| s.manifest(|m| add(m, "build/b"))),
     ("twice, archive", "build/b: the state is damaged: it is there twice, or out of order", |s| {
-        // Behind it something is wanted, or nobody would read on.
         s.members(|members| {
             let at = members.iter().position(|(entry, _)| entry.path == b"build/b").expect("it is there");
             members.insert(at, members[at].clone());

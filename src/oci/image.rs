@@ -10,7 +10,7 @@ use super::blob::{self, BLOBS, CONFIG, INDEX, MANIFEST, NAME, Written};
 use super::compress::Compression;
 use super::{config, layer, layout, tree};
 use crate::inspect::State;
-use crate::inspect::content::Spool;
+use crate::inspect::content::{self, Extent, Spool};
 use crate::inspect::shell::{Shell, Value as Held};
 use crate::state::entry::Mtime;
 use crate::state::error::{Error, Result};
@@ -25,6 +25,11 @@ const WRITE: &str = "write the image";
 /// States that are damaged, what no image can hold, what the file system says.
 pub fn write(states: &[State], shell: &Shell, to: &Path) -> Result<()> {
     let io = |source: io::Error| Error::io(WRITE, to, source);
+    if let Some(last) = states.last() {
+        // To the ends of its layers: what a restore would refuse is not made an image of, though a layer takes only what
+        // it needs.
+        content::read(last, &vec![false; last.records().len()], Extent::Whole, &mut |_| Ok(()))?;
+    }
     let blobs = to.join(BLOBS);
     fs::create_dir_all(&blobs).map_err(io)?;
     let mut layers: Vec<Written> = Vec::new();
