@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
 use crate::command::explain::ExplainArgs;
+use crate::command::image::ImageArgs;
 use crate::command::oci::OciArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
@@ -54,6 +55,8 @@ pub enum Command {
     },
     /// Write a state as an OCI image, a layer for each stage
     Oci(OciArgs),
+    /// Write a package, and all that it needs to run, as an OCI image, a layer for each store path
+    Image(Box<ImageArgs>),
     /// Open a shell at a point of a build, in a sandbox like the builder's
     Shell(ShellArgs),
     /// The parts of `shell` that run in its sandbox

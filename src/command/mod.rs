@@ -8,6 +8,7 @@ pub mod expansion;
 pub mod explain;
 pub mod r#gen;
 mod header;
+pub mod image;
 mod nix_error;
 mod objects;
 pub mod oci;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Roots { command } => roots::run(&command),
         Command::State { command } => state::run(&command),
         Command::Oci(arguments) => oci::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Shell(arguments) => match shell::run(&arguments) {
             shell::Outcome::Status(status) => status,
             shell::Outcome::Code(code) => return code.into(),
