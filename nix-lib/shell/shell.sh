@@ -70,6 +70,8 @@ if [[ $- == *i* ]]; then
   _phasesplit_prompt=$_phasesplit_package
   [[ ! $_phasesplit_prompt =~ ^(.*[^-])-[0-9] ]] || _phasesplit_prompt=${BASH_REMATCH[1]}
   PS1="[$_phasesplit_prompt@$_phasesplit_point] \\w \\\$ "
+  printf 'runPhase %s runs it; phases: what has run and what comes; phasesplit-diff: what you changed; exit ends\n' \
+    "${_phasesplit_shell_failed:-${_phasesplit_phases_here[0]-PHASE}}" >&2
 elif [[ $# -eq 0 ]]; then
   # No terminal and no command: what is piped in.
   source /dev/stdin

@@ -5,6 +5,7 @@
 
 pub mod failure;
 pub mod kept;
+pub mod look;
 pub mod pin;
 mod record;
 pub mod report;

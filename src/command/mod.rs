@@ -1,6 +1,7 @@
 //! The commands: the only place where reading a package and running Nix meet, and the only one that reads and writes
 //! the user's files. One file for each subcommand; each returns how it ended.
 
+mod at_stage;
 pub mod build;
 mod cuts;
 mod drv;

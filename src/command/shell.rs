@@ -10,14 +10,15 @@ mod closure;
 mod diff;
 mod entry;
 mod graph;
+mod last;
 mod plain;
 mod point;
 mod serve;
 mod session;
+pub mod settings;
 mod start;
 mod structured;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ use super::{colour, nix_error};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
+use crate::phase::Stage;
 use crate::sandbox::SandboxError;
 use crate::status::Status;
 
@@ -76,7 +78,7 @@ pub struct ShellArgs {
     /// Show what a session changed in the source, as a patch for `patch -p1`
     ///
     /// PKG is then the directory of a session that was kept with --keep; without one the session is meant that is in
-    /// progress. In a session `phasesplit-diff` does the same.
+    /// progress, or else the last one that has ended. In a session `phasesplit-diff` does the same.
     #[arg(long, conflicts_with_all = ["at", "to", "failed", "no_sandbox", "keep", "command"])]
     pub diff: bool,
 
@@ -84,9 +86,13 @@ pub struct ShellArgs {
     #[arg(long, requires = "diff")]
     pub all: bool,
 
-    /// A setting for Nix, as `--option sandbox-paths /opt`; may be repeated
-    #[arg(long = "option", num_args = 2, value_names = ["NAME", "VALUE"])]
-    pub nix_settings: Vec<OsString>,
+    /// Continue from this stage's last state, as the build with the same option did
+    #[arg(long, value_name = "STAGE")]
+    pub pin: Option<Stage>,
+
+    /// What Nix is told.
+    #[command(flatten)]
+    pub nix: settings::NixSettings,
 
     /// Run this instead of a shell for the terminal: one word as text for the shell, several as a command and its arguments
     ///
@@ -107,6 +113,7 @@ Examples:
   phasesplit shell pkg.nix@install --failed           where installPhase failed
   phasesplit shell pkg.nix@unpack --to install        go through all phases by hand
   phasesplit shell pkg.nix@configure -- make -n       run one command and leave
+  phasesplit shell --diff >fix.patch                  what the last session changed in the source
   phasesplit shell .#hello@build --keep here          keep what is made; later: phasesplit shell --diff here
 
 Exit codes: that of the shell or CMD; 128 and the signal's number where a signal ended the session; those of phasesplit where
@@ -157,14 +164,12 @@ pub fn run(arguments: &ShellArgs) -> Outcome {
     let result = if arguments.diff {
         diff::run(arguments).map(|()| Outcome::Status(Status::Success))
     } else {
-        let settings = arguments.nix_settings.chunks(2);
-        let settings: Vec<OsString> =
-            settings.flat_map(|pair| std::iter::once("--option".into()).chain(pair.iter().cloned())).collect();
+        let settings = arguments.nix.words();
         let point = match point::named(arguments) {
             Ok(point) => point,
             Err(error) => return Outcome::Status(refused(&error)),
         };
-        match build::prepare(&point.package, &settings, None) {
+        match build::prepare(&point.package, &settings, arguments.pin) {
             Ok(prepared) => start::run(arguments, &point, &prepared, &settings).map(Outcome::Code),
             Err(status) => return Outcome::Status(status),
         }

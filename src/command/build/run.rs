@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::failure::{self, Failure, RefusedState, SafeState};
+use super::failure::{self, Failure, RefusedState, SafeState, Shell};
 use super::kept::{Again, Kept};
+use super::look::Named;
 use super::pin::{self, PinError, PinnedState};
 use super::record;
 use super::report::{Outcome, Pinned, Report, StageReport};
@@ -72,6 +73,14 @@ pub struct Wish {
     pub nix_options: Vec<OsString>,
 }
 
+impl Wish {
+    /// The build, as its command line named it.
+    pub(in crate::command) fn named<'a>(&'a self, input: &'a Input) -> Named<'a> {
+        let pin = self.pin.as_ref().map(|pin| pin.stage.as_str());
+        Named { words: &input.words, pin, nix_options: &self.nix_options }
+    }
+}
+
 /// Builds, and reports; a failing phase is a report with `failure`, not an error.
 ///
 /// # Errors
@@ -130,6 +139,9 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
     {
         let again = Again { nix: &nix, input, wish, chain: &chain, stage: &stage };
         (failure.kept, failed) = again.keep(rooted, &progress);
+    }
+    if let Some(failure) = &mut failure {
+        failure.shell = shell(failure, wish.named(input));
     }
     if let Some(roots) = roots {
         progress.status("registering roots");
@@ -235,6 +247,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
         message,
         log_tail: build.tail.iter().cloned().collect(),
         kept: Kept::NotAsked,
+        shell: None,
         safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
         refused: refused.map(|row| RefusedState {
             stage: row.stage.clone(),
@@ -242,6 +255,22 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
             root: kept.map(|(roots, package)| roots.of_stage(package, &row.stage)).filter(|link| link.is_symlink()),
         }),
     })
+}
+
+/// The command that leads to where a stage failed; before the stage, where no phase of it failed.
+fn shell(failure: &Failure, named: Named<'_>) -> Option<Shell> {
+    let stage = failure.stage.as_deref().filter(|stage| *stage != chain::UNSPLIT && failure.refused.is_none())?;
+    let of_phase = match &failure.kept {
+        Kept::State(_) => true,
+        Kept::Not { .. } => false,
+        // Nix tells in other words that it refused the outputs.
+        Kept::NotAsked => failure.phase.is_some() && failure.message.contains("builder"),
+    };
+    if of_phase {
+        return Some(Shell { command: named.shell(stage, true)?, at_failure: true });
+    }
+    let before = failure.safe.as_ref().filter(|safe| named.pin != Some(&safe.stage))?;
+    Some(Shell { command: named.shell(&before.stage, false)?, at_failure: false })
 }
 
 /// A daemon ignores `sandbox-paths` of a user it does not trust, and then says only that the

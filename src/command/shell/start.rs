@@ -6,14 +6,17 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
+use super::changed::Patch;
 use super::entry::{self, Entry};
 use super::point::{self, Named};
 use super::session::{About, Session};
-use super::{ShellArgs, ShellError, closure, plain, serve};
+use super::{ShellArgs, ShellError, closure, last, plain, serve};
 use crate::command::build::Prepared;
-use crate::command::build::run as builds;
+use crate::command::build::kept::{Again, Kept};
+use crate::command::build::{look, run as builds};
+use crate::gcroot::package_key;
+use crate::nix::spawn::shell_word;
 use crate::nix::{Nix, chain, sandbox as nix_sandbox, store, store_path};
-use crate::render::escape::nix_string;
 use crate::report::progress::Progress;
 use crate::sandbox::{self, Bind, Maker, Room, Sent, Signals};
 use crate::source::drv::Drv;
@@ -32,8 +35,8 @@ pub struct Start<'a> {
     pub inputs: Vec<String>,
     /// What is restored.
     pub state: &'a str,
-    /// What the chain's first stage left.
-    pub source: &'a str,
+    /// What the chain's first stage left; behind a pin that is not known.
+    pub source: Option<&'a str>,
     /// The build directory that it was made in.
     pub made_at: String,
     /// The first entry of the chain that has not run.
@@ -56,23 +59,21 @@ pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: 
     let evaluating = nix.clone().in_directory(&prepared.input.directory);
     let (chain, _) = chain::evaluate(&evaluating, &prepared.input.split)?;
     let asked = named.stage.as_deref();
+    let wish = builds::Wish { pin: prepared.pinned.clone(), nix_options: settings.to_vec(), ..builds::Wish::default() };
     let point = if arguments.failed {
         let stage = point::failed_stage(&chain, asked)?;
-        point::of_failed(chain::evaluate_failed(&evaluating, &prepared.input.split, &nix_string(stage))?)
+        let again = Again { nix: &nix, input: &prepared.input, wish: &wish, chain: &chain, stage };
+        let failed = again.derivation()?;
+        have_kept(&again, &failed, prepared, &progress)?;
+        point::of_failed(failed)
     } else {
         point::find(&chain, asked, arguments.to.as_deref())?
     };
     let state = point.behind.path();
-    if !store::invalid_paths(&nix, &[state])?.is_empty() {
-        if arguments.failed {
-            progress.status(format!("stage {} once more, to keep what it leaves", point.behind.stage));
-            closure::have_kept(&nix, &point.behind)?;
-        } else {
-            progress.finish();
-            have_built(prepared, &point.behind.stage, settings)?;
-        }
-    }
     progress.finish();
+    if !arguments.failed && !store::invalid_paths(&nix, &[state])?.is_empty() {
+        have_built(prepared, &point.behind.stage, &wish)?;
+    }
     let info = info::read("shell", Path::new(state))?;
     let failed = if arguments.failed { failed_phase(&info)? } else { String::new() };
 
@@ -90,7 +91,7 @@ pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: 
         drv: &drv,
         inputs,
         state,
-        source: chain.stages[0].path(),
+        source: prepared.pinned.is_none().then(|| chain.stages[0].path()),
         made_at: info.build_dir,
         first: range.split(' ').next().unwrap_or("0").to_owned(),
         failed,
@@ -101,12 +102,37 @@ pub fn run(arguments: &ShellArgs, named: &Named, prepared: &Prepared, settings: 
         Some(maker) => in_sandbox(arguments, &start, &mut session, maker)?,
         None => plain::run(arguments, &start, &session)?,
     };
-    let directory = session.directory().to_owned();
-    session.end()?;
-    if arguments.keep.is_some() {
-        anstream::eprintln!("kept in {}; what was changed: phasesplit shell --diff {0}", directory.display());
-    }
+    end(session, arguments.keep.is_some(), &wish.named(&prepared.input))?;
     Ok(code)
+}
+
+/// Ends the session and says what is left of it, and how to go on.
+fn end(session: Session, is_kept: bool, named: &look::Named<'_>) -> Result<(), ShellError> {
+    let directory = session.directory().to_owned();
+    let found = if is_kept { Ok(None) } else { last::of_session(&directory) };
+    session.end()?;
+    if is_kept {
+        let directory = shell_word(directory.as_os_str());
+        anstream::eprintln!("kept in {directory}; what was changed: phasesplit shell --diff {directory}");
+    }
+    match found {
+        Ok(Some(patch)) => anstream::eprint!("{}", left(&patch, named)),
+        Ok(None) => {}
+        Err(error) => anstream::eprintln!("warning: what was changed in the session is not known any more: {error}"),
+    }
+    Ok(())
+}
+
+/// What a person who has left the session wants to know; nothing where nothing was changed.
+fn left(patch: &Patch, named: &look::Named<'_>) -> String {
+    if patch.is_empty() {
+        return String::new();
+    }
+    let build = named.build(&[]).map_or_else(String::new, |command| format!(", and build on: {command}"));
+    format!(
+        "changed in the source: {}\n  the patch: phasesplit shell --diff\n  go on:     put it into the package{build}\n",
+        patch.files.iter().chain(&patch.named).cloned().collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// The phase in which a stage failed, told with how it did.
@@ -121,10 +147,30 @@ fn failed_phase(info: &Info) -> Result<String, ShellError> {
     Ok(failed.phase.clone())
 }
 
+/// Has the state that a failed stage leaves: what is there, or by running the stage once more.
+fn have_kept(
+    again: &Again<'_>,
+    failed: &chain::Stage,
+    prepared: &Prepared,
+    progress: &Progress,
+) -> Result<(), ShellError> {
+    let key = package_key(&again.chain.name, &prepared.input.identity);
+    let (kept, _) = again.keep_of(failed, prepared.roots.as_ref().map(|roots| (roots, key.as_str())), progress);
+    let Kept::Not { reason } = kept else { return Ok(()) };
+    let before = again.chain.stages.iter().rev().skip_while(|stage| stage.stage != again.stage).nth(1);
+    let help = before.and_then(|before| again.wish.named(again.input).shell(&before.stage, false));
+    Err(ShellError::Point {
+        message: format!("there is no failed state of the stage {} of {}: {reason}", again.stage, again.chain.name),
+        help: help.map_or_else(
+            || "build it again: phasesplit build".to_owned(),
+            |command| format!("to stand before it, with its environment: {command}"),
+        ),
+    })
+}
+
 /// Builds the state, or fetches it, as `phasesplit build` does.
-fn have_built(prepared: &Prepared, stage: &str, settings: &[OsString]) -> Result<(), ShellError> {
-    let wish =
-        builds::Wish { until: Some(stage.to_owned()), nix_options: settings.to_vec(), ..builds::Wish::default() };
+fn have_built(prepared: &Prepared, stage: &str, wish: &builds::Wish) -> Result<(), ShellError> {
+    let wish = builds::Wish { until: Some(stage.to_owned()), ..wish.clone() };
     let report = builds::run(&prepared.input, &wish, prepared.roots.as_ref())?;
     anstream::eprint!("{}", report.table());
     match &report.failure {
@@ -237,7 +283,7 @@ pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf) -> About {
         package,
         point: start.point.clone(),
         state: start.state.into(),
-        source: Some(start.source.into()),
+        source: start.source.map(Into::into),
         build,
         source_root: String::new(),
         top,
