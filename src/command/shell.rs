@@ -24,17 +24,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::build::{self, run::BuildError};
-use super::{colour, nix_error};
+use super::build::break_point::BreakPoint;
+use super::build::run::{BuildError, Wish};
+use super::build::{self, Prepared};
+use super::{Outcome, colour, nix_error};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
+use crate::nix::chain::Chain;
 use crate::phase::Stage;
 use crate::sandbox::SandboxError;
 use crate::status::Status;
 
 /// The arguments of `phasesplit shell`.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "they are options of a command line")]
 #[command(
     mut_arg("package", |arg| arg.index(1).value_name("PKG[@STAGE]").required_unless_present("diff")
@@ -151,14 +154,6 @@ impl ShellError {
     }
 }
 
-/// How `phasesplit shell` ends: its own way, or as what ran in it.
-pub enum Outcome {
-    /// Its own.
-    Status(Status),
-    /// The exit code of the shell.
-    Code(u8),
-}
-
 /// Runs `phasesplit shell`.
 pub fn run(arguments: &ShellArgs) -> Outcome {
     let result = if arguments.diff {
@@ -175,6 +170,18 @@ pub fn run(arguments: &ShellArgs) -> Outcome {
         }
     };
     result.unwrap_or_else(|error| Outcome::Status(refused(&error)))
+}
+
+/// Opens the shell at a break point of a build that came there.
+pub(super) fn at_break(
+    arguments: &ShellArgs,
+    prepared: &Prepared,
+    wish: &Wish,
+    chain: &Chain,
+    at: &BreakPoint,
+) -> Outcome {
+    let opened = start::at_break(arguments, prepared, wish, chain, at).map(Outcome::Code);
+    opened.unwrap_or_else(|error| Outcome::Status(refused(&error)))
 }
 
 fn refused(error: &ShellError) -> Status {

@@ -26,6 +26,7 @@ pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Resul
         state: start.state,
         first: &start.first,
         failed: &start.failed,
+        until: &start.until,
         point: &start.point,
         top: &build,
         control: &control,
