@@ -239,7 +239,9 @@ fn each_command_refuses_each_of_them() {
     for case in cases() {
         let scene = saved();
         (case.harm)(&scene);
-        for (words, reads) in COMMANDS {
+        // What opens is mounted, and content read later: only what does not open is refused at once.
+        let mount = (&["mount", "two", "canary"][..], false);
+        for (words, reads) in COMMANDS.into_iter().chain((case.seen == Seen::ByAll).then_some(mount)) {
             // Reading the setuid bit or other content of `build/b` is not needed for the shell.
             let reads = reads && !(words[0] == "vars" && case.seen == Seen::InContent);
             if let Some(how) = judged(&scene, &case, words, reads) {

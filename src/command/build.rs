@@ -102,7 +102,7 @@ pub fn run(arguments: &BuildArgs) -> Outcome {
         nix_options: nix_options.to_vec(),
     };
     if let Some(name) = &arguments.break_at {
-        return stop(arguments, &prepared, wish, name, command);
+        return stop(arguments, &prepared, &wish, name, command);
     }
     Outcome::Status(match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
         Ok(report) => tell(&report, arguments.json),
@@ -123,7 +123,7 @@ fn divided(words: &[OsString]) -> (&[OsString], &[OsString]) {
 }
 
 /// Builds up to a break point, and opens the shell there.
-fn stop(arguments: &BuildArgs, prepared: &Prepared, wish: Wish, name: &str, command: &[OsString]) -> Outcome {
+fn stop(arguments: &BuildArgs, prepared: &Prepared, wish: &Wish, name: &str, command: &[OsString]) -> Outcome {
     let start = Instant::now();
     let built = run::evaluate(&prepared.input, &wish.nix_options).map_err(BuildError::from).and_then(|chain| {
         let point = break_point::find(&chain, name)?;
@@ -141,7 +141,7 @@ fn stop(arguments: &BuildArgs, prepared: &Prepared, wish: Wish, name: &str, comm
     anstream::eprint!("{}", report.table());
     let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let shell = ShellArgs { package: arguments.package.clone(), command, ..ShellArgs::default() };
-    shell::at_break(&shell, prepared, &wish, &chain, &point)
+    shell::at_break(&shell, prepared, wish, &chain, &point)
 }
 
 /// A split package that is ready to be built.

@@ -27,6 +27,7 @@ use clap::Args;
 use super::build::break_point::BreakPoint;
 use super::build::run::{BuildError, Wish};
 use super::build::{self, Prepared};
+use super::state::failure::Failure;
 use super::{Outcome, colour, nix_error};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
@@ -141,6 +142,9 @@ enum ShellError {
     Derivation(Problem),
     #[error(transparent)]
     State(#[from] crate::state::Error),
+    /// The shell in a state, or where it should be.
+    #[error("the shell in the state cannot be used")]
+    Shell(Box<Failure>),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("cannot {operation}: {source}")]
@@ -191,6 +195,7 @@ fn refused(error: &ShellError) -> Status {
             anstream::eprint!("{}", build::explain(error));
             return build::status_of(error);
         }
+        ShellError::Shell(failure) => return failure.tell(),
         ShellError::Nix(error) => {
             let (problem, words) = nix_error::told(error);
             (problem, words, nix_error::status(error))

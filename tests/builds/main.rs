@@ -20,6 +20,7 @@ mod real;
 mod reuse;
 mod runtime;
 mod shell;
+mod shell_states;
 mod state_command;
 mod trust;
 mod unsandboxed;

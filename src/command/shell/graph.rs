@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{ShellError, closure};
-use crate::nix::{Nix, NixError, Tool};
+use crate::nix::{Nix, NixError, Tool, store_path};
 
 /// A store path, as the store's database has it.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ fn parse(text: &str) -> Option<Registry> {
     let mut lines = text.lines();
     let mut registry = Registry::new();
     while let Some(path) = lines.next() {
-        let hash = format!("sha256:{}", lines.next()?.trim_start_matches("sha256:"));
+        let hash = format!("sha256:{}", as_written(lines.next()?.trim_start_matches("sha256:")));
         let size = lines.next()?.parse().ok()?;
         lines.next()?;
         let count: usize = lines.next()?.parse().ok()?;
@@ -75,6 +75,13 @@ fn parse(text: &str) -> Option<Registry> {
         registry.insert(path.to_owned(), Registered { hash, size, references });
     }
     Some(registry)
+}
+
+/// A hash as Nix writes it into the JSON of a build. The database has it in hexadecimal.
+fn as_written(hash: &str) -> String {
+    let digit = |at: usize| hash.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..hash.len()).step_by(2).map(digit).collect();
+    bytes.filter(|bytes| bytes.len() == 32).map_or_else(|| hash.to_owned(), |bytes| store_path::base32(&bytes))
 }
 
 fn size_of_closure(registry: &Registry, path: &str) -> u64 {
@@ -101,6 +108,8 @@ mod tests {
         assert_eq!(registry["/s/a"].references, ["/s/a", "/s/b"]);
         assert_eq!(registry["/s/b"], Registered { hash: "sha256:def".to_owned(), size: 5, references: Vec::new() });
         assert_eq!((size_of_closure(&registry, "/s/a"), size_of_closure(&registry, "/s/b")), (15, 5));
+        let hexadecimal = "0".repeat(63) + "1";
+        assert_eq!(as_written(&hexadecimal), format!("08{}", "0".repeat(50)));
         assert_eq!(parse("/s/a\nabc\n10\n\n2\n/s/a\n"), None);
         assert_eq!(parse("/s/a\nabc\nten\n\n0\n"), None);
     }

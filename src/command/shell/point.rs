@@ -1,9 +1,12 @@
 //! Which point of which package: the word `PKG@STAGE`, the state behind that stage and the derivation whose environment
 //! belongs to it.
 
+use std::path::Path;
+
 use super::{ShellArgs, ShellError};
 use crate::cli::PackageArgs;
 use crate::command::at_stage;
+use crate::inspect::State;
 use crate::nix::chain::{Chain, Stage};
 
 /// What the user named.
@@ -57,6 +60,12 @@ pub fn named(arguments: &ShellArgs) -> Result<Named, ShellError> {
     let mut package = arguments.package.clone();
     let mut stage = arguments.at.clone();
     let word = package.package.clone().unwrap_or_default();
+    if State::is_at(Path::new(&word)) {
+        return Err(ShellError::Point {
+            message: format!("{word} is a state, and does not say what comes after it"),
+            help: "name the package and the stage: PKG@STAGE; `phasesplit state` looks into a state alone".to_owned(),
+        });
+    }
     if let (left, Some(right)) = at_stage::split(&word) {
         if stage.as_ref().is_some_and(|stage| *stage != right) {
             return Err(ShellError::Point {

@@ -160,7 +160,7 @@ impl Making<'_> {
             Ok(Some(patch)) => anstream::eprint!("{}", self.left(&patch)),
             Ok(None) => {}
             Err(error) => {
-                anstream::eprintln!("warning: what was changed in the session is not known any more: {error}")
+                anstream::eprintln!("warning: what was changed in the session is not known any more: {error}");
             }
         }
         Ok(())
@@ -172,13 +172,16 @@ impl Making<'_> {
         let mut text = String::new();
         if !patch.is_empty() {
             let names: Vec<&str> = patch.files.iter().chain(&patch.named).map(String::as_str).collect();
-            text += &format!("changed in the source: {}\n", names.join(", "));
-            text += "  the patch: phasesplit shell --diff\n";
+            text += "changed in the source: ";
+            text += &names.join(", ");
+            text += "\n  the patch: phasesplit shell --diff\n";
             text += "  go on:     put it into the package, and build on";
             text += &go_on.map_or_else(String::new, |command| format!(": {command}"));
             text.push('\n');
         } else if let Some(command) = go_on.filter(|_| self.stopped) {
-            text += &format!("build on: {command}\n");
+            text += "build on: ";
+            text += &command;
+            text.push('\n');
         }
         text
     }
