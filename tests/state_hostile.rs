@@ -83,6 +83,7 @@ fn instead(scene: &Scene, name: &str, make: fn(&std::path::Path)) {
     make(&path);
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     let case = |what, seen, says, harm| Case { what, seen, says, harm };
     vec![
@@ -155,7 +156,7 @@ fn cases() -> Vec<Case> {
             replaced(s, "two", path.as_bytes());
         }),
         case("a member that goes up", Seen::InContent, "build/../canary/x", |s| {
-            replaced(s, "two", b"build/../canary/x")
+            replaced(s, "two", b"build/../canary/x");
         }),
         case("a device", Seen::InContent, "build/b: it is a device", |s| {
             s.layer("two", |members| patch(find(members, "build/b"), 156, b"3"));
