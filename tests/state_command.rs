@@ -216,7 +216,7 @@ fn what_a_failed_stage_left_is_told() {
     let scene = Scene::new();
     let state = scene.save("one");
     let said = scene.refused(&["log", &state], 1);
-    assert!(said.contains("this stage did not fail"), "{said}");
+    assert!(said.contains("this stage did not fail, and Nix has no log of it"), "{said}");
     let info = scene.at("one/info.json");
     let mut value: Value = serde_json::from_slice(&fs::read(&info).expect("read")).expect("JSON");
     value["failed"] =

@@ -9,6 +9,7 @@
 # _PHASESPLIT_STATE        the state to restore
 # _PHASESPLIT_FIRST        the first entry of the chain that has not run
 # _PHASESPLIT_FAILED       the phase that failed, if the state is what a failed stage left; its stage's own environment is loaded
+# _PHASESPLIT_UNTIL        the phase to run first, with those before it, or nothing: shell.sh does
 # _PHASESPLIT_EXTRACTED    without a sandbox: where the state's outputs/ and shell lie already; its build/ is the build directory
 # _PHASESPLIT_MADE_AT      without a sandbox: the build directory that the state was made in
 # _PHASESPLIT_POINT        the point's name, for the prompt
@@ -21,12 +22,13 @@ phasesplit_stay_outside() {
   _phasesplit_parent=$_PHASESPLIT_STATE
   _phasesplit_shell_first=$_PHASESPLIT_FIRST
   _phasesplit_shell_failed=$_PHASESPLIT_FAILED
+  _phasesplit_until=$_PHASESPLIT_UNTIL
   _phasesplit_extracted=$_PHASESPLIT_EXTRACTED
   _phasesplit_made_at=$_PHASESPLIT_MADE_AT
   _phasesplit_point=$_PHASESPLIT_POINT
   # Nothing that fails here is to be kept.
   _phasesplit_keep=''
-  unset -v _PHASESPLIT_ENTER _PHASESPLIT_STATE _PHASESPLIT_FIRST _PHASESPLIT_FAILED _PHASESPLIT_EXTRACTED \
+  unset -v _PHASESPLIT_ENTER _PHASESPLIT_STATE _PHASESPLIT_FIRST _PHASESPLIT_FAILED _PHASESPLIT_UNTIL _PHASESPLIT_EXTRACTED \
     _PHASESPLIT_MADE_AT _PHASESPLIT_POINT
 }
 
@@ -125,7 +127,7 @@ phasesplit_generic_build() {
   mapfile -t _phasesplit_base_set < <("/proc/$BASHPID/exe" --noprofile --norc -c 'set +o')
   phasesplit_write_shell "$_phasesplit_control/environment"
   declare -p _phasesplit_package _phasesplit_phases_ran _phasesplit_phases_here _phasesplit_phases_later \
-    _phasesplit_shell_failed _phasesplit_control _phasesplit_point >|"$_phasesplit_control/variables"
+    _phasesplit_shell_failed _phasesplit_until _phasesplit_control _phasesplit_point >|"$_phasesplit_control/variables"
   printf '%s' "${sourceRoot-}" >|"$_phasesplit_control/source-root"
   local -a _phasesplit_words=()
   mapfile -d '' -t _phasesplit_words <"$_phasesplit_control/command"

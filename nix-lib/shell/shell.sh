@@ -33,6 +33,22 @@ genericBuild() {
   for each in "${_phasesplit_phases_here[@]}"; do runPhase "$each"; done
 }
 
+# Runs what the build does before a break point inside a stage. Not in a condition: `set -e` holds in the phases.
+phasesplit_run_until() {
+  local each
+  local -i status
+  for each in "${_phasesplit_phases_here[@]}"; do
+    runPhase "$each"
+    status=$?
+    ((status == 0)) || return "$status"
+    _phasesplit_phases_ran+=("$each")
+    _phasesplit_phases_here=("${_phasesplit_phases_here[@]:1}")
+    [[ $each != "$_phasesplit_until" ]] || return 0
+  done
+  printf 'phasesplit: no phase %s was run\n' "$_phasesplit_until" >&2
+  return 1
+}
+
 # Shows what the session changed in the source, as a patch; `phasesplit-diff --all`: in the whole build directory. The
 # program outside answers.
 phasesplit-diff() {
@@ -67,9 +83,15 @@ phasesplit_keep_session() {
 if [[ $- == *i* ]]; then
   set +o errexit +o nounset
   phasesplit_keep_session
+fi
+if [[ -n $_phasesplit_until ]]; then phasesplit_run_until; fi
+
+if [[ $- == *i* ]]; then
   _phasesplit_prompt=$_phasesplit_package
   [[ ! $_phasesplit_prompt =~ ^(.*[^-])-[0-9] ]] || _phasesplit_prompt=${BASH_REMATCH[1]}
   PS1="[$_phasesplit_prompt@$_phasesplit_point] \\w \\\$ "
+  printf 'runPhase %s runs it; phases: what has run and what comes; phasesplit-diff: what you changed; exit ends\n' \
+    "${_phasesplit_shell_failed:-${_phasesplit_phases_here[0]-PHASE}}" >&2
 elif [[ $# -eq 0 ]]; then
   # No terminal and no command: what is piped in.
   source /dev/stdin

@@ -3,8 +3,10 @@
 //! Standard output gets the result (the store paths, or the JSON report); standard error the progress, the table and
 //! what went wrong. The parts: [`run`] does it, [`report`] and [`failure`] say what came of it.
 
+pub mod break_point;
 pub mod failure;
 pub mod kept;
+pub mod look;
 pub mod pin;
 mod record;
 pub mod report;
@@ -13,12 +15,14 @@ pub mod run;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use clap::Args;
 
 use super::r#gen::{self, GenError, GenRequest};
 use super::pkgs::PkgsChoice;
-use super::{colour, nix_error, objects};
+use super::shell::{self, ShellArgs};
+use super::{Outcome, colour, nix_error, objects};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
 use crate::gcroot::{RootError, Roots};
@@ -41,6 +45,14 @@ pub struct BuildArgs {
     /// Stop after this stage; its state is the result
     #[arg(long, value_name = "STAGE")]
     pub until: Option<String>,
+
+    /// Stop after this stage or phase, and open a shell there as `phasesplit shell` does
+    ///
+    /// Nothing behind it is built. Where a phase is not the last of its stage, what comes before the stage is built, and the
+    /// stage's phases up to that one run in the shell's own sandbox. What follows `--` then runs in place of a shell for the
+    /// terminal; options for Nix may stand before it: -- --option cores 1 -- make -n
+    #[arg(long = "break", value_name = "STAGE|PHASE", conflicts_with_all = ["until", "json", "out_link", "no_link"])]
+    pub break_at: Option<String>,
 
     /// Continue from this stage's last state, whatever changed since it was made
     ///
@@ -73,22 +85,63 @@ pub struct BuildArgs {
 }
 
 /// Runs `phasesplit build`.
-pub fn run(arguments: &BuildArgs) -> Status {
-    let prepared = match prepare(&arguments.package, &arguments.nix_options, arguments.pin) {
+pub fn run(arguments: &BuildArgs) -> Outcome {
+    let (nix_options, command) = match &arguments.break_at {
+        Some(_) => divided(&arguments.nix_options),
+        None => (&arguments.nix_options[..], &[][..]),
+    };
+    let prepared = match prepare(&arguments.package, nix_options, arguments.pin) {
         Ok(prepared) => prepared,
-        Err(status) => return status,
+        Err(status) => return Outcome::Status(status),
     };
     let wish = Wish {
         until: arguments.until.clone(),
-        pin: prepared.pinned,
+        pin: prepared.pinned.clone(),
         link: (!arguments.no_link).then(|| arguments.out_link.clone()),
         keep_failed: arguments.keep_failed,
-        nix_options: arguments.nix_options.clone(),
+        nix_options: nix_options.to_vec(),
     };
-    match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
+    if let Some(name) = &arguments.break_at {
+        return stop(arguments, &prepared, &wish, name, command);
+    }
+    Outcome::Status(match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
         Ok(report) => tell(&report, arguments.json),
         Err(error) => refused(&error),
+    })
+}
+
+/// What follows `--` where there is a break point: options for Nix, which begin with a dash, and behind another `--` the
+/// command; or the command alone.
+fn divided(words: &[OsString]) -> (&[OsString], &[OsString]) {
+    if words.first().is_none_or(|word| !word.as_encoded_bytes().starts_with(b"-")) {
+        return (&[], words);
     }
+    match words.iter().position(|word| word == "--") {
+        Some(end) => (&words[..end], &words[end + 1..]),
+        None => (words, &[]),
+    }
+}
+
+/// Builds up to a break point, and opens the shell there.
+fn stop(arguments: &BuildArgs, prepared: &Prepared, wish: &Wish, name: &str, command: &[OsString]) -> Outcome {
+    let start = Instant::now();
+    let built = run::evaluate(&prepared.input, &wish.nix_options).map_err(BuildError::from).and_then(|chain| {
+        let point = break_point::find(&chain, name)?;
+        let wish = Wish { until: Some(point.stage.clone()), link: None, ..wish.clone() };
+        let report = run::run_chain(&prepared.input, &wish, &chain, prepared.roots.as_ref(), start)?;
+        Ok((chain, point, report))
+    });
+    let (chain, point, report) = match built {
+        Ok(built) => built,
+        Err(error) => return Outcome::Status(refused(&error)),
+    };
+    if report.failure.is_some() {
+        return Outcome::Status(tell(&report, false));
+    }
+    anstream::eprint!("{}", report.table());
+    let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let shell = ShellArgs { package: arguments.package.clone(), command, ..ShellArgs::default() };
+    shell::at_break(&shell, prepared, wish, &chain, &point)
 }
 
 /// A split package that is ready to be built.
@@ -191,7 +244,7 @@ fn write_paths(report: &Report) -> io::Result<()> {
 
 pub(super) fn status_of(error: &BuildError) -> Status {
     match error {
-        BuildError::NoSuchStage { .. } => Status::Usage,
+        BuildError::NoSuchStage { .. } | BuildError::Break(_) => Status::Usage,
         BuildError::Pin(error) => error.status(),
         BuildError::Nix(error) => nix_error::status(error),
     }
@@ -200,6 +253,7 @@ pub(super) fn status_of(error: &BuildError) -> Status {
 pub(super) fn explain(error: &BuildError) -> String {
     let (problem, words) = match error {
         BuildError::NoSuchStage { .. } => (Problem::new("build/until", error.to_string()), String::new()),
+        BuildError::Break(point) => (Problem::new("build/break", point.to_string()).help(&point.help), String::new()),
         BuildError::Nix(error) | BuildError::Pin(PinError::Nix(error)) => nix_error::told(error),
         BuildError::Pin(pin) => {
             let problem = Problem::new("build/pin", error.to_string());

@@ -1,6 +1,7 @@
 //! The commands: the only place where reading a package and running Nix meet, and the only one that reads and writes
 //! the user's files. One file for each subcommand; each returns how it ended.
 
+mod at_stage;
 pub mod build;
 mod cuts;
 mod drv;
@@ -29,12 +30,21 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
 use crate::sandbox;
+use crate::status::Status;
+
+/// How a command ends: its own way, or as what ran in its shell.
+pub enum Outcome {
+    /// Its own.
+    Status(Status),
+    /// The exit code of the shell.
+    Code(u8),
+}
 
 /// Runs a command line.
 pub fn run(cli: Cli) -> ExitCode {
     let status = match cli.command {
         Command::Gen(arguments) => r#gen::run(&arguments),
-        Command::Build(arguments) => build::run(&arguments),
+        Command::Build(arguments) => return build::run(&arguments).into(),
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
@@ -42,13 +52,19 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::State { command } => state::run(&command),
         Command::Oci(arguments) => oci::run(&arguments),
         Command::Image(arguments) => image::run(&arguments),
-        Command::Shell(arguments) => match shell::run(&arguments) {
-            shell::Outcome::Status(status) => status,
-            shell::Outcome::Code(code) => return code.into(),
-        },
+        Command::Shell(arguments) => return shell::run(&arguments).into(),
         Command::SandboxInside { words } => return sandbox::inside(&words).into(),
     };
     status.into()
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Status(status) => status.into(),
+            Outcome::Code(code) => code.into(),
+        }
+    }
 }
 
 /// Whether talk on standard error may have colours (`NO_COLOR`, <https://no-color.org>).

@@ -10,29 +10,35 @@ mod closure;
 mod diff;
 mod entry;
 mod graph;
+mod last;
 mod plain;
 mod point;
 mod serve;
 mod session;
+pub mod settings;
 mod start;
 mod structured;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::build::{self, run::BuildError};
-use super::{colour, nix_error};
+use super::build::break_point::BreakPoint;
+use super::build::run::{BuildError, Wish};
+use super::build::{self, Prepared};
+use super::state::failure::Failure;
+use super::{Outcome, colour, nix_error};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
 use crate::nix::NixError;
+use crate::nix::chain::Chain;
+use crate::phase::Stage;
 use crate::sandbox::SandboxError;
 use crate::status::Status;
 
 /// The arguments of `phasesplit shell`.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "they are options of a command line")]
 #[command(
     mut_arg("package", |arg| arg.index(1).value_name("PKG[@STAGE]").required_unless_present("diff")
@@ -76,7 +82,7 @@ pub struct ShellArgs {
     /// Show what a session changed in the source, as a patch for `patch -p1`
     ///
     /// PKG is then the directory of a session that was kept with --keep; without one the session is meant that is in
-    /// progress. In a session `phasesplit-diff` does the same.
+    /// progress, or else the last one that has ended. In a session `phasesplit-diff` does the same.
     #[arg(long, conflicts_with_all = ["at", "to", "failed", "no_sandbox", "keep", "command"])]
     pub diff: bool,
 
@@ -84,9 +90,13 @@ pub struct ShellArgs {
     #[arg(long, requires = "diff")]
     pub all: bool,
 
-    /// A setting for Nix, as `--option sandbox-paths /opt`; may be repeated
-    #[arg(long = "option", num_args = 2, value_names = ["NAME", "VALUE"])]
-    pub nix_settings: Vec<OsString>,
+    /// Continue from this stage's last state, as the build with the same option did
+    #[arg(long, value_name = "STAGE")]
+    pub pin: Option<Stage>,
+
+    /// What Nix is told.
+    #[command(flatten)]
+    pub nix: settings::NixSettings,
 
     /// Run this instead of a shell for the terminal: one word as text for the shell, several as a command and its arguments
     ///
@@ -107,6 +117,7 @@ Examples:
   phasesplit shell pkg.nix@install --failed           where installPhase failed
   phasesplit shell pkg.nix@unpack --to install        go through all phases by hand
   phasesplit shell pkg.nix@configure -- make -n       run one command and leave
+  phasesplit shell --diff >fix.patch                  what the last session changed in the source
   phasesplit shell .#hello@build --keep here          keep what is made; later: phasesplit shell --diff here
 
 Exit codes: that of the shell or CMD; 128 and the signal's number where a signal ended the session; those of phasesplit where
@@ -131,6 +142,9 @@ enum ShellError {
     Derivation(Problem),
     #[error(transparent)]
     State(#[from] crate::state::Error),
+    /// The shell in a state, or where it should be.
+    #[error("the shell in the state cannot be used")]
+    Shell(Box<Failure>),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("cannot {operation}: {source}")]
@@ -144,32 +158,34 @@ impl ShellError {
     }
 }
 
-/// How `phasesplit shell` ends: its own way, or as what ran in it.
-pub enum Outcome {
-    /// Its own.
-    Status(Status),
-    /// The exit code of the shell.
-    Code(u8),
-}
-
 /// Runs `phasesplit shell`.
 pub fn run(arguments: &ShellArgs) -> Outcome {
     let result = if arguments.diff {
         diff::run(arguments).map(|()| Outcome::Status(Status::Success))
     } else {
-        let settings = arguments.nix_settings.chunks(2);
-        let settings: Vec<OsString> =
-            settings.flat_map(|pair| std::iter::once("--option".into()).chain(pair.iter().cloned())).collect();
+        let settings = arguments.nix.words();
         let point = match point::named(arguments) {
             Ok(point) => point,
             Err(error) => return Outcome::Status(refused(&error)),
         };
-        match build::prepare(&point.package, &settings, None) {
+        match build::prepare(&point.package, &settings, arguments.pin) {
             Ok(prepared) => start::run(arguments, &point, &prepared, &settings).map(Outcome::Code),
             Err(status) => return Outcome::Status(status),
         }
     };
     result.unwrap_or_else(|error| Outcome::Status(refused(&error)))
+}
+
+/// Opens the shell at a break point of a build that came there.
+pub(super) fn at_break(
+    arguments: &ShellArgs,
+    prepared: &Prepared,
+    wish: &Wish,
+    chain: &Chain,
+    at: &BreakPoint,
+) -> Outcome {
+    let opened = start::at_break(arguments, prepared, wish, chain, at).map(Outcome::Code);
+    opened.unwrap_or_else(|error| Outcome::Status(refused(&error)))
 }
 
 fn refused(error: &ShellError) -> Status {
@@ -179,6 +195,7 @@ fn refused(error: &ShellError) -> Status {
             anstream::eprint!("{}", build::explain(error));
             return build::status_of(error);
         }
+        ShellError::Shell(failure) => return failure.tell(),
         ShellError::Nix(error) => {
             let (problem, words) = nix_error::told(error);
             (problem, words, nix_error::status(error))

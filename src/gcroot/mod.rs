@@ -53,6 +53,18 @@ pub enum RootError {
     Nix(#[from] NixError),
 }
 
+/// Where phasesplit keeps what is the user's, by the XDG base directory specification: relative values are ignored.
+///
+/// # Errors
+/// [`RootError::NoHome`].
+pub fn directory_of_user() -> Result<PathBuf, RootError> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .ok_or(RootError::NoHome)?;
+    Ok(state.join("phasesplit"))
+}
+
 /// The directory that holds phasesplit's roots.
 #[derive(Debug, Clone)]
 pub struct Roots {
@@ -60,16 +72,12 @@ pub struct Roots {
 }
 
 impl Roots {
-    /// The user's roots, by the XDG base directory specification: relative values are ignored.
+    /// The user's roots.
     ///
     /// # Errors
     /// [`RootError::NoHome`].
     pub fn of_user() -> Result<Self, RootError> {
-        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = absolute("XDG_STATE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-            .ok_or(RootError::NoHome)?;
-        Ok(Self { directory: state.join("phasesplit/roots") })
+        Ok(Self { directory: directory_of_user()?.join("roots") })
     }
 
     /// Roots below `directory`.

@@ -28,9 +28,10 @@ impl State {
         Ok(Self { path: path.to_owned(), info, manifest: manifest::read(READ, path)? })
     }
 
-    /// Whether a directory looks like a state: enough to tell it from a package's.
+    /// Whether a directory looks like a state: enough to tell it from a package's. What lies there as such a file may be
+    /// anything: [`State::open`] says so.
     pub fn is_at(path: &Path) -> bool {
-        [format::INFO, format::MANIFEST].iter().all(|name| path.join(name).is_file())
+        [format::INFO, format::MANIFEST].iter().all(|name| path.join(name).symlink_metadata().is_ok())
     }
 
     /// The whole tree, in order.

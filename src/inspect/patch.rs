@@ -22,17 +22,29 @@ const MOST: u64 = 16 << 20;
 /// After this long a file's diff is written as it is then: right, but not the shortest.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A side of a difference: what a patch can say of it.
-struct Side {
-    path: Vec<u8>,
+/// A file before or after: what a patch can say of it.
+#[derive(Debug)]
+pub struct Side {
+    /// Its name behind `a/` and `b/`.
+    pub path: Vec<u8>,
     /// As git has it: `100644`, `100755`, `120000`.
-    mode: u32,
-    content: Content,
+    pub mode: u32,
+    /// What it holds.
+    pub content: Content,
 }
 
-enum Content {
+/// What a file holds.
+#[derive(Debug)]
+pub enum Content {
+    /// What can be shown in lines; of a symlink its target.
     Text(Vec<u8>),
+    /// Anything else.
     Binary,
+}
+
+/// The mode of a regular file as git has it.
+pub fn file_mode(mode: u32) -> u32 {
+    if mode & 0o100 == 0 { 0o100_644 } else { 0o100_755 }
 }
 
 /// Writes the patch that makes the second state's tree of the first's.
@@ -83,7 +95,7 @@ impl<'a> Contents<'a> {
         match kind {
             Kind::Symlink => Ok(Some(Side { path, mode: 0o120_000, content: Content::Text(link.clone()) })),
             Kind::File | Kind::Sparse => {
-                let mode = if mode & 0o100 == 0 { 0o100_644 } else { 0o100_755 };
+                let mode = file_mode(*mode);
                 let mut content = Content::Binary;
                 if *size <= MOST {
                     let bytes = self.spool.content(named, index);
@@ -112,14 +124,18 @@ fn one(difference: &Difference<'_>, sides: (Option<Side>, Option<Side>), out: &m
         (None, None) => Ok(()),
         // A file that becomes a symlink, or the other way, goes and comes: so git has it.
         (Some(old), Some(new)) if old.mode >> 12 != new.mode >> 12 => {
-            pair(difference, Some(&old), None, out)?;
-            pair(difference, None, Some(&new), out)
+            file(Some(&old), None, false, out)?;
+            file(None, Some(&new), false, out)
         }
-        (old, new) => pair(difference, old.as_ref(), new.as_ref(), out),
+        (old, new) => file(old.as_ref(), new.as_ref(), difference.change == Change::Renamed, out),
     }
 }
 
-fn pair(difference: &Difference<'_>, old: Option<&Side>, new: Option<&Side>, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the part of a patch that one file has; `None` for a side that is not there.
+///
+/// # Errors
+/// Those of `out`.
+pub fn file(old: Option<&Side>, new: Option<&Side>, is_renamed: bool, out: &mut dyn Write) -> io::Result<()> {
     let path = |side: Option<&Side>, other: Option<&Side>| side.or(other).map_or(Vec::new(), |side| side.path.clone());
     let a = quoted(&[b"a/", &path(old, new)[..]].concat());
     let b = quoted(&[b"b/", &path(new, old)[..]].concat());
@@ -128,7 +144,6 @@ fn pair(difference: &Difference<'_>, old: Option<&Side>, new: Option<&Side>, out
         Some(Content::Text(text)) => Some(text.clone()),
         Some(Content::Binary) => None,
     };
-    let is_renamed = difference.change == Change::Renamed;
     let (text_before, text_after) = match (text(old), text(new)) {
         (Some(before), Some(after)) => (before, after),
         // A name is all that a rename needs.

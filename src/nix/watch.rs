@@ -128,6 +128,14 @@ impl Watch {
         &self.transcript
     }
 
+    /// Notes that a build ended well and Nix did not take its outputs: no event tells of which build that was.
+    pub fn refuse(&mut self, drv: &str) {
+        let words = self.errors.first().cloned().unwrap_or_default();
+        if let Some(build) = self.builds.get_mut(drv) {
+            build.failure = Some(words);
+        }
+    }
+
     fn of_activity(&mut self, id: u64) -> Option<&mut Build> {
         self.builds.get_mut(self.running.get(&id)?)
     }

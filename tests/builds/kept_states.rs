@@ -30,7 +30,7 @@ fn the_mended_package_continues_from_the_ordinary_states() {
     let plain = build(&project, &[]);
     assert_eq!(plain.status.code(), Some(3));
     let said = text(&plain.stderr);
-    assert!(said.contains("`phasesplit build --keep-failed` keeps what the stage left"), "{said}");
+    assert!(said.contains("  shell:     phasesplit shell pkg.nix@install --pkgs host --failed\n"), "{said}");
     assert_eq!(report(&plain)["failure"]["kept"], json!({"kind": "not-asked"}));
 
     let kept = kept(&project, &[]);
@@ -47,7 +47,7 @@ fn the_mended_package_continues_from_the_ordinary_states() {
         format!("  kept:      {path} (installPhase, exit code 3)\n"),
         "    > about to fail\n".to_owned(),
         "  look:      phasesplit state ls pkg.nix@install --pkgs host --failed\n".to_owned(),
-        "             phasesplit shell pkg.nix@install --pkgs host --failed\n".to_owned(),
+        "  shell:     phasesplit shell pkg.nix@install --pkgs host --failed\n".to_owned(),
     ] {
         assert!(kept.said.contains(&words), "{words:?} is not in\n{}", kept.said);
     }

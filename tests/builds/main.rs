@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod break_point;
 mod cuts;
 mod equality;
 mod explain;
@@ -14,10 +15,12 @@ mod keep_failed;
 mod kept_states;
 mod moved;
 mod pin;
+mod point;
 mod real;
 mod reuse;
 mod runtime;
 mod shell;
+mod shell_states;
 mod state_command;
 mod trust;
 mod unsandboxed;

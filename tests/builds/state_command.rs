@@ -47,7 +47,7 @@ fn the_states_of_a_package_are_found_and_looked_into() {
         message.contains("the state of build of reuse-1.0 is neither in the store nor in a binary cache"),
         "{message}"
     );
-    assert!(message.contains("build it with `phasesplit build --until build pkg.nix`"), "{message}");
+    assert!(message.contains("build it with `phasesplit build pkg.nix --pkgs host --until build`"), "{message}");
     assert!(text(&ends(&project, &["ls", "pkg.nix"], 1).stderr).contains("no state of reuse-1.0 is in the store"));
     let message = text(&ends(&project, &["ls", "pkg.nix@biuld"], 2).stderr);
     assert!(

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::kept::Kept;
-use crate::nix::chain::UNSPLIT;
 use crate::nix::spawn::shell_word;
 use crate::nix::watch::TAIL;
 
@@ -29,8 +28,20 @@ pub struct Failure {
     pub refused: Option<RefusedState>,
     /// What the stage left, where that was asked for.
     pub kept: Kept,
+    /// The command that opens a shell there, where one does.
+    pub shell: Option<Shell>,
     /// What else may be the cause, where it is known to be a common one.
     pub hint: Option<String>,
+}
+
+/// A command that opens a shell where a stage failed, or as near as one comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shell {
+    /// The command, as bash reads it.
+    pub command: String,
+    /// Whether it is the very point of the failure; else the shell is that before the stage.
+    pub at_failure: bool,
 }
 
 /// A state that a failed build left behind.
@@ -108,27 +119,37 @@ impl fmt::Display for Failure {
 
 impl Failure {
     fn write_kept(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kept {
-            // What could not be restored, or is no stage's, leaves nothing.
-            Kept::NotAsked if self.refused.is_some() || self.stage.as_deref().is_none_or(|stage| stage == UNSPLIT) => {
-                Ok(())
+        if let Kept::Not { reason } = &self.kept {
+            writeln!(f, "  not kept:  {reason}")?;
+        }
+        let Kept::State(state) = &self.kept else { return self.write_shell(f) };
+        let from = if state.reused { ", from an earlier run of the very same stage" } else { "" };
+        writeln!(f, "  kept:      {} ({}, exit code {}{from})", state.path, state.phase, state.exit_code)?;
+        // The log above is that of the run before, if there was one.
+        if self.log_tail.is_empty() && !state.log.is_empty() {
+            writeln!(f, "  its log:")?;
+            let lines: Vec<&str> = state.log.lines().collect();
+            for line in &lines[lines.len().saturating_sub(TAIL)..] {
+                writeln!(f, "    > {line}")?;
             }
-            Kept::NotAsked => writeln!(f, "  to look:   `phasesplit build --keep-failed` keeps what the stage left"),
-            Kept::Not { reason } => writeln!(f, "  not kept:  {reason}"),
-            Kept::State(state) => {
-                let from = if state.reused { ", from an earlier run of the very same stage" } else { "" };
-                writeln!(f, "  kept:      {} ({}, exit code {}{from})", state.path, state.phase, state.exit_code)?;
-                // The log above is that of the run before, if there was one.
-                if self.log_tail.is_empty() && !state.log.is_empty() {
-                    writeln!(f, "  its log:")?;
-                    let lines: Vec<&str> = state.log.lines().collect();
-                    for line in &lines[lines.len().saturating_sub(TAIL)..] {
-                        writeln!(f, "    > {line}")?;
-                    }
-                }
-                let heads = ["  look:      "].into_iter().chain(std::iter::repeat("             "));
-                heads.zip(&state.look).try_for_each(|(head, command)| writeln!(f, "{head}{command}"))
+        }
+        self.write_shell(f)?;
+        state.look.iter().try_for_each(|command| writeln!(f, "  look:      {command}"))
+    }
+
+    /// The command alone on its line: it is to be copied.
+    fn write_shell(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(Shell { command, at_failure }) = &self.shell else { return Ok(()) };
+        writeln!(f, "  shell:     {command}")?;
+        match (&self.kept, at_failure) {
+            (Kept::State(_), true) => Ok(()),
+            (_, true) => {
+                writeln!(
+                    f,
+                    "             (where it failed; runs the stage once more, in another derivation, to get there)"
+                )
             }
+            (_, false) => writeln!(f, "             (before the stage, with its environment)"),
         }
     }
 }
@@ -148,6 +169,7 @@ mod tests {
             safe: Some(SafeState { stage: "configure".to_owned(), path: "/nix/store/y-phase-configure".to_owned() }),
             refused: None,
             kept: Kept::NotAsked,
+            shell: Some(Shell { command: "phasesplit shell pkg.nix@build --failed".to_owned(), at_failure: true }),
             hint: None,
         };
         let expected = "\
@@ -155,7 +177,8 @@ buildPhase failed, in stage build: builder failed with exit code 2
   its last lines:
     > make: *** [all] Error 1
   full log:  nix-store --read-log /nix/store/x-phase-build.drv
-  to look:   `phasesplit build --keep-failed` keeps what the stage left
+  shell:     phasesplit shell pkg.nix@build --failed
+             (where it failed; runs the stage once more, in another derivation, to get there)
   safe:      the state after configure: /nix/store/y-phase-configure
   go on:     mend it and run the same command again: it continues after configure";
         assert_eq!(failure.to_string(), expected);
@@ -184,6 +207,7 @@ buildPhase failed, in stage build: builder failed with exit code 2
             safe: None,
             refused: Some(refused),
             kept: Kept::NotAsked,
+            shell: None,
             hint: None,
         };
         let expected = "\

@@ -4,7 +4,6 @@
 //! split package has a second one for each stage (`failed` in `nix-lib/split.nix`), with the same attributes and the same
 //! state to continue from.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,10 +11,9 @@ use serde::Serialize;
 
 use super::record::RecordedFailure;
 use super::run::{Input, Wish, show};
-use crate::command::header;
 use crate::gcroot::Roots;
 use crate::nix::build::{Target, build};
-use crate::nix::chain::{self, Chain, UNSPLIT};
+use crate::nix::chain::{self, Chain, Stage, UNSPLIT};
 use crate::nix::watch::Watch;
 use crate::nix::{Nix, NixError, store};
 use crate::render::escape::nix_string;
@@ -53,24 +51,45 @@ pub struct KeptState {
     pub log: String,
     /// Whether it was there from an earlier run of the very same stage.
     pub reused: bool,
-    /// The commands that look into it.
+    /// The commands that look into it, but for the shell.
     pub look: Vec<String>,
 }
 
 /// A failed stage, and what is needed to run it once more.
-pub(super) struct Again<'a> {
-    pub(super) nix: &'a Nix,
-    pub(super) input: &'a Input,
-    pub(super) wish: &'a Wish,
-    pub(super) chain: &'a Chain,
-    pub(super) stage: &'a str,
+pub(in crate::command) struct Again<'a> {
+    pub(in crate::command) nix: &'a Nix,
+    pub(in crate::command) input: &'a Input,
+    pub(in crate::command) wish: &'a Wish,
+    pub(in crate::command) chain: &'a Chain,
+    pub(in crate::command) stage: &'a str,
 }
 
 impl Again<'_> {
     /// Runs it, and roots what it left. That it cannot be kept is no other failure than the stage's own.
-    pub(super) fn keep(&self, roots: Option<(&Roots, &str)>, progress: &Progress) -> (Kept, Option<RecordedFailure>) {
+    pub(in crate::command) fn keep(
+        &self,
+        roots: Option<(&Roots, &str)>,
+        progress: &Progress,
+    ) -> (Kept, Option<RecordedFailure>) {
+        if self.stage == UNSPLIT {
+            let reason = "the package is not split, and only stages can be kept".to_owned();
+            return (Kept::Not { reason }, None);
+        }
+        match self.derivation() {
+            Err(error) => (Kept::Not { reason: error.to_string() }, None),
+            Ok(again) => self.keep_of(&again, roots, progress),
+        }
+    }
+
+    /// The same, of the derivation that [`Again::derivation`] gave.
+    pub(in crate::command) fn keep_of(
+        &self,
+        again: &Stage,
+        roots: Option<(&Roots, &str)>,
+        progress: &Progress,
+    ) -> (Kept, Option<RecordedFailure>) {
         progress.status(format!("{}: stage {} once more, to keep what it leaves", self.chain.name, self.stage));
-        match self.run(progress) {
+        match self.run(again, progress) {
             Err(error) => (Kept::Not { reason: error.to_string() }, None),
             Ok(Kept::State(state)) => {
                 if let Some((roots, package)) = roots {
@@ -89,12 +108,13 @@ impl Again<'_> {
         }
     }
 
-    fn run(&self, progress: &Progress) -> Result<Kept, NixError> {
-        if self.stage == UNSPLIT {
-            return Ok(Kept::Not { reason: "the package is not split, and only stages can be kept".to_owned() });
-        }
+    /// The derivation that keeps what the stage leaves.
+    pub(in crate::command) fn derivation(&self) -> Result<Stage, NixError> {
         let evaluating = self.nix.clone().in_directory(&self.input.directory);
-        let again = chain::evaluate_failed(&evaluating, &self.input.split, &nix_string(self.stage))?;
+        chain::evaluate_failed(&evaluating, &self.input.split, &nix_string(self.stage))
+    }
+
+    fn run(&self, again: &Stage, progress: &Progress) -> Result<Kept, NixError> {
         let reused = store::invalid_paths(self.nix, &[again.path()])?.is_empty();
         if !reused {
             let (start, mut watch) = (Instant::now(), Watch::default());
@@ -119,20 +139,14 @@ impl Again<'_> {
                 "its phases succeeded when they ran once more: either they do not fail every time, or Nix refused the outputs \
                  (see the message above)"
             } else {
-                "it succeeded when it ran once more: it does not fail every time. Run the same command again"
+                "it succeeded when it ran once more: it does not fail every time"
             };
             return Ok(Kept::Not { reason: reason.to_owned() });
         };
         Ok(Kept::State(KeptState {
-            look: commands(
-                &self.input.words,
-                self.stage,
-                again.path(),
-                self.wish.pin.is_some(),
-                &self.wish.nix_options,
-            ),
+            look: vec![self.wish.named(self.input).list(self.stage, again.path())],
             path: again.path().to_owned(),
-            drv: again.drv_path,
+            drv: again.drv_path.clone(),
             phase: failed.phase,
             exit_code: failed.exit_code,
             log: failed.log,
@@ -141,74 +155,11 @@ impl Again<'_> {
     }
 }
 
-/// The commands that look into a failed state, by the package's name where that leads to this very state.
-fn commands(words: &[String], stage: &str, path: &str, pinned: bool, nix_options: &[OsString]) -> Vec<String> {
-    let command = |name: &str, words: &[String]| format!("phasesplit {name} {}", header::line(words));
-    if words.is_empty() || pinned {
-        // Only its path leads to it, and a shell needs the stage's derivation as well.
-        return vec![command("state ls", &[path.to_owned()])];
-    }
-    let mut words = words.to_vec();
-    if words[0] == "-E" {
-        words.extend(["--at".to_owned(), stage.to_owned()]);
-    } else {
-        words[0] = format!("{}@{stage}", words[0]);
-    }
-    words.push("--failed".to_owned());
-    let options: Vec<String> = nix_options.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let behind = if options.is_empty() { Vec::new() } else { [vec!["--".to_owned()], options.clone()].concat() };
-    let mut commands = vec![command("state ls", &[&words[..], &behind].concat())];
-    // To a shell, what follows `--` is the command to run; of Nix's options it takes the settings.
-    if options.chunks(3).all(|option| option.len() == 3 && option[0] == "--option") {
-        words.extend(options);
-        commands.push(command("shell", &words));
-    }
-    commands
-}
-
 fn root(nix: &Nix, roots: &Roots, package: &str, stage: &str, kept: &KeptState, progress: &Progress) {
     let registered = roots
         .register(nix, &roots.of_failed(package, stage), &kept.path)
         .and_then(|()| roots.register_derivation(nix, &roots.of_failed_derivation(package, stage), &kept.drv));
     if let Err(error) = registered {
         progress.line(&format!("warning: {} is not protected from garbage collection: {error}", kept.path));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pretty_assertions::assert_eq;
-
-    use super::commands;
-
-    fn of(words: &str, pinned: bool, nix_options: &str) -> Vec<String> {
-        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
-        let options: Vec<_> = nix_options.split_whitespace().map(Into::into).collect();
-        commands(&words, "install", "/nix/store/0-failed", pinned, &options)
-    }
-
-    #[test]
-    fn each_command_gets_nix_options_as_it_takes_them() {
-        assert_eq!(
-            of("pkg.nix -A a", false, ""),
-            ["phasesplit state ls pkg.nix@install -A a --failed", "phasesplit shell pkg.nix@install -A a --failed"]
-        );
-        assert_eq!(
-            of("pkg.nix", false, "--option cores 1"),
-            [
-                "phasesplit state ls pkg.nix@install --failed -- --option cores 1",
-                "phasesplit shell pkg.nix@install --failed --option cores 1"
-            ]
-        );
-        assert_eq!(
-            of("pkg.nix", false, "--argstr a b"),
-            ["phasesplit state ls pkg.nix@install --failed -- --argstr a b"]
-        );
-    }
-
-    #[test]
-    fn a_state_that_no_name_leads_to_is_named_by_its_path() {
-        assert_eq!(of("pkg.nix", true, ""), ["phasesplit state ls /nix/store/0-failed"]);
-        assert_eq!(of("", false, ""), ["phasesplit state ls /nix/store/0-failed"]);
     }
 }

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::failure::{self, Failure, RefusedState, SafeState};
+use super::break_point::NoBreakPoint;
+use super::failure::{self, Failure, RefusedState, SafeState, Shell};
 use super::kept::{Again, Kept};
+use super::look::Named;
 use super::pin::{self, PinError, PinnedState};
 use super::record;
 use super::report::{Outcome, Pinned, Report, StageReport};
@@ -37,6 +39,9 @@ pub enum BuildError {
         /// What there is, with commas.
         known: String,
     },
+    /// `--break` names no point to stop at.
+    #[error(transparent)]
+    Break(#[from] NoBreakPoint),
     /// `--pin` names a state that cannot be continued from.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -72,28 +77,65 @@ pub struct Wish {
     pub nix_options: Vec<OsString>,
 }
 
+impl Wish {
+    /// The build, as its command line named it.
+    pub(in crate::command) fn named<'a>(&'a self, input: &'a Input) -> Named<'a> {
+        let pin = self.pin.as_ref().map(|pin| pin.stage.as_str());
+        Named { words: &input.words, pin, nix_options: &self.nix_options }
+    }
+}
+
 /// Builds, and reports; a failing phase is a report with `failure`, not an error.
 ///
 /// # Errors
 /// Where it does not come to building: no Nix, a bad expression, an unknown stage.
 pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, BuildError> {
     let start = Instant::now();
-    let progress = Progress::new();
-    let mut options = if input.host { sandbox::toolchain_options() } else { Vec::new() };
-    options.extend(wish.nix_options.iter().cloned());
-    let nix = Nix::new(options);
+    run_chain(input, wish, &evaluate(input, &wish.nix_options)?, roots, start)
+}
 
+/// Nix's options for a package: the user's behind those that its package set needs.
+pub(in crate::command) fn options(input: &Input, nix_options: &[OsString]) -> Vec<OsString> {
+    let mut options = if input.host { sandbox::toolchain_options() } else { Vec::new() };
+    options.extend_from_slice(nix_options);
+    options
+}
+
+/// Evaluates a split package; Nix's warnings are told.
+///
+/// # Errors
+/// Nix's.
+pub(in crate::command) fn evaluate(input: &Input, nix_options: &[OsString]) -> Result<Chain, NixError> {
+    let progress = Progress::new();
     progress.status("evaluating");
-    let (chain, warnings) = chain::evaluate(&nix.clone().in_directory(&input.directory), &input.split)?;
+    let nix = Nix::new(options(input, nix_options)).in_directory(&input.directory);
+    let (chain, warnings) = chain::evaluate(&nix, &input.split)?;
     for line in warnings.lines().filter(|line| !line.trim().is_empty()) {
         progress.line(line);
     }
+    Ok(chain)
+}
+
+/// Builds a chain that was evaluated, as [`run`] does.
+///
+/// # Errors
+/// As [`run`].
+pub(in crate::command) fn run_chain(
+    input: &Input,
+    wish: &Wish,
+    chain: &Chain,
+    roots: Option<&Roots>,
+    start: Instant,
+) -> Result<Report, BuildError> {
+    let progress = Progress::new();
+    let nix = Nix::new(options(input, &wish.nix_options));
     if let Some(pinned) = &wish.pin {
-        pin::check(pinned, &chain)?;
+        pin::check(pinned, chain)?;
     }
-    let stages = wanted_stages(&chain, wish)?;
+    let stages = wanted_stages(chain, wish)?;
     let Some(target) = stages.last() else {
-        return Err(BuildError::NoSuchStage { package: chain.name, stage: String::new(), known: String::new() });
+        let package = chain.name.clone();
+        return Err(BuildError::NoSuchStage { package, stage: String::new(), known: String::new() });
     };
 
     let paths: Vec<&str> = stages.iter().map(Stage::path).collect();
@@ -108,8 +150,14 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         let target = Target { drv: &target.drv_path, output: &target.output_name };
         let ended = build(&nix, target, wish.link.as_deref(), |event| {
             watch.take(&event, start.elapsed());
-            show(&progress, &chain, &watch, &event);
+            show(&progress, chain, &watch, &event);
         })?;
+        if !ended.status.success()
+            && watch.failed().next().is_none()
+            && let Some(stage) = refused(&nix, stages, &watch)?
+        {
+            watch.refuse(&stage.drv_path);
+        }
         if !ended.status.success() && watch.failed().next().is_none() {
             let cause = nix.cause_of(Tool::Build, watch.transcript(), ended.status);
             let operation = format!("cannot build {}", chain.name);
@@ -128,13 +176,16 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         && let Some(stage) = failure.stage.clone()
         && wish.keep_failed
     {
-        let again = Again { nix: &nix, input, wish, chain: &chain, stage: &stage };
+        let again = Again { nix: &nix, input, wish, chain, stage: &stage };
         (failure.kept, failed) = again.keep(rooted, &progress);
+    }
+    if let Some(failure) = &mut failure {
+        failure.shell = shell(failure, wish.named(input));
     }
     if let Some(roots) = roots {
         progress.status("registering roots");
         keep(&nix, roots, &package, &rows, &progress);
-        let made = record::Made { input, wish, chain: &chain, rows: &rows, succeeded, failed };
+        let made = record::Made { input, wish, chain, rows: &rows, succeeded, failed };
         record::keep(&nix, roots, &made, &progress);
     }
     progress.finish();
@@ -148,6 +199,15 @@ pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, 
         pinned: wish.pin.as_ref().map(|pin| Pinned { stage: pin.stage.clone(), state: pin.state.clone() }),
         failure,
     })
+}
+
+/// The stage whose phases succeeded and whose outputs Nix refused: for what they refer to, say.
+fn refused<'a>(nix: &Nix, stages: &'a [Stage], watch: &Watch) -> Result<Option<&'a Stage>, NixError> {
+    let ended =
+        stages.iter().rev().find(|stage| watch.build(&stage.drv_path).is_some_and(|build| build.ended.is_some()));
+    let Some(stage) = ended else { return Ok(None) };
+    let is_there = store::invalid_paths(nix, &[stage.path()])?.is_empty();
+    Ok(Some(stage).filter(|_| !is_there))
 }
 
 fn wanted_stages<'a>(chain: &'a Chain, wish: &Wish) -> Result<&'a [Stage], BuildError> {
@@ -235,6 +295,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
         message,
         log_tail: build.tail.iter().cloned().collect(),
         kept: Kept::NotAsked,
+        shell: None,
         safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
         refused: refused.map(|row| RefusedState {
             stage: row.stage.clone(),
@@ -242,6 +303,22 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
             root: kept.map(|(roots, package)| roots.of_stage(package, &row.stage)).filter(|link| link.is_symlink()),
         }),
     })
+}
+
+/// The command that leads to where a stage failed; before the stage, where no phase of it failed.
+fn shell(failure: &Failure, named: Named<'_>) -> Option<Shell> {
+    let stage = failure.stage.as_deref().filter(|stage| *stage != chain::UNSPLIT && failure.refused.is_none())?;
+    let of_phase = match &failure.kept {
+        Kept::State(_) => true,
+        Kept::Not { .. } => false,
+        // Nix tells in other words that it refused the outputs.
+        Kept::NotAsked => failure.phase.is_some() && failure.message.contains("builder"),
+    };
+    if of_phase {
+        return Some(Shell { command: named.shell(stage, true)?, at_failure: true });
+    }
+    let before = failure.safe.as_ref().filter(|safe| named.pin != Some(&safe.stage))?;
+    Some(Shell { command: named.shell(&before.stage, false)?, at_failure: false })
 }
 
 /// A daemon ignores `sandbox-paths` of a user it does not trust, and then says only that the

@@ -3,20 +3,19 @@
 //! The directory is another program's to change while this reads it, and a hostile one's to plant links in: no symlink is
 //! followed, and what is not a file when it is opened is none.
 
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-use similar::{Algorithm, TextDiff};
 
 use super::session::About;
 use crate::inspect::State;
 use crate::inspect::content::Spool;
-use crate::state::entry::Kind;
+use crate::inspect::patch::{self, Side};
+use crate::state::entry::{Kind, Mtime};
 use crate::state::error::{Error, Result, Shown, as_path};
 use crate::state::manifest::{self, Record};
 use crate::state::{format, tree};
@@ -26,23 +25,41 @@ const OPERATION: &str = "compare";
 /// A longer file is taken for binary: nobody reads such a patch.
 const MOST: u64 = 16 << 20;
 
-/// After this long a file's patch is written as it is then: right, but not the shortest.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A patch and what it leaves out.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Patch {
     /// For `patch -p1` in the source's top directory.
     pub text: Vec<u8>,
+    /// The files that it changes.
+    pub files: Vec<String>,
     /// Files that no patch can hold, or that lie outside the source's directory.
     pub named: Vec<String>,
 }
 
-/// Compares a session's build directory with its state: files that came with the source, or `all`.
+impl Patch {
+    /// Whether there is nothing to say.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.named.is_empty()
+    }
+}
+
+/// Which files are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All of the build directory.
+    All,
+    /// Those that came with the source.
+    Source,
+    /// Of those, the ones whose size or time is another than it was.
+    SourceByTime,
+}
+
+/// Compares a session's build directory with its state.
 ///
 /// # Errors
 /// A state that is gone or damaged; what the file system says of the build directory.
-pub fn patch(about: &About, all: bool) -> Result<Patch> {
+pub fn patch(about: &About, which: Which) -> Result<Patch> {
+    let all = which == Which::All;
     let state = State::open(&about.state)?;
     let records = state.records();
     let source = source_files(about, &state)?;
@@ -61,6 +78,9 @@ pub fn patch(about: &About, all: bool) -> Result<Patch> {
             Kind::Symlink => Content::Link(named.entry.link.clone()),
             _ => continue,
         };
+        if which == Which::SourceByTime && base.is_untouched(below, named)? {
+            continue;
+        }
         let after = base.content(below)?;
         if !is_same(named, after.as_ref()) {
             found.insert(below.to_vec(), Pair { before: Some(before), after });
@@ -81,7 +101,8 @@ pub fn patch(about: &About, all: bool) -> Result<Patch> {
 /// What a file held.
 #[derive(Debug)]
 enum Content {
-    Text(Vec<u8>),
+    /// With the file's mode.
+    Text(Vec<u8>, u32),
     Link(Vec<u8>),
     Binary,
     /// Not read yet: the record with this index has it.
@@ -116,7 +137,7 @@ fn target<'a>(records: &'a [Record], index: usize, record: &'a Record) -> (usize
 
 fn is_same(record: &Record, after: Option<&Content>) -> bool {
     match after {
-        Some(Content::Text(text)) => {
+        Some(Content::Text(text, _)) => {
             text.len() as u64 == record.entry.size && record.entry.hash == Some(*blake3::hash(text).as_bytes())
         }
         Some(Content::Link(link)) => record.entry.kind == Kind::Symlink && record.entry.link == *link,
@@ -175,7 +196,21 @@ impl Directory {
         }
         let mut text = Vec::new();
         file.take(MOST).read_to_end(&mut text).map_err(fail)?;
-        Ok(Some(Content::Text(text)))
+        Ok(Some(Content::Text(text, metadata.mode())))
+    }
+
+    /// Whether a file has the size and the time that it was restored with.
+    fn is_untouched(&self, below: &[u8], record: &Record) -> Result<bool> {
+        match rustix::fs::statat(&self.descriptor, below, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => {
+                let size = u64::try_from(found.st_size).unwrap_or_default();
+                let time =
+                    Mtime { secs: found.st_mtime, nanos: u32::try_from(found.st_mtime_nsec).unwrap_or_default() };
+                Ok(record.entry.is_file() && (size, time) == (record.entry.size, record.entry.mtime))
+            }
+            Err(error) if is_absent(&error.into()) => Ok(false),
+            Err(error) => Err(Error::io(OPERATION, tree::shown(&self.path, below), error)),
+        }
     }
 
     /// All names below it but those of directories and of what Nix and the runtime put there.
@@ -217,8 +252,10 @@ fn fill(found: &mut BTreeMap<Vec<u8>, Pair>, state: &State) -> Result<()> {
     let mut spool = Spool::fill(state, &wanted)?;
     for content in found.values_mut().filter_map(|pair| pair.before.as_mut()) {
         if let Content::InLayer(index) = *content {
-            let text = spool.content(&state.records()[index], index);
-            *content = Content::Text(text.map_err(|source| Error::reading(OPERATION, &state.path, source))?);
+            let record = &state.records()[index];
+            let text = spool.content(record, index);
+            let text = text.map_err(|source| Error::reading(OPERATION, &state.path, source))?;
+            *content = Content::Text(text, record.entry.mode);
         }
     }
     Ok(())
@@ -241,46 +278,41 @@ fn written(found: &BTreeMap<Vec<u8>, Pair>, root: &[u8], all: bool) -> Patch {
             None => None,
         };
         let shown = Shown(as_path(path)).to_string();
-        let texts = (text(pair.before.as_ref()), text(pair.after.as_ref()));
-        let (Some(below), (Some(before), Some(after))) = (below, texts) else {
+        let sides = below.map(|below| (side(below, pair.before.as_ref()), side(below, pair.after.as_ref())));
+        let Some((Ok(before), Ok(after))) = sides else {
             patch.named.push(shown);
             continue;
         };
         // A phase did that, and does it again in the next build.
-        if !all && is_interpreter(&before, &after) {
+        if !all && is_interpreter(before.as_ref(), after.as_ref()) {
             continue;
         }
-        let name = |side: &str, is_there: bool| {
-            if is_there { format!("{side}/{}", String::from_utf8_lossy(below)) } else { "/dev/null".to_owned() }
-        };
-        // A name that cannot stand in a patch.
-        if below.iter().any(u8::is_ascii_control) || std::str::from_utf8(below).is_err() {
-            patch.named.push(shown);
-            continue;
-        }
-        let diff =
-            TextDiff::configure().algorithm(Algorithm::Myers).timeout(PATIENCE).diff_lines(&before[..], &after[..]);
-        let (old, new) = (name("a", pair.before.is_some()), name("b", pair.after.is_some()));
         // Writing to memory does not fail.
-        let _ = diff.unified_diff().context_radius(3).header(&old, &new).to_writer(&mut patch.text);
+        let _ = patch::file(before.as_ref(), after.as_ref(), false, &mut patch.text);
+        patch.files.push(shown);
     }
     patch
 }
 
 /// Whether two scripts differ in nothing but the interpreter they name: what stdenv's phases do to the source.
-fn is_interpreter(before: &[u8], after: &[u8]) -> bool {
-    let rest = |text: &[u8]| {
-        let end = text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len());
-        text.starts_with(b"#!").then(|| text[end..].to_vec())
+fn is_interpreter(before: Option<&Side>, after: Option<&Side>) -> bool {
+    let rest = |side: Option<&Side>| match &side?.content {
+        patch::Content::Text(text) if text.starts_with(b"#!") => {
+            Some(text[text.iter().position(|byte| *byte == b'\n').unwrap_or(text.len())..].to_vec())
+        }
+        _ => None,
     };
     rest(before).is_some_and(|before| rest(after) == Some(before))
 }
 
-/// The text of a side, empty where there is no file; `None` for what a patch cannot hold.
-fn text(content: Option<&Content>) -> Option<Vec<u8>> {
+/// A side for the patch, none where there is no file; an error for what a patch should not hold.
+fn side(below: &[u8], content: Option<&Content>) -> std::result::Result<Option<Side>, ()> {
     match content {
-        None => Some(Vec::new()),
-        Some(Content::Text(text)) if !text.contains(&0) => Some(text.clone()),
-        Some(_) => None,
+        None => Ok(None),
+        Some(Content::Text(text, mode)) if !text.contains(&0) => {
+            let (path, mode) = (below.to_vec(), patch::file_mode(*mode));
+            Ok(Some(Side { path, mode, content: patch::Content::Text(text.clone()) }))
+        }
+        Some(_) => Err(()),
     }
 }

@@ -53,12 +53,6 @@ pub fn inputs(
     }
 }
 
-/// Has the state that a failed stage leaves: runs the derivation that keeps it.
-pub fn have_kept(nix: &Nix, stage: &Stage) -> Result<(), ShellError> {
-    let target = Target { drv: &stage.drv_path, output: &stage.output_name };
-    Ok(have(nix, &[target], None, "cannot keep what the failed stage leaves")?)
-}
-
 fn have(nix: &Nix, targets: &[Target<'_>], link: Option<&Path>, operation: &str) -> Result<(), NixError> {
     // With nothing named nix-build looks for a default.nix.
     if targets.is_empty() {

@@ -29,6 +29,8 @@ pub struct Entry<'a> {
     pub first: &'a str,
     /// The phase that failed, or nothing.
     pub failed: &'a str,
+    /// The phase to run first, with those before it, or nothing.
+    pub until: &'a str,
     /// The point's name, for the prompt.
     pub point: &'a str,
     /// The build directory as the session has it.
@@ -67,6 +69,7 @@ impl Entry<'_> {
         set("_PHASESPLIT_STATE", self.state.to_owned());
         set("_PHASESPLIT_FIRST", self.first.to_owned());
         set("_PHASESPLIT_FAILED", self.failed.to_owned());
+        set("_PHASESPLIT_UNTIL", self.until.to_owned());
         set("_PHASESPLIT_POINT", self.point.to_owned());
         let (extracted, made_at) = self
             .extracted

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::ShellError;
-use crate::nix::Nix;
 use crate::nix::closure::{Registry, registry};
+use crate::nix::{Nix, store_path};
 
 /// The file for the closure of `paths`: for each path its name, an empty line in place of what made it, how many paths it
 /// refers to, and these.
@@ -27,7 +27,7 @@ pub fn json(nix: &Nix, paths: &[String]) -> Result<Value, ShellError> {
     let list = registry.iter().map(|(path, registered)| {
         json!({
             "path": path,
-            "narHash": registered.hash,
+            "narHash": as_written(&registered.hash),
             "narSize": registered.size,
             "closureSize": size_of_closure(&registry, path),
             "references": registered.references,
@@ -35,6 +35,15 @@ pub fn json(nix: &Nix, paths: &[String]) -> Result<Value, ShellError> {
         })
     });
     Ok(Value::Array(list.collect()))
+}
+
+/// A hash as Nix writes it into the JSON of a build. The database has it in hexadecimal.
+fn as_written(hash: &str) -> String {
+    let hexadecimal = hash.trim_start_matches("sha256:");
+    let digit = |at: usize| hexadecimal.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let bytes: Option<Vec<u8>> = (0..hexadecimal.len()).step_by(2).map(digit).collect();
+    let whole = bytes.filter(|bytes| bytes.len() == 32);
+    whole.map_or_else(|| hash.to_owned(), |bytes| format!("sha256:{}", store_path::base32(&bytes)))
 }
 
 fn size_of_closure(registry: &Registry, path: &str) -> u64 {
@@ -66,5 +75,11 @@ mod tests {
         let registry: Registry =
             [("/s/a".to_owned(), path(10, &["/s/a", "/s/b"])), ("/s/b".to_owned(), path(5, &[]))].into();
         assert_eq!((size_of_closure(&registry, "/s/a"), size_of_closure(&registry, "/s/b")), (15, 5));
+    }
+    #[test]
+    fn a_hash_is_written_as_nix_does() {
+        let hexadecimal = format!("sha256:{}1", "0".repeat(63));
+        assert_eq!(as_written(&hexadecimal), format!("sha256:08{}", "0".repeat(50)));
+        assert_eq!(as_written("sha256:abc"), "sha256:abc");
     }
 }

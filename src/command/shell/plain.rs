@@ -9,6 +9,7 @@ use super::entry::{self, Entry};
 use super::session::Session;
 use super::start::{self, Start};
 use super::{ShellArgs, ShellError, serve};
+use crate::command::state::vars;
 use crate::inspect::State;
 use crate::inspect::extract::{self, Wish};
 use crate::sandbox::{Sent, Signals};
@@ -17,6 +18,8 @@ use crate::sandbox::{Sent, Signals};
 pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Result<u8, ShellError> {
     let (build, extracted) = (session.path("build"), session.path("extracted"));
     let state = State::open(Path::new(start.state))?;
+    // Outside a sandbox nothing is sourced that is not what a stage writes.
+    vars::shell_of(&state).map_err(|failure| ShellError::Shell(Box::new(failure)))?;
     extract::extract(&state, &vec![true; state.records().len()], &extracted, Wish::default())?;
     // Onto the empty one.
     fs::rename(extracted.join("build"), &build).map_err(ShellError::io("put the build directory in its place"))?;
@@ -26,6 +29,7 @@ pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Resul
         state: start.state,
         first: &start.first,
         failed: &start.failed,
+        until: &start.until,
         point: &start.point,
         top: &build,
         control: &control,

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use super::{ShellArgs, ShellError};
 use crate::cli::PackageArgs;
+use crate::command::at_stage;
+use crate::inspect::State;
 use crate::nix::chain::{Chain, Stage};
 
 /// What the user named.
@@ -57,26 +59,24 @@ pub fn failed_stage<'a>(chain: &'a Chain, stage: Option<&str>) -> Result<&'a str
 pub fn named(arguments: &ShellArgs) -> Result<Named, ShellError> {
     let mut package = arguments.package.clone();
     let mut stage = arguments.at.clone();
-    let divided = package.package.as_deref().and_then(|word| divided(word, |path| Path::new(path).exists()));
-    if let Some((left, right)) = divided {
+    let word = package.package.clone().unwrap_or_default();
+    if State::is_at(Path::new(&word)) {
+        return Err(ShellError::Point {
+            message: format!("{word} is a state, and does not say what comes after it"),
+            help: "name the package and the stage: PKG@STAGE; `phasesplit state` looks into a state alone".to_owned(),
+        });
+    }
+    if let (left, Some(right)) = at_stage::split(&word) {
         if stage.as_ref().is_some_and(|stage| *stage != right) {
             return Err(ShellError::Point {
                 message: format!("two stages are named: @{right} and --at {}", stage.unwrap_or_default()),
                 help: "name one".to_owned(),
             });
         }
-        stage = Some(right);
-        package.package = Some(left);
+        stage = Some(right.to_owned());
+        package.package = Some(left.to_owned());
     }
     Ok(Named { package, stage })
-}
-
-/// `PKG@STAGE` as its two parts. What exists as a path is that path, even if it holds an `@`, and no stage's name has a
-/// character besides letters and digits: the `@` of `git+ssh://git@host/path` is none of ours.
-fn divided(word: &str, exists: impl Fn(&str) -> bool) -> Option<(String, String)> {
-    let (package, stage) = word.rsplit_once('@')?;
-    let is_stage = !stage.is_empty() && stage.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (is_stage && !exists(word)).then(|| (package.to_owned(), stage.to_owned()))
 }
 
 /// Finds it in the chain.
@@ -133,18 +133,6 @@ pub fn find(chain: &Chain, stage: Option<&str>, to: Option<&str>) -> Result<Poin
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
-
-    #[test]
-    fn only_a_word_behind_the_last_at_is_a_stage() {
-        let split = |word| divided(word, |path| path == "odd@build");
-        let parts = |package: &str, stage: &str| Some((package.to_owned(), stage.to_owned()));
-        assert_eq!(split("pkg.nix@build"), parts("pkg.nix", "build"));
-        assert_eq!(split(".#hello@install"), parts(".#hello", "install"));
-        assert_eq!(split("a@b.nix@unpack"), parts("a@b.nix", "unpack"));
-        for whole in ["pkg.nix", "odd@build", "git+ssh://git@host/path", "a@b.nix", "pkg.nix@"] {
-            assert_eq!(split(whole), None, "{whole}");
-        }
-    }
 
     #[test]
     fn a_point_lies_between_two_stages() {

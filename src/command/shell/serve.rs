@@ -11,8 +11,9 @@ use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+use super::changed::{self, Which};
 use super::session::{self, Session};
-use super::{ShellError, changed, diff};
+use super::{ShellError, diff};
 
 /// The line that ends the service: no option can be this.
 const END: &str = "\u{1}";
@@ -79,7 +80,7 @@ fn answered(option: &str, directory: &Path) -> (u8, Vec<u8>) {
         Ok(about) => about,
         Err(error) => return (4, error.to_string().into_bytes()),
     };
-    match changed::patch(&about, all) {
+    match changed::patch(&about, if all { Which::All } else { Which::Source }) {
         Err(error) => (4, error.to_string().into_bytes()),
         Ok(patch) if patch.text.is_empty() => (0, diff::left_out(&patch, all).into_bytes()),
         // Lines before the first `---` are a comment to `patch`.

@@ -1,4 +1,4 @@
-//! `phasesplit state log`: the end of the log that a failed stage left in its state.
+//! `phasesplit state log`: the end of the log that a failed stage left in its state; of a sound one the log that Nix keeps.
 
 use std::io::Write as _;
 
@@ -8,7 +8,9 @@ use super::failure::Failure;
 use super::output::Guarded;
 use super::subject::{self, NixArgs, StateArgs};
 use crate::diagnostic::Problem;
+use crate::inspect::State;
 use crate::nix::error::strip_ansi;
+use crate::nix::{Nix, Tool};
 use crate::state::error::Shown;
 
 /// The arguments of `phasesplit state log`.
@@ -27,16 +29,26 @@ pub struct LogArgs {
 /// Runs it.
 pub fn run(arguments: &LogArgs) -> Result<(), Failure> {
     let state = subject::find(&arguments.state, &arguments.nix)?;
-    let Some(failed) = &state.info.failed else {
-        let what = format!("{}: this stage did not fail, so its state has no log", Shown(&state.path));
-        let help = "`nix-store --read-log` with the stage's .drv shows Nix's own; --failed finds a failed state";
-        return Err(Failure::input(Problem::new("state/log", what).help(help)));
+    let log = match &state.info.failed {
+        Some(failed) => failed.log.clone(),
+        None => of_nix(&state)?,
     };
     let mut out = Guarded::standard();
-    let log = strip_ansi(&failed.log);
+    let log = strip_ansi(&log);
     out.write_all(log.as_bytes())?;
     if !log.ends_with('\n') {
         out.write_all(b"\n")?;
     }
     Ok(out.finish()?)
+}
+
+/// The log of the build that made a state: Nix has it where the state was built here.
+fn of_nix(state: &State) -> Result<String, Failure> {
+    let path = state.path.as_os_str();
+    let answer = Nix::default().run(Tool::Store, "cannot get the log", ["--read-log".as_ref(), path], b"");
+    answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).map_err(|_| {
+        let what = format!("{}: this stage did not fail, and Nix has no log of it", Shown(&state.path));
+        let help = "a log stays where the state was built, until it is collected; --failed finds a failed state";
+        Failure::input(Problem::new("state/log", what).help(help))
+    })
 }

@@ -38,7 +38,7 @@ pub enum StateCommand {
     Du(du::DuArgs),
     /// Show what a state is
     Info(info::InfoArgs),
-    /// Write the end of the log of a failed stage
+    /// Write the log of a stage; of a failed one its end, which its state holds
     Log(log::LogArgs),
     /// Mount a state read-only, until it is unmounted or this command is interrupted
     Mount(mount::MountArgs),

@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use crate::cli::PackageArgs;
+use crate::command::at_stage::split;
+use crate::command::build::look::Named;
 use crate::command::r#gen::{self, GenRequest, Generated};
 use crate::command::{build, objects};
 use crate::diagnostic::Problem;
@@ -17,9 +19,7 @@ use crate::inspect::State;
 use crate::nix::chain::{self, Chain};
 use crate::nix::events::Event;
 use crate::nix::question::{self, Mode};
-use crate::nix::spawn::shell_word;
 use crate::nix::{Nix, fetch, store, store_path};
-use crate::phase::Stage;
 use crate::report::progress::Progress;
 use crate::status::Status;
 
@@ -98,19 +98,6 @@ fn find_named(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State,
     Ok(State::open(&of_package(&arguments, &nix.options)?)?)
 }
 
-/// PKG and STAGE of `PKG@STAGE`. A file may have such a name, and a flake's URL an `@`: so only the names of stages count,
-/// and those of the parts of cut ones (`build-1`).
-fn split(name: &str) -> (&str, Option<&str>) {
-    if Path::new(name).exists() {
-        return (name, None);
-    }
-    let Some((package, stage)) = name.rsplit_once('@') else { return (name, None) };
-    let (whole, part) = stage.split_once('-').unwrap_or((stage, "1"));
-    let is_stage = whole.parse::<Stage>().is_ok() && part.parse::<u32>().is_ok();
-    // A misspelt stage is better told than a missing file `pkg.nix@biuld`.
-    if is_stage || Path::new(package).is_file() { (package, Some(stage)) } else { (name, None) }
-}
-
 /// A state that is named by its path; one that is not in the store is fetched.
 fn path(name: &str, nix: &NixArgs) -> Result<Option<PathBuf>, Failure> {
     let path = Path::new(name);
@@ -177,7 +164,7 @@ fn of_package(arguments: &StateArgs, options: &[OsString]) -> Result<PathBuf, Fa
         Some(stage) => format!("the state of {stage} of {} is neither in the store nor in a binary cache", chain.name),
         None => format!("no state of {} is in the store or in a binary cache", chain.name),
     };
-    Err(Failure::input(Problem::new("state/not-built", what).help(advice(arguments, &generated, &chain, ""))))
+    Err(Failure::input(Problem::new("state/not-built", what).help(advice(arguments, options, &generated, &chain, &[]))))
 }
 
 /// Whether a stage is the last, whose outputs are the package.
@@ -244,34 +231,23 @@ fn failed(
     }
     let stage = arguments.at.as_deref().unwrap_or("any stage");
     let what = format!("no failed state of {stage} of {} is in the store or in a binary cache", chain.name);
-    let help = advice(arguments, generated, chain, "--keep-failed");
+    let help = advice(arguments, options, generated, chain, &["--keep-failed"]);
     Err(Failure::input(Problem::new("state/not-failed", what).help(help)))
 }
 
 /// The command that builds the state, and the state of the last build where there is one.
-fn advice(arguments: &StateArgs, generated: &Generated, chain: &Chain, options: &str) -> String {
+fn advice(
+    arguments: &StateArgs,
+    nix_options: &[OsString],
+    generated: &Generated,
+    chain: &Chain,
+    options: &[&str],
+) -> String {
     let last = chain.stages.iter().rev().map(|stage| &stage.stage).find(|stage| !is_result(chain, stage));
     let stage = arguments.at.as_ref().or(last);
-    let mut words = vec!["phasesplit".to_owned(), "build".to_owned()];
-    let mut add = |option: Option<&str>, value: &str| {
-        words.extend(option.map(str::to_owned));
-        words.push(shell_word(value.as_ref()));
-    };
-    if !options.is_empty() {
-        add(None, options);
-    }
-    if let Some(stage) = stage {
-        add(Some("--until"), stage);
-    }
-    if let Some(attribute) = &arguments.package.attribute {
-        add(Some("-A"), attribute);
-    }
-    match (&arguments.package.package, &arguments.package.expression) {
-        (Some(package), _) => add(None, package),
-        (None, Some(expression)) => add(Some("-E"), expression),
-        (None, None) => {}
-    }
-    let command = words.join(" ");
+    let named = Named { words: &generated.words, pin: None, nix_options };
+    let until = stage.iter().flat_map(|stage| ["--until", stage.as_str()]);
+    let command = named.build(&until.chain(options.iter().copied()).collect::<Vec<_>>()).unwrap_or_default();
     let before = Roots::of_user().ok().and_then(|roots| roots.last_record(&generated.identity).ok().flatten());
     let before = before.zip(stage).and_then(|(record, stage)| {
         let path = record.stage(stage)?.path.clone();
@@ -280,27 +256,5 @@ fn advice(arguments: &StateArgs, generated: &Generated, chain: &Chain, options: 
     match before {
         Some(path) if options.is_empty() => format!("build it with `{command}`; what the last build left is {path}"),
         _ => format!("build it with `{command}`"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split;
-
-    #[test]
-    fn a_stage_stands_behind_the_last_at() {
-        let missing = [
-            ("pkg.nix@build", ("pkg.nix", Some("build"))),
-            (".#hello@install", (".#hello", Some("install"))),
-            ("nixpkgs#hello@build-1", ("nixpkgs#hello", Some("build-1"))),
-            ("git+ssh://git@host/x#y", ("git+ssh://git@host/x#y", None)),
-            ("git+ssh://git@host/x#y@check", ("git+ssh://git@host/x#y", Some("check"))),
-            ("./hello@2.nix", ("./hello@2.nix", None)),
-            ("Cargo.toml@biuld", ("Cargo.toml", Some("biuld"))),
-            ("Cargo.toml", ("Cargo.toml", None)),
-        ];
-        for (name, expected) in missing {
-            assert_eq!(split(name), expected);
-        }
     }
 }

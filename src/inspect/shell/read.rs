@@ -195,7 +195,7 @@ fn function(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
     loop {
         let line = &text[at..];
         let end = at + memchr::memchr(b'\n', line)? + 1;
-        if line[0] == b'}' && follows_a_function(&text[end..]) {
+        if closes(&text[at..end - 1]) && follows_a_function(&text[end..]) {
             words.at += end;
             let definition = text[..end].to_vec();
             shell.functions.insert(name.to_vec(), Function { text: Some(definition), exported: false });
@@ -212,6 +212,21 @@ fn function_head(text: &[u8]) -> Option<(&[u8], usize)> {
     let name = line.strip_prefix(b"function ").unwrap_or(line).strip_suffix(b" () ")?;
     let is_plain = !name.is_empty() && !name.iter().any(u8::is_ascii_whitespace);
     (is_plain && text[end + 1..].starts_with(b"{")).then_some((name, end + 1))
+}
+
+/// Whether a line can end a function: a brace, and redirections at most. Another command behind it would run when the state
+/// is sourced, and must not pass for a part of the function.
+fn closes(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"}") else { return false };
+    let is_command = |at: usize| match rest[at] {
+        b';' | b'`' | b'|' | b'(' => true,
+        b'&' => {
+            !matches!(at.checked_sub(1).map(|before| rest[before]), Some(b'>' | b'<'))
+                && rest.get(at + 1) != Some(&b'>')
+        }
+        _ => false,
+    };
+    (rest.is_empty() || rest.starts_with(b" ")) && !(0..rest.len()).any(is_command)
 }
 
 fn follows_a_function(text: &[u8]) -> bool {
@@ -259,7 +274,7 @@ mod tests {
     #[test]
     fn functions_with_braces_of_their_own() {
         let body = "f () \n{ \n    cat <<END\n}\nnot the end\nEND\n\n}\n";
-        let other = "a-b () \n{ \n    ( true )\n} 2> /dev/null\n";
+        let other = "a-b () \n{ \n    ( true )\n} 2>&1 &> /dev/null\n";
         let shell = shell(&format!("unset -f -- gone\n{body}export -f -- f\n{other}"));
         assert_eq!(shell.functions[&b"f"[..]], Function { text: Some(body.into()), exported: true });
         assert_eq!(shell.functions[&b"a-b"[..]].text.as_deref(), Some(other.as_bytes()));
