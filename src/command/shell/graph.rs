@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(registry["/s/b"], Registered { hash: "sha256:def".to_owned(), size: 5, references: Vec::new() });
         assert_eq!((size_of_closure(&registry, "/s/a"), size_of_closure(&registry, "/s/b")), (15, 5));
         let hexadecimal = "0".repeat(63) + "1";
-        assert_eq!(as_written(&hexadecimal), format!("08{}", "0".repeat(50)));
+        assert_eq!(as_written(&hexadecimal), format!("008{}", "0".repeat(49)));
         assert_eq!(parse("/s/a\nabc\n10\n\n2\n/s/a\n"), None);
         assert_eq!(parse("/s/a\nabc\nten\n\n0\n"), None);
     }
