@@ -119,9 +119,12 @@ fn refused(output: &Output, says: &str, project: &Project) {
     assert!(!fs::exists("/canary").expect("it can be asked"));
 }
 
+/// What is done to the state at a path.
+type Harm = fn(&state_support::Scene, &str);
+
 #[test]
 fn a_hostile_state_opens_no_shell() {
-    let harms: [(&str, &str, fn(&state_support::Scene, &str)); 4] = [
+    let harms: [(&str, &str, Harm); 4] = [
         ("an absolute path", "/canary", |scene, state| {
             scene.layer(state, |members| patch(find(members, "build/reuse-source/config.mk"), 0, b"/canary\0"));
         }),
