@@ -43,27 +43,31 @@ add() {
   rm -rf -- "${work:?}/$1"
 }
 
-# The program on top of the closure, which $1 makes another one.
+# The program, which $1 makes another one, and on top a path that needs it and all others.
 top() {
+  local path text
   mkdir "$work/top"
   head -c 3000000 "$program" >"$work/top/program"
   printf '%s\n' "$1" >>"$work/top/program"
   add top
-  package=$REPLY
+  paths=("$REPLY" "${below[@]}")
+  # shellcheck disable=SC2016 # for Nix to expand
+  text=$(for path in "${paths[@]}"; do printf '${builtins.storePath "%s"} ' "$path"; done)
+  package=$(nix-instantiate --eval --read-write-mode --json -E "builtins.toFile \"package\" \"$text\"" | tr -d '"')
+  paths+=("$package")
+  added=("$package" "${added[@]}")
 }
 
 with_phasesplit() {
-  local path words=()
-  for path in "${below[@]}"; do words+=(--add "$path"); done
-  "$program" image "$package" "$work/$who" "${words[@]}" --compression "$1"
+  "$program" image "$package" "$work/$who" --compression "$1"
 }
 with_buildah() {
   local path id
   id=$(buildah "${storage[@]}" from scratch)
-  for path in "$package" "${below[@]}"; do buildah "${storage[@]}" add --quiet "$id" "$path" "$path"; done
-  buildah "${storage[@]}" commit --quiet --rm "$id" "oci:$work/$who:latest"
+  for path in "${paths[@]}"; do buildah "${storage[@]}" add --quiet "$id" "$path" "$path"; done
+  buildah "${storage[@]}" commit --quiet --rm --disable-compression=false "$id" "oci:$work/$who:latest"
 }
-with_tar() { tar -C / --sort=name --owner=0 --group=0 -cf - "${below[@]#/}" "${package#/}" | gzip -6 >"$work/$who/$1.tar.gz"; }
+with_tar() { tar -C / --sort=name --owner=0 --group=0 -cf - "${paths[@]#/}" | gzip -6 >"$work/$who/$1.tar.gz"; }
 
 # measure WHAT WHO COMMAND…: wall and CPU seconds of a command, and by how many bytes the directory of WHO grew.
 measure() {
@@ -95,7 +99,7 @@ for ((part = 0; part < parts; part++)); do
   add "part-$part"
   below+=("$REPLY")
 done
-say "$(du -cs -BM -- "${below[@]}" | tail -n 1 | cut -f 1)B in $((parts + 2)) store paths, $(nproc) cores, load $(cut -d ' ' -f 1 /proc/loadavg)"
+say "$(du -cs -BM -- "${below[@]}" | tail -n 1 | cut -f 1)B in $((parts + 3)) store paths, $(nproc) cores, load $(cut -d ' ' -f 1 /proc/loadavg)"
 for ((round = 1; round <= rounds; round++)); do
   rm -rf -- "$work"/{phasesplit,phasesplit-zstd,buildah,tar-gzip,storage,run}
   top "$round"

@@ -124,7 +124,7 @@ fn blob(layout: &Path, descriptor: &Value) -> PathBuf {
 }
 
 fn hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    phasesplit::inspect::json::hexadecimal(&Sha256::digest(bytes))
 }
 
 fn json(path: &Path) -> Value {
@@ -218,7 +218,7 @@ fn a_layer_for_each_path_is_the_same_each_time_and_made_once() {
 fn above_the_limit_the_least_needed_share_a_layer() {
     let scene = Scene::new();
     let salt = salt();
-    let base = scene.text("base", &"large ".repeat(1000).as_str(), &[]);
+    let base = scene.text("base", &"large ".repeat(1000), &[]);
     let parts: Vec<String> = (0..6).map(|n| scene.text(&format!("part-{n}"), &salt, &[&base])).collect();
     let references: Vec<&str> = parts.iter().map(String::as_str).collect();
     let package = scene.text("package", &salt, &references);

@@ -1,5 +1,5 @@
 //! States that nobody saved: `phasesplit oci` refuses each by the name of what is wrong, and leaves neither a layout nor
-//! anything else. The states are those of the state engine's own table (engine/tests/state_hostile.rs), one of each kind.
+//! anything else. The states are those of the state engine's own table (`engine/tests/state_hostile.rs`), one of each kind.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -35,13 +35,16 @@ pub fn find(arguments: &ImageArgs) -> Result<Contents, Ended> {
         Some(path) => stored(arguments, &path)?,
         None => built(arguments)?,
     };
+    let mut added = Vec::new();
     for path in &arguments.add {
         let Some(path) = store_object(path) else {
             let what = format!("{} is no store path and no link to one", Shown(path));
             let help = "build it first, and name the link to the result";
             return Err(Failure::input(Problem::new("image/add", what).help(help)).into());
         };
-        let path = have(arguments, &path)?;
+        added.push(path);
+    }
+    for path in have(arguments, &added)? {
         if !contents.roots.contains(&path) {
             contents.roots.push(path);
         }
@@ -61,17 +64,20 @@ fn store_object(path: &Path) -> Option<PathBuf> {
     (!is_source && real.parent() == Some(Path::new(&store_path::store_dir()))).then_some(real)
 }
 
-/// A path of the store, fetched where only a cache has it.
-fn have(arguments: &ImageArgs, path: &Path) -> Result<String, Ended> {
-    let Some(path) = path.to_str() else {
-        let problem = Problem::new("image/path", format!("{} is no store path", Shown(path)));
-        return Err(Failure::input(problem.help("name one that is valid")).into());
-    };
-    let nix = Nix::default();
-    if !store::invalid_paths(&nix, &[path])?.is_empty() {
+/// Paths of the store, fetched where only a cache has them.
+fn have(arguments: &ImageArgs, paths: &[PathBuf]) -> Result<Vec<String>, Ended> {
+    let mut names = Vec::new();
+    for path in paths {
+        let Some(path) = path.to_str() else {
+            let problem = Problem::new("image/path", format!("{} is no store path", Shown(path)));
+            return Err(Failure::input(problem.help("name one that is valid")).into());
+        };
+        names.push(path);
+    }
+    for path in store::invalid_paths(&Nix::default(), &names)? {
         let progress = Progress::new();
         progress.status(format!("looking for {path}"));
-        let there = fetch::fetch(path, &arguments.nix_options, |event| {
+        let there = fetch::fetch(&path, &arguments.nix_options, |event| {
             if let Event::FetchStarted { path, from, .. } = event {
                 progress.step(&format!("fetching {path} from {from}"));
                 progress.status(format!("fetching {path} from {from}"));
@@ -82,7 +88,7 @@ fn have(arguments: &ImageArgs, path: &Path) -> Result<String, Ended> {
             return Err(Failure::input(problem.help("name the package: then it is built")).into());
         }
     }
-    Ok(path.to_owned())
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 fn stored(arguments: &ImageArgs, path: &Path) -> Result<Contents, Ended> {
@@ -91,7 +97,7 @@ fn stored(arguments: &ImageArgs, path: &Path) -> Result<Contents, Ended> {
         let help = "name the other outputs' store paths with --add";
         return Err(Failure::Problem(Status::Usage, Box::new(problem.help(help))).into());
     }
-    let path = have(arguments, path)?;
+    let path = have(arguments, &[path.to_owned()])?.remove(0);
     if State::is_at(Path::new(&path)) {
         let problem = Problem::new("image/state", format!("{path} is the state of a stage, not a package"));
         return Err(Failure::input(problem.help("`phasesplit oci` makes an image of a state")).into());
