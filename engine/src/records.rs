@@ -13,8 +13,8 @@ use super::spill::{Scratch, Spill};
 /// So many records are read one after the other to find one of them: the first has its whole path.
 const BLOCK: usize = 32;
 
-/// Bytes that stay in memory: some 300,000 records.
-const MEMORY: usize = 24 << 20;
+/// Bytes that stay in memory: some 200,000 records.
+const MEMORY: usize = 16 << 20;
 
 /// Bytes of a record before its names: the lengths of what is shared with the path before, of the rest, and the numbers.
 const FIXED: usize = 8 + 24;
