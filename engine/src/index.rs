@@ -83,7 +83,9 @@ impl Index {
         let mut run: Vec<_> = self.table.drain().collect();
         run.sort_unstable();
         let mut filter = Filter::new(run.len());
-        run.iter().for_each(|(key, _)| filter.add(key));
+        for (key, _) in &run {
+            filter.add(key);
+        }
         self.filters.push(filter);
         run.iter().try_for_each(|(key, number)| {
             self.runs.append(key)?;

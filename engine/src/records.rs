@@ -383,9 +383,11 @@ mod tests {
         }
         assert!(!cursor.seek(&records, all.len()).unwrap());
         let mut backwards = Vec::new();
-        records
-            .backwards(|error| panic!("{error}"), |record| -> Result<(), ()> { Ok(backwards.push(record.clone())) })
-            .unwrap();
+        let take = |record: &Record| {
+            backwards.push(record.clone());
+            Ok(())
+        };
+        records.backwards(|error| error, take).unwrap();
         backwards.reverse();
         assert_eq!(backwards, all);
         assert_eq!(records.nearest(b"outputs/out/y"), b"");
