@@ -257,6 +257,9 @@ impl Read for Reader {
     }
 }
 
+/// What was read already, and the rest of a file, as a stream.
+type Stream = zstd::Decoder<'static, BufReader<Chain<io::Cursor<Vec<u8>>, File>>>;
+
 /// Decompresses frame by frame, each in one step, as long as they are such as [`Writer`] makes; from the first other one on,
 /// which may be a damaged one, as a stream.
 struct Decoder {
@@ -266,7 +269,7 @@ struct Decoder {
     /// and where in that the next frame begins.
     at: usize,
     whole: DCtx<'static>,
-    rest: Option<zstd::Decoder<'static, BufReader<Chain<io::Cursor<Vec<u8>>, File>>>>,
+    rest: Option<Stream>,
 }
 
 impl Decoder {

@@ -13,8 +13,8 @@ use super::spill::{Scratch, Spill};
 /// So many records are read one after the other to find one of them: the first has its whole path.
 const BLOCK: usize = 32;
 
-/// Bytes that stay in memory: some 300,000 records.
-const MEMORY: usize = 24 << 20;
+/// Bytes that stay in memory: some 200,000 records.
+const MEMORY: usize = 16 << 20;
 
 /// Bytes of a record before its names: the lengths of what is shared with the path before, of the rest, and the numbers.
 const FIXED: usize = 8 + 24;
@@ -383,9 +383,11 @@ mod tests {
         }
         assert!(!cursor.seek(&records, all.len()).unwrap());
         let mut backwards = Vec::new();
-        records
-            .backwards(|error| panic!("{error}"), |record| -> Result<(), ()> { Ok(backwards.push(record.clone())) })
-            .unwrap();
+        let take = |record: &Record| {
+            backwards.push(record.clone());
+            Ok(())
+        };
+        records.backwards(|error| error, take).unwrap();
         backwards.reverse();
         assert_eq!(backwards, all);
         assert_eq!(records.nearest(b"outputs/out/y"), b"");

@@ -133,12 +133,18 @@ mod tests {
             let mut sorter = Sorter { limit, ..Sorter::new(<[u8] as Ord>::cmp, &Scratch::system()) };
             let mut strings: Vec<Vec<u8>> = (0..300_u32).map(|n| (n * 7919 % 311).to_string().into_bytes()).collect();
             strings.push(Vec::new());
-            strings.iter().for_each(|string| sorter.push(string).unwrap());
+            for string in &strings {
+                sorter.push(string).unwrap();
+            }
             assert_eq!(sorter.ends.is_empty(), limit == RUN);
             strings.sort();
-            let mut sorted = Vec::new();
-            sorter.each(|string| Ok(sorted.push(string.to_vec()))).unwrap();
-            assert_eq!(sorted, strings, "{limit}");
+            let mut given = Vec::new();
+            let take = |string: &[u8]| {
+                given.push(string.to_vec());
+                Ok(())
+            };
+            sorter.each(take).unwrap();
+            assert_eq!(given, strings, "{limit}");
         }
     }
 }

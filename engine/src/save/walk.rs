@@ -269,7 +269,7 @@ impl Look<'_> {
             if directory.path > 0 {
                 path.push(b'/');
             }
-            let start = path.len();
+            let above = path.len();
             let next = names.next(directory, &mut path);
             if !next.map_err(|source| Error::io(SAVE, tree::shown(self.root.base, &path), source))? {
                 stack.pop();
@@ -277,7 +277,7 @@ impl Look<'_> {
             }
             let io = |source: io::Error| Error::io(SAVE, tree::shown(self.root.base, &path), source);
             let fd = cursor.enter(&path[..directory.path]).map_err(io)?;
-            let name = &path[start..];
+            let name = &path[above..];
             let stat = statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| io(errno.into()))?;
             let mut seen = Seen { path: self.root.archived(&path), stat, target: Vec::new() };
             match FileType::from_raw_mode(stat.st_mode) {
