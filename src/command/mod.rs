@@ -2,6 +2,7 @@
 //! the user's files. One file for each subcommand; each returns how it ended.
 
 pub mod build;
+pub mod cache;
 mod cuts;
 mod drv;
 pub mod expansion;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Cache { command } => cache::run(&command),
         Command::Roots { command } => roots::run(&command),
         Command::State { command } => state::run(&command),
         Command::Oci(arguments) => oci::run(&arguments),
