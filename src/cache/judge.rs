@@ -124,3 +124,69 @@ impl Judge {
         if names.is_empty() { Verdict::Unsigned } else { Verdict::WrongKey(names) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/nix/store/rn31phml05gbjgzjlmb8rppdgrqgqp35-cached-1-phase-configure";
+    /// Written and signed by Nix 2.8.
+    const RECORD: &str = "\
+StorePath: /nix/store/rn31phml05gbjgzjlmb8rppdgrqgqp35-cached-1-phase-configure
+URL: nar/1mj8i0frdc3xahjl1ls3kvc5nj955xqag4frp1xsykyq52wfpc78.nar.zst
+Compression: zstd
+FileHash: sha256:1mj8i0frdc3xahjl1ls3kvc5nj955xqag4frp1xsykyq52wfpc78
+FileSize: 1291
+NarHash: sha256:13hb5l8x6223584vc29bmrqcdb4iw545z0ccw8l9q63yppna228j
+NarSize: 2088
+References: 
+Deriver: 4g6ymai0zr2kmg8826n40xlz3c1g7g2k-cached-1-phase-configure.drv
+Sig: k-1:zpwmwlsA5e/eC7JS/OMrd2ynoDSpmZeBUO1SIkER4f7sx079OTq7wVEqNsPl91TAr4k9+vK1STlJbeAULF3sBA==
+";
+    const KEY: &str = "k-1:Yuj5vqkvbCLO3CyG4bu75a1dbQ0HMEKcFBSasE8y8Lc=";
+
+    fn verdict(keys: &[&str], record: &str) -> Verdict {
+        let judge = Judge::new("/nix/store", keys.iter().copied()).expect("keys");
+        judge.judge(PATH, record.as_bytes()).verdict
+    }
+
+    #[test]
+    fn a_record_is_worth_what_its_signatures_are() {
+        let other = KEY.replace("k-1:", "k-2:");
+        let unsigned = RECORD.split("Sig:").next().expect("a part");
+        let broken = format!("{unsigned}Sig: nothing\n");
+        assert_eq!(verdict(&[&other, KEY], RECORD), Verdict::Signed("k-1".to_owned()));
+        assert_eq!(verdict(&[&other], RECORD), Verdict::WrongKey(vec!["k-1".to_owned()]));
+        assert_eq!(verdict(&[], RECORD), Verdict::WrongKey(vec!["k-1".to_owned()]));
+        assert_eq!(verdict(&[KEY], unsigned), Verdict::Unsigned);
+        assert_eq!(verdict(&[KEY], &broken), Verdict::Unsigned, "what is no signature counts for none");
+        // A signature of somebody else does not hide the good one.
+        let both = format!("{unsigned}Sig: k-0:AAAA\n{}", &RECORD[unsigned.len()..]);
+        assert_eq!(verdict(&[KEY], &both), Verdict::Signed("k-1".to_owned()));
+    }
+
+    #[test]
+    fn each_change_to_what_is_signed_is_found() {
+        for (old, new) in [
+            ("NarSize: 2088", "NarSize: 2089"),
+            ("sha256:13h", "sha256:03h"),
+            ("References: ", "References: 4g6ymai0zr2kmg8826n40xlz3c1g7g2k-x"),
+        ] {
+            assert!(RECORD.contains(old));
+            let found = verdict(&[KEY], &RECORD.replace(old, new));
+            assert_eq!(found, Verdict::Corrupt("the signature of k-1 does not fit".to_owned()), "{new}");
+        }
+        for record in
+            ["", "<html>", &RECORD[..100], &RECORD.replace("rn31", "rn30"), &RECORD.replace("/nix/store", "/gnu/store")]
+        {
+            assert!(matches!(verdict(&[KEY], record), Verdict::Corrupt(_)), "{record}");
+        }
+        assert!(!Verdict::Corrupt(String::new()).is_usable(false));
+        assert!(Verdict::Unsigned.is_usable(false) && !Verdict::Unsigned.is_usable(true));
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        assert!(Judge::new("/nix/store", ["k-1"]).unwrap_err().starts_with("`k-1` in trusted-public-keys is no key"));
+    }
+}

@@ -34,7 +34,7 @@ pub fn fetch(path: &str, options: &[OsString], on_event: impl FnMut(&Event)) -> 
 /// As [`fetch`].
 pub fn fetch_all(paths: &[&str], options: &[OsString], on_event: impl FnMut(&Event)) -> Result<Transfer, NixError> {
     // A path that is named itself is not built. What Nix remembers of caches may be wrong by now.
-    let words = "--realise --keep-going --max-jobs 0 --option narinfo-cache-negative-ttl 0 --option narinfo-cache-positive-ttl 0 \
+    let words = "--realise --no-gc-warning --keep-going --max-jobs 0 --option narinfo-cache-negative-ttl 0 --option narinfo-cache-positive-ttl 0 \
         --log-format internal-json";
     let words = words.split_whitespace().chain(["--option", "builders", ""]).map(OsString::from);
     let words = words.chain(settings_in(options)).chain(paths.iter().map(OsString::from));

@@ -112,9 +112,9 @@ fn answer(mut stream: &TcpStream, seen: &Seen, behaviour: &Behaviour, directory:
     let mut send = |status: u16, body: &[u8], cut: bool| {
         let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
         let body = if cut { &body[..body.len() / 2] } else { body };
-        let sent = stream.write_all(head.as_bytes()).and_then(|()| {
-            if method == "HEAD" { Ok(()) } else { stream.write_all(body) }
-        });
+        let sent = stream
+            .write_all(head.as_bytes())
+            .and_then(|()| if method == "HEAD" { Ok(()) } else { stream.write_all(body) });
         sent.is_ok() && !cut
     };
     let sent = match act {

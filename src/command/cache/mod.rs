@@ -1,10 +1,12 @@
 //! `phasesplit cache`: which stage of which package is in which binary cache, and getting states there and from there.
 //!
 //! Nothing is built. The parts: [`chains`] evaluates the packages, [`found`] joins their stages with what [`crate::cache`]
-//! was told, [`report`] and [`outcome`] say it; [`status`], [`push`] and [`pull`] are the subcommands, [`pinned`] is what may not be passed on, [`refusal`] why one ends early.
+//! was told, [`report`] and [`outcome`] say it,
+//! [`moves`] what is going on; [`status`], [`push`] and [`pull`] are the subcommands, [`pinned`] is what may not be passed on, [`refusal`] why one ends early.
 
 mod chains;
 mod found;
+mod moves;
 mod outcome;
 mod pinned;
 mod pull;

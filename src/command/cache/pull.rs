@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::chains::{self, Package};
 use super::found::{self, Found};
+use super::moves::Moves;
 use super::outcome::{self, Outcome, Row};
 use super::refusal::Refusal;
 use super::{CacheArgs, transfer_options};
@@ -14,7 +15,6 @@ use crate::cache::failure::Failure;
 use crate::cache::{Answer, place};
 use crate::gcroot::{Roots, package_key};
 use crate::nix::chain::Stage;
-use crate::nix::events::Event;
 use crate::nix::{Nix, fetch, store};
 use crate::report::progress::Progress;
 use crate::status::Status;
@@ -22,8 +22,9 @@ use crate::status::Status;
 /// The arguments of `phasesplit cache pull`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Ends with 1 where a stage is not to be had: no cache has it, or it is unsigned, signed by a key that is not trusted, or
-corrupt; with 4 where a cache does not tell or fetching fails; with 0 where all is here in the end.")]
+Ends with 1 where a cache has a stage only unsigned, signed by a key that is not trusted, or corrupt, and where no cache has
+a stage of --only, or any stage at all; with 4 where fetching fails, or a stage is not to be had and a cache does not tell;
+else with 0.")]
 pub struct PullArgs {
     /// Which packages, and how caches are asked.
     #[command(flatten)]
@@ -47,7 +48,14 @@ struct Wanted<'a> {
     package: &'a Package,
     stage: &'a Stage,
     /// The URL of the first cache that it can be had from, or why there is none.
-    source: Result<&'a str, String>,
+    source: Result<&'a str, NotToBeHad>,
+}
+
+/// Why there is no cache that a stage can be had from.
+struct NotToBeHad {
+    why: String,
+    /// Whether a cache has it, and Nix would not take it.
+    refused: bool,
 }
 
 /// Runs `phasesplit cache pull`.
@@ -74,7 +82,7 @@ pub fn run(arguments: &PullArgs) -> Result<Status, Refusal> {
     let roots = Roots::of_user().ok();
     for wanted in &wanted {
         let (outcome, note) = match &wanted.source {
-            Err(why) => (Outcome::NotToBeHad, why.clone()),
+            Err(lacking) => (Outcome::NotToBeHad, lacking.why.clone()),
             Ok(_) if missing(wanted).any(|path| lacking.contains(path)) => {
                 (Outcome::Failed, failure.as_ref().map(ToString::to_string).unwrap_or_default())
             }
@@ -89,11 +97,14 @@ pub fn run(arguments: &PullArgs) -> Result<Status, Refusal> {
     if let Some(failure) = failure.filter(|_| !lacking.is_empty()) {
         return Ok(Refusal::cache("not all could be fetched", &failure).tell());
     }
-    let is_complete = rows.iter().all(|row| row.outcome != Outcome::NotToBeHad);
-    Ok(match (is_complete, all_told) {
-        (true, _) => Status::Success,
-        (false, true) => Status::Input,
-        (false, false) => Status::Environment,
+    let is_refused = wanted.iter().any(|wanted| matches!(wanted.source, Err(NotToBeHad { refused: true, .. })));
+    let is_empty = !rows.iter().any(|row| matches!(row.outcome, Outcome::Pulled | Outcome::There));
+    let is_lacking = rows.iter().any(|row| row.outcome == Outcome::NotToBeHad);
+    Ok(match (is_refused || is_empty || is_lacking && !arguments.only.is_empty(), all_told) {
+        (false, true) => Status::Success,
+        (true, true) => Status::Input,
+        (false, false) if !is_lacking => Status::Success,
+        (_, false) => Status::Environment,
     })
 }
 
@@ -114,17 +125,21 @@ fn missing<'a>(wanted: &Wanted<'a>) -> impl Iterator<Item = &'a str> {
 }
 
 /// The first cache that Nix takes a stage from; where there is none, what is wrong with what each has.
-fn source<'a>(found: &'a Found, stage: &Stage) -> Result<&'a str, String> {
+fn source<'a>(found: &'a Found, stage: &Stage) -> Result<&'a str, NotToBeHad> {
     let mut why = Vec::new();
+    let mut refused = false;
     for (at, (answer, (url, _))) in found.of_stage(stage).iter().zip(&found.caches).enumerate() {
         match answer {
             answer if found.is_usable(at, answer) => return Ok(url),
             Answer::Missing => {}
             Answer::Untold(failure) => why.push(format!("{}: {}", place::short(url), failure.word())),
-            Answer::There(held) => why.push(format!("{}: {}", place::short(url), held.verdict.told())),
+            Answer::There(held) => {
+                refused = true;
+                why.push(format!("{}: {}", place::short(url), held.verdict.told()));
+            }
         }
     }
-    Err(if why.is_empty() { "no cache has it".to_owned() } else { why.join("; ") })
+    Err(NotToBeHad { why: if why.is_empty() { "no cache has it".to_owned() } else { why.join("; ") }, refused })
 }
 
 /// Has Nix fetch the paths; what it says where it fails.
@@ -139,15 +154,8 @@ fn fetch_all(arguments: &PullArgs, paths: &[&str]) -> Result<Option<Failure>, Re
     }
     let progress = Progress::new();
     progress.status(format!("fetching {} paths", paths.len()));
-    let transfer = fetch::fetch_all(paths, &options, |event| match event {
-        Event::FetchStarted { path, from, .. } if !from.is_empty() => {
-            let line = format!("fetching {path} from {from}");
-            progress.status(line.clone());
-            progress.step(&line);
-        }
-        Event::Message { level: 1, text } => progress.line(text),
-        _ => {}
-    })?;
+    let mut moves = Moves::new(&progress, "fetching");
+    let transfer = fetch::fetch_all(paths, &options, |event| moves.tell(event))?;
     progress.finish();
     Ok((!transfer.succeeded).then(|| Failure::of_nix(&transfer.said)))
 }

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::chains::{self, Package};
 use super::found::{self, Found};
+use super::moves::Moves;
 use super::outcome::{self, Outcome, Row};
 use super::refusal::Refusal;
 use super::{CacheArgs, pinned, transfer_options};
@@ -15,7 +16,6 @@ use crate::cache::{Answer, place};
 use crate::diagnostic::Problem;
 use crate::nix::chain::Stage;
 use crate::nix::copy;
-use crate::nix::events::Event;
 use crate::report::progress::Progress;
 use crate::status::Status;
 
@@ -122,7 +122,7 @@ pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
     let after = ask()?;
     let mut all_there = after.warn();
     for (package, stage) in &wanted {
-        let row = pushed(package, stage, &before, &after);
+        let row = pushed(package, stage, &before, &after, key.is_some());
         all_there &= row.outcome != Outcome::Failed;
         rows.push(row);
     }
@@ -172,23 +172,13 @@ fn target(arguments: &PushArgs) -> Result<String, Refusal> {
 fn copy(arguments: &PushArgs, target: &str, paths: &[&str]) -> Result<(), Refusal> {
     let progress = Progress::new();
     progress.status(format!("copying {} paths to {}", paths.len(), place::short(target)));
-    let transfer = copy::copy_to(target, paths, &transfer_options(&arguments.cache), |event| match event {
-        Event::FetchStarted { path, .. } => {
-            let line = format!("copying {path}");
-            progress.status(line.clone());
-            progress.step(&line);
-        }
-        Event::Message { level: 1, text } => progress.line(text),
-        _ => {}
-    })?;
+    let mut moves = Moves::new(&progress, "copying");
+    let transfer = copy::copy_to(target, paths, &transfer_options(&arguments.cache), |event| moves.tell(event))?;
     progress.finish();
     if transfer.succeeded {
         return Ok(());
     }
-    Err(Refusal::cache(
-        &format!("cannot push to {}", place::without_parameters(&arguments.to)),
-        &Failure::of_nix(&transfer.said),
-    ))
+    Err(Refusal::cache(&format!("cannot push to {}", arguments.to), &Failure::of_nix(&transfer.said)))
 }
 
 fn row(package: &Package, stage: &Stage, outcome: Outcome, note: String) -> Row {
@@ -202,7 +192,7 @@ fn row(package: &Package, stage: &Stage, outcome: Outcome, note: String) -> Row 
 }
 
 /// What became of a stage: the cache is believed, not Nix.
-fn pushed(package: &Package, stage: &Stage, before: &Found, after: &Found) -> Row {
+fn pushed(package: &Package, stage: &Stage, before: &Found, after: &Found, signs: bool) -> Row {
     let was = before.of_stage(stage).into_iter().next().unwrap_or(Answer::Missing);
     let is = after.of_stage(stage).into_iter().next().unwrap_or(Answer::Missing);
     let outcome = match (&was, &is) {
@@ -213,13 +203,16 @@ fn pushed(package: &Package, stage: &Stage, before: &Found, after: &Found) -> Ro
     let note = match &is {
         Answer::Missing => "Nix says that it was copied, but it is not there".to_owned(),
         Answer::Untold(failure) => failure.to_string(),
-        Answer::There(held) => match (&held.verdict, outcome) {
-            (Verdict::Signed(_) | Verdict::ContentAddressed | Verdict::Unjudged, _) | (_, Outcome::Pushed) => {
-                held.verdict.told()
-            }
+        Answer::There(held) => {
+            let is_lacking = match held.verdict {
+                Verdict::Unsigned | Verdict::WrongKey(_) => signs && outcome == Outcome::There,
+                Verdict::Corrupt(_) => true,
+                Verdict::Signed(_) | Verdict::ContentAddressed | Verdict::Unjudged => false,
+            };
             // Signing what somebody else put there would vouch for it.
-            (verdict, _) => format!("{}: delete it there to push it anew", verdict.told()),
-        },
+            let advice = if is_lacking { ": delete it there to push it anew" } else { "" };
+            held.verdict.told() + advice
+        }
     };
     row(package, stage, outcome, note)
 }
