@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
+use crate::command::cache::CacheCommand;
 use crate::command::explain::ExplainArgs;
 use crate::command::image::ImageArgs;
 use crate::command::oci::OciArgs;
@@ -41,6 +42,12 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Build a package split and unsplit, and tell whether they are the same
     Verify(VerifyArgs),
+    /// Which states are in which binary cache, and getting them there and from there
+    Cache {
+        /// What to do.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// What phasesplit keeps from the garbage collector
     Roots {
         /// What to do.

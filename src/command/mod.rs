@@ -3,6 +3,7 @@
 
 mod at_stage;
 pub mod build;
+pub mod cache;
 mod cuts;
 mod drv;
 pub mod expansion;
@@ -48,6 +49,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Cache { command } => cache::run(&command),
         Command::Roots { command } => roots::run(&command),
         Command::State { command } => state::run(&command),
         Command::Oci(arguments) => oci::run(&arguments),
