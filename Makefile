@@ -45,11 +45,13 @@ test-mutation: setup build
 	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_MUTATIONS='$(PHASESPLIT_MUTATIONS)' \
 	  $(CARGO) test --locked --test mutation -- --ignored --nocapture
 
-# Save and restore as the identity, on so many generated trees and edits (engine/src/round_trip/generated.rs).
+# Save and restore as the identity, on so many generated trees and edits (engine/src/round_trip/generated.rs); in memory
+# where there is a file system for that, since each case makes and removes hundreds of files.
 PHASESPLIT_CASES ?= 2000
+IN_MEMORY := $(shell [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 
 test-state:
-	PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
+	$(IN_MEMORY) PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
 
 # The same bytes from another folder and beside another version of phasesplit.
 test-engine: engine
