@@ -11,7 +11,7 @@ use crate::state::entry::{self, Entry, Kind};
 use crate::state::error::{Error, Result, as_path};
 use crate::state::manifest::{Layer, Record};
 use crate::state::sparse::Map;
-use crate::state::{format, pax};
+use crate::state::{file, format, pax};
 
 /// A file of a layer whose content is wanted.
 pub struct Member<'a> {
@@ -118,7 +118,7 @@ struct Archive<'a> {
 
 impl<'a> Archive<'a> {
     fn open(state: &'a State, path: &'a Path, expected: Layer, left: &'a [usize], is_own: bool) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::io(READ, path, source))?;
+        let (file, _) = file::open(READ, path)?;
         let decoder = zstd::Decoder::new(file).map_err(|source| Error::reading(READ, path, source))?;
         let tar = pax::Reader::new(BufReader::with_capacity(1 << 17, decoder));
         Ok(Self { state, path, tar, expected, read: Layer::default(), last: Vec::new(), left, is_own })

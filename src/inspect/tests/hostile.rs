@@ -1,5 +1,7 @@
 //! Hostile states: each is refused with its entry named, by all that reads it, and leaves nothing behind.
 
+use rustix::fs::{FileType, Mode};
+
 use super::*;
 use crate::inspect::content::Spool;
 use crate::inspect::diff::compare;
@@ -143,6 +145,20 @@ fn truncated_and_foreign() {
     assert_not_read(&scene, "it ends too early");
     fs::write(scene.at("one").join(format::INFO), br#"{"format": 99}"#).unwrap();
     assert_not_opened(&scene, "format version 99 is unknown");
+}
+
+#[test]
+fn a_layer_that_is_no_regular_file_is_not_waited_for() {
+    let scene = Scene::full();
+    scene.save("one", None);
+    let layer = scene.at("one").join(format::LAYER);
+    let elsewhere = scene.at("elsewhere");
+    fs::rename(&layer, &elsewhere).unwrap();
+    symlink(&elsewhere, &layer).unwrap();
+    assert_not_read(&scene, "it is not a regular file");
+    fs::remove_file(&layer).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &layer, FileType::Fifo, Mode::RUSR, 0).unwrap();
+    assert_not_read(&scene, "it is not a regular file");
 }
 
 #[test]
