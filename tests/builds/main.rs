@@ -18,6 +18,7 @@ mod pin;
 mod point;
 mod real;
 mod reuse;
+mod roots;
 mod runtime;
 mod shell;
 mod shell_states;

@@ -119,9 +119,7 @@ fn a_pin_that_does_not_fit_is_refused_with_the_reason() {
     refused(&["--pin", "configure", "--merge", "configure+build"], 1, "this chain goes on after");
 
     let state = row(&first, "build")["path"].as_str().expect("a path");
-    for package in std::fs::read_dir(project.path().join("state/phasesplit/roots/packages")).expect("roots").flatten() {
-        std::fs::remove_file(package.path().join("build")).expect("removed");
-    }
+    succeed(&mut command(&project, &["roots", "rm", state]));
     // The derivations that were evaluated with it as their pin name it, so they go with it.
     let store = || support::command("nix-store", project.path());
     let with_it = text(&succeed(store().args(["--query", "--referrers-closure", state])).stdout);
