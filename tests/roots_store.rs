@@ -113,7 +113,9 @@ impl World {
         for (at, (stage, bytes, parent)) in states.iter().enumerate() {
             let parent = parent.map_or(String::new(), |parent| format!("parent = s{parent};"));
             // Two states of one stage differ by their size.
-            text.push_str(&format!("s{at} = mk {{ name = \"{name}\"; stage = \"{stage}\"; bytes = {bytes}; {parent} }};\n"));
+            text.push_str(&format!(
+                "s{at} = mk {{ name = \"{name}\"; stage = \"{stage}\"; bytes = {bytes}; {parent} }};\n"
+            ));
         }
         let list: Vec<String> = (0..states.len()).map(|at| format!("s{at}")).collect();
         text.push_str(&format!("in [ {} ]\n", list.join(" ")));
@@ -263,7 +265,8 @@ fn what_a_policy_gives_up_is_deleted_and_nothing_else() {
     assert_eq!(of(build1), (20_000 + INFO + unpack_length, 0));
     assert_eq!(of(install1), (300 + INFO + parent, 300 + INFO + parent));
     let inputs = blake3_of(&build1.drv);
-    let root = list.as_array().expect("a list").iter().find(|root| root["path"] == build1.path.as_str()).expect("listed");
+    let root =
+        list.as_array().expect("a list").iter().find(|root| root["path"] == build1.path.as_str()).expect("listed");
     assert_eq!((root["inputs"].as_str(), root["drv"].as_str()), (Some(inputs.as_str()), Some(build1.drv.as_str())));
     assert!(states.iter().all(|state| world.known().contains(&state.path)), "Nix knows the roots");
     assert!(states.iter().all(|state| world.known().contains(&state.drv)), "and those of their derivations");
@@ -306,8 +309,10 @@ fn blake3_of(path: &str) -> String {
 #[test]
 fn what_is_used_or_added_or_not_ours_stays() {
     let world = World::new();
-    let states =
-        world.states("p-1.0", &[("unpack", 10, None), ("build", 20, Some(0)), ("install", 30, Some(1)), ("check", 40, Some(1))]);
+    let states = world.states(
+        "p-1.0",
+        &[("unpack", 10, None), ("build", 20, Some(0)), ("install", 30, Some(1)), ("check", 40, Some(1))],
+    );
     let [unpack, build, install, check] = &states[..] else { panic!("four") };
     world.keep(&[unpack, build, install]);
     for state in [unpack, build, install] {
@@ -348,8 +353,12 @@ fn what_is_used_or_added_or_not_ours_stays() {
     world.roots(&all);
     assert_eq!(world.rooted(), paths(&[check]));
     let findings = world.json(&["doctor", "--fix", "--json"]);
-    let problems: Vec<&str> =
-        findings.as_array().expect("a list").iter().map(|finding| finding["problem"].as_str().expect("a word")).collect();
+    let problems: Vec<&str> = findings
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|finding| finding["problem"].as_str().expect("a word"))
+        .collect();
     assert_eq!(problems, ["foreign", "foreign", "foreign"]);
     let deleted = world.json(&["gc", "--json"]);
     assert_eq!(deleted["deleted"], serde_json::json!([install.path]), "check keeps unpack and build");
@@ -391,10 +400,20 @@ fn a_size_is_kept_to_within_a_hundredth() {
         let rooted = world.rooted();
         let left = held(&rooted);
         assert_eq!(pruned["left"].as_u64(), Some(left));
-        assert!(left <= limit && left >= limit - limit / 100, "{left} of {limit}");
+        assert!(left <= limit, "{left} of {limit}");
+        // As near as these states allow: of those that were given up, each would be too much. With many that is a hundredth.
+        for root in pruned["givenUp"].as_array().expect("a list") {
+            let mut with_it = rooted.clone();
+            with_it.insert(root["path"].as_str().expect("a path").to_owned());
+            assert!(held(&with_it) > limit, "{root:#} had room");
+        }
+        assert!(limit < 50_000 || left >= limit - limit / 100, "{left} of {limit}");
         assert_eq!(pruned["frees"].as_u64(), Some(before - left));
         assert_eq!(world.json(&["gc", "--json"])["bytes"].as_u64(), Some(before - left), "what was promised is freed");
-        assert!(rooted.contains(&states[47].path) && !rooted.contains(&states[1].path), "the last one stays, not the first");
+        assert!(
+            rooted.contains(&states[47].path) && !rooted.contains(&states[1].path),
+            "the last one stays, not the first"
+        );
         before = left;
     }
 }
@@ -415,7 +434,8 @@ fn killed_at_every_step(prepare: &dyn Fn(&World) -> Vec<State>, work: &dyn Fn(&W
         assert!(killed || output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
         // Whatever is rooted is there; what was rooted and is no more is noted as given up, so it is not lost sight of.
         let (after, now) = (world.rooted(), world.json(&["gc", "--dry-run", "--json"]));
-        let noted: BTreeSet<String> = now["deleted"].as_array().expect("a list").iter().map(|p| p.as_str().expect("a path").to_owned()).collect();
+        let noted: BTreeSet<String> =
+            now["deleted"].as_array().expect("a list").iter().map(|p| p.as_str().expect("a path").to_owned()).collect();
         for path in &after {
             assert!(Path::new(path).exists(), "step {step}: {path} is rooted and gone");
         }
@@ -449,7 +469,8 @@ const CHAIN: &[(&str, u64, Option<usize>)] = &[("unpack", 10, None), ("build", 2
 #[test]
 fn a_build_that_is_killed_at_any_step_leaves_good_roots() {
     let prepare = |world: &World| world.states("p-1.0", CHAIN);
-    let steps = killed_at_every_step(&prepare, &|world, states| world.child("keep", &states.iter().collect::<Vec<_>>()));
+    let steps =
+        killed_at_every_step(&prepare, &|world, states| world.child("keep", &states.iter().collect::<Vec<_>>()));
     assert!(steps > 25, "{steps} steps");
 }
 

@@ -143,7 +143,8 @@ impl std::str::FromStr for Size {
         let factor = if unit.is_empty() || unit == "B" {
             1.0
         } else {
-            let power = UNITS.iter().position(|known| unit.to_ascii_uppercase().starts_with(known)).ok_or_else(wrong)?;
+            let power =
+                UNITS.iter().position(|known| unit.to_ascii_uppercase().starts_with(known)).ok_or_else(wrong)?;
             let base: f64 = match &unit[1..] {
                 "" | "iB" => 1024.0,
                 "B" => 1000.0,
@@ -203,9 +204,7 @@ impl Config {
                 Ok(Self::by_default())
             }
             Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
-            Ok(text) => {
-                Self::parse(&text, Some(path)).map_err(|why| ConfigError::Text { path: path.to_owned(), why })
-            }
+            Ok(text) => Self::parse(&text, Some(path)).map_err(|why| ConfigError::Text { path: path.to_owned(), why }),
         }
     }
 
@@ -234,7 +233,10 @@ mod tests {
         assert_eq!([age("14d"), age("2 w"), age("90min"), age("0s")], [Ok(1_209_600), Ok(1_209_600), Ok(5400), Ok(0)]);
         assert!(age("14").is_err() && age("d").is_err() && age("1.5h").is_err() && age("99999999999999999w").is_err());
         let size = |text: &str| text.parse::<Size>().map(|size| size.0);
-        assert_eq!([size("20G"), size("1.5 MiB"), size("10kB"), size("7")], [Ok(20 << 30), Ok(1_572_864), Ok(10_000), Ok(7)]);
+        assert_eq!(
+            [size("20G"), size("1.5 MiB"), size("10kB"), size("7")],
+            [Ok(20 << 30), Ok(1_572_864), Ok(10_000), Ok(7)]
+        );
         assert!(size("G").is_err() && size("20X").is_err() && size("-1").is_err() && size("1Gb").is_err());
     }
 
@@ -243,7 +245,8 @@ mod tests {
         let text = "[roots]\nafter-build = false\n[[roots.policy]]\nkeep-last = 2\nolder-than = \"14d\"\n\
                     [[roots.policy]]\nmax-size = \"20G\"\npackage = [\"linux\"]\n";
         let config = Config::parse(text, None).expect("read");
-        let first = Policy { keep_last: Some(2), older_than: Some(Duration::from_secs(1_209_600)), ..Policy::default() };
+        let first =
+            Policy { keep_last: Some(2), older_than: Some(Duration::from_secs(1_209_600)), ..Policy::default() };
         let second = Policy { max_size: Some(20 << 30), packages: vec!["linux".to_owned()], ..Policy::default() };
         assert_eq!((config.policies, config.after_build), (vec![first, second], false));
         assert_eq!(Config::parse("", None), Ok(Config::by_default()));

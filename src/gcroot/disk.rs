@@ -21,10 +21,8 @@ pub(super) fn place(path: &Path, content: &[u8], prepare: impl FnOnce(&File) -> 
     make_directory(directory)?;
     fault::at(Step::Write)?;
     // 0666 less the umask, as any program that creates a file asks for.
-    let mut file = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)?;
+    let mut file =
+        tempfile::Builder::new().prefix(TEMPORARY).permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
     fault::at(Step::Write)?;
     file.write_all(content)?;
     prepare(file.as_file())?;

@@ -205,7 +205,9 @@ impl Roots {
                 self.drop_lone_derivations()?;
             }
             (Problem::LoneIndex, _) if self.link_of_index(&finding.path).is_symlink() => {}
-            (Problem::LoneIndex | Problem::Leftover | Problem::DeadBuild | Problem::WrongNote, _) => remove(&finding.path)?,
+            (Problem::LoneIndex | Problem::Leftover | Problem::DeadBuild | Problem::WrongNote, _) => {
+                remove(&finding.path)?
+            }
             (_, None) => return Ok(false),
         }
         Ok(true)

@@ -12,10 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::about::with_suffix;
+use super::config::Config;
 use super::list::{Kept, Root, graph_of, is_ours, lone_derivations};
 use super::lock::Mode;
 use super::policy::{Candidate, Choice, Policy, Why, choose};
-use super::config::Config;
 use super::{FAILED, RootError, Roots, disk, record};
 use crate::nix::{Nix, store};
 
@@ -160,7 +160,11 @@ impl Roots {
     ///
     /// # Errors
     /// As [`Roots::prune`].
-    pub fn give_up_by_hand(&self, wanted: impl Fn(&Root) -> bool, dry: bool) -> Result<(Vec<Root>, Vec<Root>), RootError> {
+    pub fn give_up_by_hand(
+        &self,
+        wanted: impl Fn(&Root) -> bool,
+        dry: bool,
+    ) -> Result<(Vec<Root>, Vec<Root>), RootError> {
         let _all = (!dry).then(|| self.lock_all(Mode::Exclusive)).transpose();
         let _all = _all.map_err(|source| RootError::io("lock", self.home(), source))?;
         let (used, gone): (Vec<Root>, Vec<Root>) = self
@@ -187,9 +191,8 @@ impl Roots {
             Kept::Added { .. } => None,
             Kept::Own { .. } | Kept::Derivation { .. } => return Ok(()),
         };
-        let _package = key
-            .map(|key| self.lock_package(key).map_err(|source| RootError::io("lock", link, source)))
-            .transpose()?;
+        let _package =
+            key.map(|key| self.lock_package(key).map_err(|source| RootError::io("lock", link, source))).transpose()?;
         // A build may have pointed it elsewhere meanwhile: that is another state.
         if fs::read_link(link).map_or(true, |target| target != Path::new(&root.path)) {
             return Ok(());

@@ -132,8 +132,13 @@ pub(super) mod tests {
 
     #[test]
     fn what_a_root_frees_is_what_nothing_else_keeps() {
-        let graph =
-            graph(&[("a", 1, &[]), ("b", 10, &["a"]), ("c", 100, &["b"]), ("d", 1000, &["b"]), ("e", 10_000, &["a", "d"])]);
+        let graph = graph(&[
+            ("a", 1, &[]),
+            ("b", 10, &["a"]),
+            ("c", 100, &["b"]),
+            ("d", 1000, &["b"]),
+            ("e", 10_000, &["a", "d"]),
+        ]);
         let frees = |roots: &[&str]| {
             graph.frees(&roots.iter().map(|name| graph.number(name).expect("there")).collect::<Vec<_>>())
         };

@@ -73,7 +73,9 @@ impl Roots {
     /// # Errors
     /// What the file system says.
     pub fn touch(&self, root: &Root) -> Result<(), RootError> {
-        let (Kept::State { package, key, stage } | Kept::Failed { package, key, stage }) = &root.kept else { return Ok(()) };
+        let (Kept::State { package, key, stage } | Kept::Failed { package, key, stage }) = &root.kept else {
+            return Ok(());
+        };
         let file = self.about_file(key, &root.link);
         let io = |source| RootError::io("write", &file, source);
         let _package = self.lock_package(key).map_err(io)?;

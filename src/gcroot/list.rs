@@ -98,9 +98,9 @@ impl Root {
     /// Package and stage of a state, whoever keeps it.
     pub fn state(&self) -> Option<(&str, &str)> {
         match &self.kept {
-            Kept::State { package, stage, .. } | Kept::Failed { package, stage, .. } | Kept::Added { package, stage } => {
-                Some((package, stage))
-            }
+            Kept::State { package, stage, .. }
+            | Kept::Failed { package, stage, .. }
+            | Kept::Added { package, stage } => Some((package, stage)),
             Kept::Own { .. } | Kept::Derivation { .. } => None,
         }
     }
@@ -148,7 +148,11 @@ impl Roots {
         for link in own {
             entries.extend(entry(link, |link, target| {
                 let own = Kept::Own { former: !current.contains(&text(target)) };
-                if link.file_name() == target.file_name() { Ok(own) } else { Err("it has another name than what it leads to") }
+                if link.file_name() == target.file_name() {
+                    Ok(own)
+                } else {
+                    Err("it has another name than what it leads to")
+                }
             }));
         }
         for link in names(&self.directory.join("added"))? {
@@ -235,7 +239,11 @@ fn kept(link: &Path, target: &Path, package: &str, key: &str) -> Result<Kept, &'
 pub(super) fn is_ours(path: &Path) -> Result<(), &'static str> {
     if fs::symlink_metadata(path).is_ok() {
         let has = |name: &str| path.join(name).is_file();
-        return if has(format::INFO) && has(format::LAYER) { Ok(()) } else { Err("it leads to no state of phasesplit") };
+        return if has(format::INFO) && has(format::LAYER) {
+            Ok(())
+        } else {
+            Err("it leads to no state of phasesplit")
+        };
     }
     if path.parent() == Some(Path::new(&store_path::store_dir())) && !text(path).ends_with(".drv") {
         return Ok(());
@@ -311,7 +319,8 @@ pub(super) fn lone_derivations(roots: &[Root]) -> Vec<&Root> {
         .collect();
     let is_lone = |root: &&Root| match &root.kept {
         Kept::Derivation { .. } => {
-            root.link.file_name().is_some_and(|name| name.to_string_lossy().contains('@')) && !states.contains(&root.link)
+            root.link.file_name().is_some_and(|name| name.to_string_lossy().contains('@'))
+                && !states.contains(&root.link)
         }
         _ => false,
     };

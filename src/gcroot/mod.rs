@@ -22,9 +22,9 @@
 //! a stage, `<stage>`, and one for its derivation: they are read as what they are.
 
 pub mod about;
-pub mod doctor;
 pub mod config;
 mod disk;
+pub mod doctor;
 mod fault;
 pub mod given_up;
 pub mod graph;

@@ -158,7 +158,8 @@ mod tests {
 
     /// Two builds of a package's three stages, ten days apart; the second shares the first stage's state.
     fn two_builds() -> (Vec<Candidate>, Graph) {
-        let graph = graph(&[("u", 1, &[]), ("b1", 10, &["u"]), ("i1", 100, &["b1"]), ("b2", 20, &["u"]), ("i2", 200, &["b2"])]);
+        let graph =
+            graph(&[("u", 1, &[]), ("b1", 10, &["u"]), ("i1", 100, &["b1"]), ("b2", 20, &["u"]), ("i2", 200, &["b2"])]);
         let candidates = [("unpack", 10), ("build", 0), ("install", 0), ("build", 10), ("install", 10)];
         let candidates = candidates.iter().enumerate();
         (candidates.map(|(at, (stage, day))| candidate(at, "p-1.0", stage, day * DAY)).collect(), graph)
@@ -220,7 +221,9 @@ mod tests {
     #[test]
     fn names_with_and_without_version() {
         assert!(is_name("hello", "hello-2.10") && is_name("hello-2.10", "hello-2.10") && is_name("hello", "hello"));
-        assert!(!is_name("hello", "hello-world-1") && !is_name("hell", "hello-2.10") && !is_name("hello-2.1", "hello-2.10"));
+        assert!(
+            !is_name("hello", "hello-world-1") && !is_name("hell", "hello-2.10") && !is_name("hello-2.1", "hello-2.10")
+        );
         assert!(is_stage("build", "build-1") && is_stage("build", "build") && !is_stage("build", "build.failed"));
     }
 

@@ -251,7 +251,8 @@ mod tests {
         assert_eq!(roots.record("p-3", b"id").expect("read"), None);
         assert_eq!(new.stage("build").map(|stage| stage.drv.as_str()), Some("/s/x.drv"));
         let directory = scratch.path().join("packages").join(package_key("p-1", b"id"));
-        let mut names: Vec<_> = fs::read_dir(directory).expect("there").map(|entry| entry.expect("read").file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(directory).expect("there").map(|entry| entry.expect("read").file_name()).collect();
         names.sort();
         assert_eq!(names, [FILE, "lock"], "nothing is left beside it");
     }

@@ -30,7 +30,9 @@ fn knows_in(directory: &Path, link: &Path) -> Option<bool> {
 
 /// Where Nix keeps what it knows of its store, as Nix itself reads it.
 fn state_directory() -> PathBuf {
-    std::env::var_os("NIX_STATE_DIR").filter(|value| !value.is_empty()).map_or_else(|| "/nix/var/nix".into(), PathBuf::from)
+    std::env::var_os("NIX_STATE_DIR")
+        .filter(|value| !value.is_empty())
+        .map_or_else(|| "/nix/var/nix".into(), PathBuf::from)
 }
 
 /// A path as Nix writes it: absolute, without `.`, `..` and double slashes; links in it stay.

@@ -83,7 +83,8 @@ impl<'a> Keeper<'a> {
                 }
                 if !pruned.given_up.is_empty() {
                     let (count, size) = (pruned.given_up.len(), human::size(pruned.frees));
-                    let line = format!("older states were given up: {count}; `phasesplit roots gc` deletes them ({size})");
+                    let line =
+                        format!("older states were given up: {count}; `phasesplit roots gc` deletes them ({size})");
                     self.progress.line(&line);
                 }
             }

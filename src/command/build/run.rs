@@ -291,7 +291,9 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
         refused: refused.map(|row| RefusedState {
             stage: row.stage.clone(),
             path: row.path.clone(),
-            root: kept.map(|(roots, package)| roots.of_state(package, &row.stage, &row.path)).filter(|link| link.is_symlink()),
+            root: kept
+                .map(|(roots, package)| roots.of_state(package, &row.stage, &row.path))
+                .filter(|link| link.is_symlink()),
         }),
     })
 }

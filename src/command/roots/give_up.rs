@@ -137,7 +137,9 @@ pub(super) fn prune(roots: &Roots, arguments: &PruneArgs) -> Result<Status, Trou
     let limit = policies.iter().filter_map(|policy| policy.max_size).next_back();
     if limit.is_some_and(|limit| pruned.left > limit) {
         let left = human::size(pruned.left);
-        anstream::eprintln!("warning: {left} are left: the rest is protected by --keep options, `roots add` or a running build");
+        anstream::eprintln!(
+            "warning: {left} are left: the rest is protected by --keep options, `roots add` or a running build"
+        );
     }
     Ok(if pruned.failed.is_empty() { Status::Success } else { Status::Environment })
 }

@@ -5,9 +5,9 @@ use std::io::{self, Write as _};
 use clap::Args;
 
 use super::{Trouble, write_json};
+use crate::gcroot::Roots;
 use crate::gcroot::hand::Selector;
 use crate::gcroot::list::{Kept, Root};
-use crate::gcroot::Roots;
 use crate::nix::Nix;
 use crate::status::Status;
 

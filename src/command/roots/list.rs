@@ -137,9 +137,9 @@ fn text(roots: &[Root], now: u64) -> String {
         let (package, stage) = match &root.kept {
             Kept::Own { .. } => ("phasesplit", String::new()),
             Kept::Derivation { package, stage, .. } => (package.as_str(), format!("{stage} (.drv)")),
-            Kept::State { package, stage, .. } | Kept::Failed { package, stage, .. } | Kept::Added { package, stage } => {
-                (package.as_str(), stage.clone())
-            }
+            Kept::State { package, stage, .. }
+            | Kept::Failed { package, stage, .. }
+            | Kept::Added { package, stage } => (package.as_str(), stage.clone()),
         };
         let size = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), human::size);
         vec![
