@@ -7,6 +7,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
@@ -113,12 +114,11 @@ impl World {
         for (at, (stage, bytes, parent)) in states.iter().enumerate() {
             let parent = parent.map_or(String::new(), |parent| format!("parent = s{parent};"));
             // Two states of one stage differ by their size.
-            text.push_str(&format!(
-                "s{at} = mk {{ name = \"{name}\"; stage = \"{stage}\"; bytes = {bytes}; {parent} }};\n"
-            ));
+            let _ =
+                writeln!(text, "s{at} = mk {{ name = \"{name}\"; stage = \"{stage}\"; bytes = {bytes}; {parent} }};");
         }
         let list: Vec<String> = (0..states.len()).map(|at| format!("s{at}")).collect();
-        text.push_str(&format!("in [ {} ]\n", list.join(" ")));
+        let _ = writeln!(text, "in [ {} ]", list.join(" "));
         fs::write(self.path("states.nix"), text).expect("written");
         let lines = |output: Output| -> Vec<String> {
             String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
@@ -215,7 +215,7 @@ fn child() {
     let running = roots.begin(&used);
     if kind == "wait" {
         println!("begun");
-        std::thread::sleep(std::time::Duration::from_secs(120));
+        std::thread::sleep(std::time::Duration::from_mins(2));
     }
     for (stage, path, drv) in states {
         let state = NewState { package: PACKAGE, key: KEY, stage, path, drv };
@@ -452,6 +452,7 @@ fn killed_at_every_step(prepare: &dyn Fn(&World) -> Vec<State>, work: &dyn Fn(&W
         let known = world.known();
         assert!(world.rooted().iter().all(|path| known.contains(path)), "step {step}: a link that Nix does not know");
         if !killed {
+            println!("killed at each of {} steps", step - 1);
             return step;
         }
     }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::about::with_suffix;
 use super::disk::{self, TEMPORARY};
 use super::list::{Entry, Kept, Root, lone_derivations};
-use super::lock::Mode;
 use super::{RootError, Roots};
 use crate::nix::{Nix, gcroots, store_path};
 
@@ -78,8 +77,7 @@ impl Roots {
     /// Where something cannot be read, or mending fails.
     pub fn doctor(&self, nix: &Nix, mend: bool) -> Result<Vec<Finding>, RootError> {
         let home = self.home().to_owned();
-        let _all = mend.then(|| self.lock_all(Mode::Exclusive)).transpose();
-        let _all = _all.map_err(|source| RootError::io("lock", &home, source))?;
+        let _all = self.lock_for_change(mend)?;
         let mut findings = Vec::new();
         let mut roots = Vec::new();
         for entry in self.entries()? {
@@ -177,7 +175,6 @@ impl Roots {
         let remove = |path: &Path| disk::remove(path).map_err(|source| RootError::io("remove", path, source));
         let root = roots.iter().find(|root| root.link == finding.path);
         match (finding.problem, root) {
-            (Problem::Foreign, _) => return Ok(false),
             (Problem::Dangling, Some(root)) => {
                 // A store that is not mounted has none of its paths, and they come back.
                 if !Path::new(&store_path::store_dir()).is_dir() || root.link.exists() {
@@ -206,9 +203,10 @@ impl Roots {
             }
             (Problem::LoneIndex, _) if self.link_of_index(&finding.path).is_symlink() => {}
             (Problem::LoneIndex | Problem::Leftover | Problem::DeadBuild | Problem::WrongNote, _) => {
-                remove(&finding.path)?
+                remove(&finding.path)?;
             }
-            (_, None) => return Ok(false),
+            // What is foreign, and what is no more.
+            (Problem::Foreign, _) | (_, None) => return Ok(false),
         }
         Ok(true)
     }

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use super::about::with_suffix;
 use super::config::Config;
 use super::list::{Kept, Root, graph_of, is_ours, lone_derivations};
-use super::lock::Mode;
 use super::policy::{Candidate, Choice, Policy, Why, choose};
 use super::{FAILED, RootError, Roots, disk, record};
 use crate::nix::{Nix, store};
@@ -63,13 +62,12 @@ impl Roots {
     /// # Errors
     /// Where the roots cannot be read or locked. A root that cannot be removed is told in the result.
     pub fn prune(&self, policies: &[Policy], dry: bool) -> Result<Pruned, RootError> {
-        let _all = (!dry).then(|| self.lock_all(Mode::Exclusive)).transpose();
-        let _all = _all.map_err(|source| RootError::io("lock", self.home(), source))?;
+        let _all = self.lock_for_change(!dry)?;
         let mut roots = self.list()?;
         let before = graph_of(&roots);
         let mut pruned = Pruned::default();
         for policy in policies {
-            let (choice, places) = self.choice(&roots, policy);
+            let (choice, places) = choice(&roots, policy);
             pruned.left = choice.left;
             let mut gone = Vec::new();
             for (at, why) in choice.given_up {
@@ -124,38 +122,6 @@ impl Roots {
         Ok(dropped)
     }
 
-    /// What a policy gives up, and where the candidates are among the roots.
-    fn choice(&self, roots: &[Root], policy: &Policy) -> (Choice, Vec<usize>) {
-        let graph = graph_of(roots);
-        let added: Vec<&str> = roots
-            .iter()
-            .filter(|root| matches!(root.kept, Kept::Added { .. }))
-            .map(|root| root.path.as_str())
-            .collect();
-        let mut places = Vec::new();
-        let mut candidates = Vec::new();
-        for (at, root) in roots.iter().enumerate().filter(|(_, root)| !root.dangling) {
-            let (package, key, stage, kind) = match &root.kept {
-                Kept::State { package, key, stage } => (package, key, stage, ""),
-                Kept::Failed { package, key, stage } => (package, key, stage, FAILED),
-                _ => continue,
-            };
-            let Some(state) = graph.number(&root.path) else { continue };
-            // The part of the key that stays when the version changes.
-            let identity = key.rsplit('-').next().unwrap_or(key);
-            places.push(at);
-            candidates.push(Candidate {
-                state,
-                group: format!("{identity}/{stage}{kind}"),
-                package: package.clone(),
-                stage: stage.clone(),
-                last_used: root.last_used,
-                protected: root.in_use || added.contains(&root.path.as_str()),
-            });
-        }
-        (choose(&candidates, &graph, policy, record::now()), places)
-    }
-
     /// Gives up these, whatever a policy says; what a build uses stays.
     ///
     /// # Errors
@@ -165,8 +131,7 @@ impl Roots {
         wanted: impl Fn(&Root) -> bool,
         dry: bool,
     ) -> Result<(Vec<Root>, Vec<Root>), RootError> {
-        let _all = (!dry).then(|| self.lock_all(Mode::Exclusive)).transpose();
-        let _all = _all.map_err(|source| RootError::io("lock", self.home(), source))?;
+        let _all = self.lock_for_change(!dry)?;
         let (used, gone): (Vec<Root>, Vec<Root>) = self
             .list()?
             .into_iter()
@@ -314,4 +279,33 @@ impl Roots {
     pub(super) fn note(&self, path: &str) -> PathBuf {
         self.notes().join(Path::new(path).file_name().unwrap_or_default())
     }
+}
+
+/// What a policy gives up, and where the candidates are among the roots.
+fn choice(roots: &[Root], policy: &Policy) -> (Choice, Vec<usize>) {
+    let graph = graph_of(roots);
+    let added: Vec<&str> =
+        roots.iter().filter(|root| matches!(root.kept, Kept::Added { .. })).map(|root| root.path.as_str()).collect();
+    let mut places = Vec::new();
+    let mut candidates = Vec::new();
+    for (at, root) in roots.iter().enumerate().filter(|(_, root)| !root.dangling) {
+        let (package, key, stage, kind) = match &root.kept {
+            Kept::State { package, key, stage } => (package, key, stage, ""),
+            Kept::Failed { package, key, stage } => (package, key, stage, FAILED),
+            _ => continue,
+        };
+        let Some(number) = graph.number(&root.path) else { continue };
+        // The part of the key that stays when the version changes.
+        let identity = key.rsplit('-').next().unwrap_or(key);
+        places.push(at);
+        candidates.push(Candidate {
+            state: number,
+            group: format!("{identity}/{stage}{kind}"),
+            package: package.clone(),
+            stage: stage.clone(),
+            last_used: root.last_used,
+            protected: root.in_use || added.contains(&root.path.as_str()),
+        });
+    }
+    (choose(&candidates, &graph, policy, record::now()), places)
 }

@@ -245,7 +245,9 @@ pub(super) fn is_ours(path: &Path) -> Result<(), &'static str> {
             Err("it leads to no state of phasesplit")
         };
     }
-    if path.parent() == Some(Path::new(&store_path::store_dir())) && !text(path).ends_with(".drv") {
+    if path.parent() == Some(Path::new(&store_path::store_dir()))
+        && path.extension().is_none_or(|extension| extension != "drv")
+    {
         return Ok(());
     }
     Err("it leads to nothing, and not into the store")

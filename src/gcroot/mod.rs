@@ -142,7 +142,7 @@ impl Roots {
         self.directory.join("packages").join(package)
     }
 
-    /// The link of a state; the one that a former version made, where that is what keeps it.
+    /// The link of a state; `package` as [`package_key`] gives it.
     pub fn of_state(&self, package: &str, stage: &str, path: &str) -> PathBuf {
         self.of_package(package).join(format!("{stage}@{}", hash_of(path)))
     }

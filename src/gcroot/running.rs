@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::lock::{self, Lock, Mode};
-use super::{Roots, disk};
+use super::{RootError, Roots, disk};
 
 /// How long a build on another machine is believed to run.
 const ELSEWHERE: Duration = Duration::from_hours(24);
@@ -93,6 +93,12 @@ impl Roots {
     /// The lock of the whole: builds begin under it together, a policy is applied under it alone.
     pub(super) fn lock_all(&self, mode: Mode) -> io::Result<Lock> {
         Lock::wait(&self.home().join("lock"), mode)
+    }
+
+    /// The same lock, alone, where something is going to be changed.
+    pub(super) fn lock_for_change(&self, change: bool) -> Result<Option<Lock>, RootError> {
+        let lock = change.then(|| self.lock_all(Mode::Exclusive)).transpose();
+        lock.map_err(|source| RootError::io("lock", self.home(), source))
     }
 
     /// The lock of a package's roots and record.

@@ -50,7 +50,7 @@ pub(super) fn add(roots: &Roots, arguments: &AddArgs) -> Result<Status, Trouble>
     for word in &arguments.states {
         let path = match Selector::parse(word) {
             Selector::Path(path) => path,
-            selector => selected(&listed, word, &selector)?
+            selector @ Selector::Name { .. } => selected(&listed, word, &selector)?
                 .into_iter()
                 .filter(|root| matches!(root.kept, Kept::State { .. } | Kept::Added { .. }) && !root.dangling)
                 .max_by_key(|root| root.last_used)
