@@ -245,8 +245,7 @@ mod tests {
         let text = "[roots]\nafter-build = false\n[[roots.policy]]\nkeep-last = 2\nolder-than = \"14d\"\n\
                     [[roots.policy]]\nmax-size = \"20G\"\npackage = [\"linux\"]\n";
         let config = Config::parse(text, None).expect("read");
-        let first =
-            Policy { keep_last: Some(2), older_than: Some(Duration::from_secs(1_209_600)), ..Policy::default() };
+        let first = Policy { keep_last: Some(2), older_than: Some(Duration::from_hours(336)), ..Policy::default() };
         let second = Policy { max_size: Some(20 << 30), packages: vec!["linux".to_owned()], ..Policy::default() };
         assert_eq!((config.policies, config.after_build), (vec![first, second], false));
         assert_eq!(Config::parse("", None), Ok(Config::by_default()));

@@ -151,9 +151,16 @@ mod tests {
 
     const DAY: u64 = 86_400;
 
-    fn candidate(state: usize, package: &str, stage: &str, last_used: u64) -> Candidate {
+    fn candidate(number: usize, package: &str, stage: &str, last_used: u64) -> Candidate {
         let group = format!("{}/{stage}", package.split('-').next().unwrap_or_default());
-        Candidate { state, group, package: package.to_owned(), stage: stage.to_owned(), last_used, protected: false }
+        Candidate {
+            state: number,
+            group,
+            package: package.to_owned(),
+            stage: stage.to_owned(),
+            last_used,
+            protected: false,
+        }
     }
 
     /// Two builds of a package's three stages, ten days apart; the second shares the first stage's state.
