@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate lint clean
+.PHONY: all engine build setup demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image lint clean
 
 all: build
 
@@ -75,6 +75,10 @@ bench-state: setup engine
 # Relocation of a tree in memory, in GB/s, beside grep, sed and a plain search.
 bench-relocate: engine
 	scripts/bench-relocate.sh
+
+# The image of a closure against what buildah and tar make of it; the variables are named in the script.
+bench-image: setup build
+	scripts/bench-image.sh
 
 lint:
 	$(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path engine/Cargo.toml

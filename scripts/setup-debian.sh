@@ -16,6 +16,7 @@ programs=(
   libtoolize:libtool m4:m4 pkg-config:pkg-config patch:patch bison:bison flex:flex msgfmt:gettext makeinfo:texinfo
   file:file patchelf:patchelf perl:perl xz:xz-utils zstd:zstd bzip2:bzip2 unzip:unzip zip:zip curl:curl git:git
   jq:jq python3:python3 shellcheck:shellcheck
+  umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3
 )
 # Python module:Debian package, for the packages that build with PEP 517.
 modules=(pip:python3-pip setuptools:python3-setuptools wheel:python3-wheel build:python3-build installer:python3-installer)

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::build::BuildArgs;
+use crate::command::cache::CacheCommand;
 use crate::command::explain::ExplainArgs;
+use crate::command::image::ImageArgs;
 use crate::command::oci::OciArgs;
 use crate::command::pkgs::PkgsChoice;
 use crate::command::plan::PlanArgs;
@@ -40,6 +42,12 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Build a package split and unsplit, and tell whether they are the same
     Verify(VerifyArgs),
+    /// Which states are in which binary cache, and getting them there and from there
+    Cache {
+        /// What to do.
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// What phasesplit keeps from the garbage collector
     Roots {
         /// What to do.
@@ -54,6 +62,8 @@ pub enum Command {
     },
     /// Write a state as an OCI image, a layer for each stage
     Oci(OciArgs),
+    /// Write a package, and all that it needs to run, as an OCI image, a layer for each store path
+    Image(Box<ImageArgs>),
     /// Open a shell at a point of a build, in a sandbox like the builder's
     Shell(ShellArgs),
     /// The parts of `shell` that run in its sandbox

@@ -10,8 +10,9 @@
 //! A module imports only modules to its left. `diagnostic` is the one type for a user's mistakes;
 //! `report` turns results into tables; `compare` tells whether two trees are the same package;
 //! `explain` why a derivation is another one (pure, on what `source` reads of them); `inspect` what is in a state;
-//! `oci` makes an image of it; `sandbox` makes a room like that of Nix's builder.
+//! `oci` makes images of that and of closures; `sandbox` makes a room like that of Nix's builder; `cache` asks binary caches.
 
+pub mod cache;
 pub mod cli;
 pub mod command;
 pub mod compare;

@@ -186,7 +186,35 @@ fn skopeo_copies_the_archive() {
         eprintln!("skopeo is not installed: skipped");
         return;
     }
+    scene.oci("image");
+    copy("oci:image:two", "dir:from-layout").expect("copied");
+    scene.run(&["diff", "-r", "copied", "from-layout"]).expect("diff runs");
     copy("oci-archive:image.tar:two", "oci:layout:again").expect("copied");
     assert!(scene.at("copied/manifest.json").exists() && scene.at("layout/index.json").exists());
     scene.run(&["skopeo", "inspect", "oci:layout:again"]).expect("inspected");
+}
+
+#[test]
+fn podman_mounts_the_tree() {
+    let scene = Scene::new();
+    scene.oci("image");
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: podman mounts images for root alone without a user namespace");
+        return;
+    }
+    let (root, run) = (scene.at("storage"), scene.at("run"));
+    let podman = |words: &[&str]| {
+        let mut all = vec!["podman", "--root", root.to_str().expect("text"), "--runroot", run.to_str().expect("text")];
+        // Nothing but copies of files: works in a container too.
+        all.extend(["--storage-driver", "vfs", "--events-backend", "file", "--cgroup-manager", "cgroupfs"]);
+        let output = scene.run(&[&all[..], words].concat())?;
+        Some(String::from_utf8(output.stdout).expect("text").trim().to_owned())
+    };
+    let Some(id) = podman(&["pull", "--quiet", "oci:image:two"]) else {
+        eprintln!("skipped: podman is not installed");
+        return;
+    };
+    let mounted = podman(&["image", "mount", &id]).expect("mounted");
+    scene.assert_tree(Path::new(&mounted));
+    podman(&["image", "unmount", &id]).expect("unmounted");
 }

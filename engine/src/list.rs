@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::entry::{Entry, Kind, Mtime};
-use super::error::{Result, Shown, as_path};
-use super::{info, manifest};
+use super::error::{Error, Result, Shown, as_path};
+use super::spill::Scratch;
+use super::{format, info, manifest};
 
 /// Writes a line per entry to `out`: type and mode as `ls` does, size in bytes, mtime in UTC to the nanosecond, path, target.
 ///
@@ -14,9 +15,15 @@ use super::{info, manifest};
 /// an end.
 pub fn list(state: &Path, out: &mut impl Write) -> Result<io::Result<()>> {
     info::read("list", state)?;
-    let records = manifest::read_packed("list", state)?.records;
-    let width = records.iter().map(|record| record.entry.size).max().unwrap_or(0).to_string().len();
-    Ok(records.iter().try_for_each(|record| writeln!(out, "{}", line(&record.entry, width))))
+    let records = manifest::read_packed("list", state, &Scratch::system())?.records;
+    let mut largest = 0;
+    let measured = records.each(|_, record| {
+        largest = largest.max(record.entry.size);
+        Ok(())
+    });
+    measured.map_err(|source| Error::io("list", state.join(format::MANIFEST), source))?;
+    let width = largest.to_string().len();
+    Ok(records.each(|_, record| writeln!(out, "{}", line(&record.entry, width))))
 }
 
 /// A line: type and mode, size in `width` columns, mtime, path and target.

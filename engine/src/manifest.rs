@@ -27,6 +27,7 @@ use std::path::Path;
 use super::entry::{self, Entry, Kind, Mtime};
 use super::error::{Error, Result, Shown, as_path};
 use super::records::Records;
+use super::spill::Scratch;
 use super::{file, format, frames};
 
 const HEADER: &[u8] = b"phasesplit-manifest 2";
@@ -44,7 +45,6 @@ fn limit(packed: u64) -> u64 {
 }
 
 /// What a state holds, in little memory: what a save and a restore work with.
-#[derive(Default)]
 pub struct Packed {
     /// As [`Manifest::layers`].
     pub layers: Vec<Layer>,
@@ -102,13 +102,13 @@ impl Record {
 /// # Errors
 /// Those of `out`.
 pub fn write(out: impl Write, manifest: &Manifest) -> io::Result<()> {
-    write_all(out, &manifest.layers, manifest.records.len(), manifest.records.iter().cloned())
+    write_all(out, &manifest.layers, manifest.records.len(), manifest.records.iter().cloned().map(Ok))
 }
 
 /// As [`write()`].
 ///
 /// # Errors
-/// Those of `out`.
+/// Those of `out`, and of the temporary file.
 pub fn write_packed(out: impl Write, manifest: &Packed) -> io::Result<()> {
     write_all(out, &manifest.layers, manifest.records.len(), manifest.records.iter())
 }
@@ -117,7 +117,7 @@ fn write_all(
     mut out: impl Write,
     layers: &[Layer],
     count: usize,
-    records: impl Iterator<Item = Record>,
+    records: impl Iterator<Item = io::Result<Record>>,
 ) -> io::Result<()> {
     let mut bytes = Vec::new();
     let bare = |bytes: &mut Vec<u8>, head: &[u8]| {
@@ -128,7 +128,8 @@ fn write_all(
     for layer in layers {
         bare(&mut bytes, format!("layer {} {}", layer.members, layer.data).as_bytes());
     }
-    for Record { entry, data, layer, origin } in records {
+    for record in records {
+        let Record { entry, data, layer, origin } = record?;
         let Mtime { secs, nanos } = entry.mtime;
         write!(bytes, "{} {:o} {}", letter(entry.kind), entry.mode, entry.size)?;
         if entry.kind == Kind::Sparse {
@@ -157,19 +158,23 @@ fn write_all(
 /// # Errors
 /// As for [`read_packed`].
 pub fn read(operation: &'static str, state: &Path) -> Result<Manifest> {
-    let Packed { layers, records } = read_packed(operation, state)?;
-    Ok(Manifest { layers, records: records.iter().collect() })
+    let Packed { layers, records } = read_packed(operation, state, &Scratch::system())?;
+    let records = records.iter().collect::<io::Result<_>>();
+    Ok(Manifest {
+        layers,
+        records: records.map_err(|source| Error::io(operation, state.join(format::MANIFEST), source))?,
+    })
 }
 
-/// Reads and checks `DIR/manifest.zst`.
+/// Reads and checks `DIR/manifest.zst`. `scratch` is for one that is too long for memory.
 ///
 /// # Errors
-/// A damaged manifest, or one that no save would write: see the module docs.
-pub fn read_packed(operation: &'static str, state: &Path) -> Result<Packed> {
+/// A damaged manifest, or one that no save would write: see the module docs. Those of the temporary file.
+pub fn read_packed(operation: &'static str, state: &Path, scratch: &Scratch) -> Result<Packed> {
     let path = state.join(format::MANIFEST);
     let (file, packed) = file::open(operation, &path)?;
     let reader = frames::Reader::new(file).map_err(|source| Error::reading(operation, &path, source))?;
-    parse(reader.take(limit(packed))).map_err(|problem| match problem {
+    parse(reader.take(limit(packed)), scratch).map_err(|problem| match problem {
         Problem::Read(source) => Error::reading(operation, &path, source),
         Problem::Content(what) => Error::damaged(operation, &path, what),
     })
@@ -194,7 +199,7 @@ impl From<io::Error> for Problem {
 ///
 /// # Errors
 /// As for [`read`].
-pub fn parse(mut input: impl BufRead) -> Result<Packed, Problem> {
+pub fn parse(mut input: impl BufRead, scratch: &Scratch) -> Result<Packed, Problem> {
     let content = |what: &str| Problem::Content(what.to_owned());
     let mut field = |mut bytes: Vec<u8>| -> Result<Vec<u8>, Problem> {
         bytes.clear();
@@ -204,7 +209,7 @@ pub fn parse(mut input: impl BufRead) -> Result<Packed, Problem> {
             _ => Err(Problem::Content("the manifest ends in the middle, or is too large".into())),
         }
     };
-    let mut manifest = Packed::default();
+    let mut manifest = Packed { layers: Vec::new(), records: Records::new(scratch) };
     let mut is_first = true;
     // The fields of the record before, whose memory the next ones take.
     let (mut head, mut path, mut link, mut origin) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -233,7 +238,7 @@ pub fn parse(mut input: impl BufRead) -> Result<Packed, Problem> {
         }
         let record = parse_record(&head, path, link, origin)
             .ok_or_else(|| Problem::Content(format!("no record: {}", Shown(as_path(&head)))))?;
-        check(&record, &manifest)
+        check(&record, &manifest)?
             .map_err(|what| Problem::Content(format!("{}: {what}", Shown(as_path(&record.entry.path)))))?;
         manifest.records.push(&record)?;
         (path, link, origin) = (record.entry.path, record.entry.link, record.origin);
@@ -287,7 +292,16 @@ fn parse_record(head: &[u8], path: Vec<u8>, link: Vec<u8>, origin: Vec<u8>) -> O
     whole.then_some(Record { entry, data, layer, origin })
 }
 
-fn check(record: &Record, before: &Packed) -> Result<(), &'static str> {
+fn check(record: &Record, before: &Packed) -> io::Result<Result<(), &'static str>> {
+    let target = match record.entry.kind {
+        Kind::HardLink => before.records.find(&record.entry.link)?,
+        _ => None,
+    };
+    Ok(check_with(record, before, target))
+}
+
+/// `target`: of a hard link the record that it names.
+fn check_with(record: &Record, before: &Packed, target: Option<Record>) -> Result<(), &'static str> {
     let entry = &record.entry;
     let path = &entry.path[..];
     if record.layer >= before.layers.len() {
@@ -327,7 +341,7 @@ fn check(record: &Record, before: &Packed) -> Result<(), &'static str> {
         return Err("it has an impossible size");
     }
     if entry.kind == Kind::HardLink {
-        let target = before.find(&entry.link).ok_or("it is a hard link to nothing before it")?.entry;
+        let target = target.ok_or("it is a hard link to nothing before it")?.entry;
         if matches!(target.kind, Kind::Directory | Kind::HardLink) {
             return Err("it is a hard link to a directory or to another link");
         }
@@ -399,6 +413,10 @@ mod tests {
         bytes
     }
 
+    fn parse(input: &[u8]) -> Result<Packed, Problem> {
+        super::parse(input, &Scratch::system())
+    }
+
     fn refusal_of(manifest: &Manifest) -> String {
         match parse(&bytes(manifest)[..]) {
             Err(Problem::Content(what)) => what,
@@ -427,7 +445,7 @@ mod tests {
             record(b"shell", Kind::File),
         ]);
         let Packed { layers, records } = parse(&bytes(&written)[..]).unwrap();
-        assert_eq!(Manifest { layers, records: records.iter().collect() }, written);
+        assert_eq!(Manifest { layers, records: records.iter().map(Result::unwrap).collect() }, written);
     }
 
     #[test]

@@ -1,31 +1,35 @@
 //! What a save knows from the state before: which content the chain has already, and whether to build on it at all.
 
-use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Stat;
 
 use super::entry::{Entry, Kind, order};
-use super::error::Result;
+use super::error::{Error, Result};
+use super::index::{Index, Key};
 use super::listing::Listing;
-use super::manifest::{self, Layer, Packed};
+use super::manifest::{self, Layer, Packed, Record};
+use super::records::Cursor;
+use super::spill::Scratch;
 use super::{chain, format, info};
 
 /// The state before, as a save sees it. Paths must be asked for in their order.
 pub struct Parent {
     manifest: Packed,
     listing: Listing,
-    /// The beginnings of the hashes of all files, sorted, with the indices of their records; made when a content is not
-    /// where it was.
-    contents: OnceCell<Vec<(u64, u32)>>,
-    /// Kind and bytes of data of the files with more than `long` of them.
-    sizes: HashSet<(Kind, u64)>,
+    /// The first file of each content; made when a content is not where it was.
+    contents: Option<Index>,
+    /// Of the numbers of bytes of data of the long files, the last bits: a mark for each.
+    sizes: Vec<bool>,
     /// Records before this one have paths before that of the entry last asked for.
-    next: usize,
-    /// Its path.
-    next_path: Vec<u8>,
+    next: Cursor,
+    scratch: Scratch,
 }
+
+/// How many marks there are for sizes. One that is there by chance costs reading a file twice.
+const SIZES: u64 = 1 << 16;
 
 /// Where the chain has a content: the layer, and the path of the member where it is not the one asked for.
 pub type Place = (usize, Vec<u8>);
@@ -42,30 +46,40 @@ pub struct Unchanged {
 
 impl Parent {
     /// Reads the parent. `None` where its chain is not to be made longer: see [`is_worn`]. Of files with more than `long`
-    /// bytes of data [`Parent::has_size`] knows.
+    /// bytes of data [`Parent::has_size`] knows. `scratch` is for what is too long for memory.
     ///
     /// # Errors
     /// What [`manifest::read_packed`], [`chain::find`] and [`Listing::read`] refuse.
-    pub fn open(operation: &'static str, state: &Path, listing: Option<&PathBuf>, long: u64) -> Result<Option<Self>> {
+    pub fn open(
+        operation: &'static str,
+        state: &Path,
+        listing: Option<&PathBuf>,
+        long: u64,
+        scratch: &Scratch,
+    ) -> Result<Option<Self>> {
         info::read(operation, state)?;
-        let manifest = manifest::read_packed(operation, state)?;
+        let manifest = manifest::read_packed(operation, state, scratch)?;
         chain::find(operation, state, manifest.layers.len())?;
-        if is_worn(&manifest) {
+        let io = |source| Error::io(operation, state.join(format::MANIFEST), source);
+        if is_worn(&manifest, scratch).map_err(io)? {
             return Ok(None);
         }
         let records = &manifest.records;
         let listing = match listing {
-            Some(path) => Listing::read(operation, path, state, records.len())?,
-            None => Listing::default(),
+            Some(path) => Listing::read(operation, path, state, records.len(), scratch)?,
+            None => Listing::empty(scratch),
         };
-        let long_files =
-            (0..records.len()).filter(|index| records.hash(*index).is_some() && records.data(*index) > long);
-        let sizes = long_files.map(|index| (records.kind(index), records.data(index))).collect();
-        let mut next_path = Vec::new();
-        if !records.is_empty() {
-            records.path(0, &mut next_path);
-        }
-        Ok(Some(Self { manifest, listing, contents: OnceCell::new(), sizes, next: 0, next_path }))
+        let mut sizes = vec![false; to_index(SIZES)];
+        let note = |_, record: &Record| {
+            if record.entry.is_file() && record.data > long {
+                sizes[to_index(record.data % SIZES)] = true;
+            }
+            Ok(())
+        };
+        records.each(note).map_err(io)?;
+        let mut next = Cursor::default();
+        next.seek(records, 0).map_err(io)?;
+        Ok(Some(Self { manifest, listing, contents: None, sizes, next, scratch: scratch.clone() }))
     }
 
     /// The layers of its chain.
@@ -74,113 +88,141 @@ impl Parent {
     }
 
     /// What a file holds that nothing has changed since it was restored.
-    pub fn unchanged(&mut self, path: &[u8], stat: &Stat) -> Option<Unchanged> {
-        let likely = self.at(path);
-        let index = self.listing.get(stat, likely)?;
-        let records = &self.manifest.records;
-        Some(Unchanged { kind: records.kind(index), data: records.data(index), hash: records.hash(index)? })
+    ///
+    /// # Errors
+    /// Those of the temporary file, here and below.
+    pub fn unchanged(&mut self, path: &[u8], stat: &Stat) -> io::Result<Option<Unchanged>> {
+        let likely = self.is_at(path)?.then_some(self.next.index);
+        let Some(index) = self.listing.get(stat, likely)? else { return Ok(None) };
+        let elsewhere;
+        let record = if likely == Some(index) {
+            &self.next.record
+        } else {
+            elsewhere = self.manifest.records.get(index)?;
+            let Some(record) = &elsewhere else { return Ok(None) };
+            record
+        };
+        let unchanged = |hash| Unchanged { kind: record.entry.kind, data: record.data, hash };
+        Ok(record.entry.hash.map(unchanged))
     }
 
-    /// Whether there is a content of this length, so that one may be known by its hash.
-    pub fn has_size(&self, kind: Kind, data: u64) -> bool {
-        self.sizes.contains(&(kind, data))
+    /// Whether there may be a content of this length, so that one may be known by its hash.
+    pub fn has_size(&self, data: u64) -> bool {
+        self.sizes[to_index(data % SIZES)]
     }
 
     /// The layer that has an entry without content just as it is.
-    pub fn same(&mut self, entry: &Entry) -> Option<usize> {
-        let index = self.at(&entry.path)?;
-        let record = self.manifest.records.get(index)?;
-        (record.entry == *entry).then_some(record.layer)
+    ///
+    /// # Errors
+    /// As above.
+    pub fn same(&mut self, entry: &Entry) -> io::Result<Option<usize>> {
+        let is_same = self.is_at(&entry.path)? && self.next.record.entry == *entry;
+        Ok(is_same.then_some(self.next.record.layer))
     }
 
     /// Where the chain has a content: at the same path if it is there, else where it is first.
-    pub fn content(&mut self, path: &[u8], kind: Kind, data: u64, hash: [u8; 32]) -> Option<Place> {
-        let at = self.at(path);
-        let records = &self.manifest.records;
-        let is_it = |index: &usize| {
-            (records.kind(*index), records.data(*index), records.hash(*index)) == (kind, data, Some(hash))
-        };
-        if let Some(index) = at.filter(is_it) {
-            let mut origin = Vec::new();
-            if records.is_moved(index) {
-                records.origin(index, &mut origin);
-            }
-            return Some((records.layer(index), origin));
+    ///
+    /// # Errors
+    /// As above.
+    pub fn content(&mut self, path: &[u8], kind: Kind, data: u64, hash: [u8; 32]) -> io::Result<Option<Place>> {
+        let is_it = |record: &Record| (record.entry.kind, record.data, record.entry.hash) == (kind, data, Some(hash));
+        if self.is_at(path)? && is_it(&self.next.record) {
+            return Ok(Some((self.next.record.layer, self.next.record.origin.clone())));
         }
         // A file that has nothing in it is not worth a search for it in another place.
         if data == 0 {
-            return None;
+            return Ok(None);
         }
-        let contents = self.contents.get_or_init(|| {
-            let files = (0..)
-                .take(records.len())
-                .filter_map(|index: u32| Some((beginning(&records.hash(index as usize)?), index)));
-            let mut contents: Vec<_> = files.collect();
-            contents.sort_unstable();
-            contents
-        });
-        let from = contents.partition_point(|(other, _)| *other < beginning(&hash));
-        let same = contents[from..].iter().take_while(|(other, _)| *other == beginning(&hash));
-        let first = same.map(|(_, index)| *index as usize).find(is_it)?;
-        let mut origin = Vec::new();
-        records.origin(first, &mut origin);
-        if origin == path {
-            origin.clear();
-        }
-        Some((records.layer(first), origin))
+        let records = &self.manifest.records;
+        let contents = match &mut self.contents {
+            Some(contents) => contents,
+            none => {
+                let mut contents = Index::new(&self.scratch);
+                records.each(|index, record| {
+                    let Some(hash) = &record.entry.hash else { return Ok(()) };
+                    contents.insert(key(record.entry.kind, hash), index)
+                })?;
+                none.insert(contents)
+            }
+        };
+        let Some(index) = contents.get(&key(kind, &hash))? else { return Ok(None) };
+        let first = records.get(index as usize)?.filter(is_it);
+        Ok(first.map(|first| {
+            let origin = if first.origin() == path { Vec::new() } else { first.origin().to_vec() };
+            (first.layer, origin)
+        }))
     }
 
-    /// The index of the record of a path.
-    fn at(&mut self, path: &[u8]) -> Option<usize> {
+    /// Whether there is a record of a path: `next` is there then.
+    fn is_at(&mut self, path: &[u8]) -> io::Result<bool> {
         let records = &self.manifest.records;
         loop {
-            if self.next >= records.len() {
-                return None;
+            if self.next.index >= records.len() {
+                return Ok(false);
             }
-            match order(&self.next_path, path) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Some(self.next),
-                std::cmp::Ordering::Greater => return None,
+            match order(self.next.path(), path) {
+                Ordering::Less => {}
+                other => return Ok(other.is_eq()),
             }
-            self.next += 1;
-            if self.next < records.len() {
-                records.path(self.next, &mut self.next_path);
+            let index = self.next.index + 1;
+            if !self.next.seek(records, index)? {
+                self.next.index = index;
             }
         }
     }
 }
 
-fn beginning(hash: &[u8; 32]) -> u64 {
-    hash.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+#[allow(clippy::cast_possible_truncation, reason = "below SIZES")]
+fn to_index(size: u64) -> usize {
+    size as usize
+}
+
+/// What a content is found by: no two have the same by chance.
+fn key(kind: Kind, hash: &[u8; 32]) -> Key {
+    let mut key = Key::default();
+    key.copy_from_slice(&hash[..16]);
+    key[0] ^= kind as u8;
+    key
 }
 
 /// Whether a state on top of this one stores its whole tree: the chain is as long as a chain can be, or its layers hold
 /// more bytes that no file of the tree has any more than bytes that one has. A matter of the parent alone, so that the
 /// same tree on the same parent is stored the same way everywhere; and in the store, where all states are kept, a whole
 /// tree always costs more than a difference, so it must pay off for what comes after.
-fn is_worn(manifest: &Packed) -> bool {
+fn is_worn(manifest: &Packed, scratch: &Scratch) -> io::Result<bool> {
     let records = &manifest.records;
-    let files = || (0..records.len()).filter(|index| records.hash(*index).is_some());
+    let member = |record: &Record| {
+        let hash = blake3::Hasher::new().update(&record.layer.to_le_bytes()).update(record.origin()).finalize();
+        let mut key = Key::default();
+        key.copy_from_slice(&hash.as_bytes()[..16]);
+        key
+    };
     // A content that several files have counts once. Nearly all of them come from their own paths, of which no two are
     // the same, so that only the others must be remembered.
-    let mut others = HashSet::new();
-    let mut living: u64 = 0;
-    let mut origin = Vec::new();
-    for index in files().filter(|index| records.is_moved(*index)) {
-        records.origin(index, &mut origin);
-        if others.insert((records.layer(index), origin.clone())) {
-            living = living.saturating_add(records.data(index));
+    let mut others = Index::new(scratch);
+    let (mut living, mut moved): (u64, bool) = (0, false);
+    records.each(|_, record| {
+        if record.entry.is_file() && record.origin.is_empty() {
+            living = living.saturating_add(record.data);
+        } else if record.entry.is_file() {
+            moved = true;
+            let key = member(record);
+            if others.get(&key)?.is_none() {
+                others.insert(key, 0)?;
+                living = living.saturating_add(record.data);
+            }
         }
-    }
-    for index in files().filter(|index| !records.is_moved(*index)) {
-        let counted = !others.is_empty() && {
-            records.path(index, &mut origin);
-            others.contains(&(records.layer(index), std::mem::take(&mut origin)))
-        };
-        if !counted {
-            living = living.saturating_add(records.data(index));
-        }
+        Ok(())
+    })?;
+    if moved {
+        records.each(|_, record| {
+            let is_own = record.entry.is_file() && record.origin.is_empty();
+            if is_own && others.get(&member(record))?.is_some() {
+                living = living.saturating_sub(record.data);
+            }
+            Ok(())
+        })?;
     }
     let stored = manifest.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.data));
-    manifest.layers.len() >= format::LAYERS || stored.saturating_sub(living) > living
+    Ok(manifest.layers.len() >= format::LAYERS || stored.saturating_sub(living) > living)
 }

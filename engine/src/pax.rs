@@ -226,7 +226,9 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// Those of the input; `InvalidData` for anything that [`Writer`] would not have written.
     pub fn next_member(&mut self) -> io::Result<Option<(Entry, u64)>> {
-        io::copy(&mut self.by_ref(), &mut io::sink())?;
+        if self.left > 0 {
+            io::copy(&mut self.by_ref(), &mut io::sink())?;
+        }
         self.input.read_exact(&mut [0; BLOCK][..std::mem::take(&mut self.padding)])?;
         let mut block = self.block()?;
         if block == [0; BLOCK] {
@@ -256,6 +258,18 @@ impl<R: Read> Reader<R> {
         }
         (self.left, self.padding) = (size, padding(size));
         Ok(Some((entry, size)))
+    }
+
+    /// Takes up to `most` bytes of what is left of the current member's data from the input, as that can give it: `take`
+    /// gets the input and how many they are.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn data<T>(&mut self, most: usize, take: impl FnOnce(&mut R, usize) -> io::Result<T>) -> io::Result<T> {
+        let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
+        let taken = take(&mut self.input, len)?;
+        self.left -= len as u64;
+        Ok(taken)
     }
 
     fn block(&mut self) -> io::Result<[u8; BLOCK]> {

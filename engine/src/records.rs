@@ -1,56 +1,68 @@
-//! The records of a manifest in little memory: 64 bytes each, its own name, and what few of them have. Trees have millions.
+//! The records of a manifest, one after the other, each with what its path does not share with the one before; in memory
+//! while they are few, and in a temporary file beyond that. Trees have millions.
 //!
 //! Owns the packing alone: what [`Records::push`] gets is checked, or made by a save.
 
+use std::cmp::Ordering;
 use std::io;
 
 use super::entry::{self, Entry, Kind, Mtime};
 use super::manifest::Record;
+use super::spill::{Scratch, Spill};
 
-/// Records in the order of [`entry::order`], each after the directory that it lies in.
-#[derive(Default)]
-pub struct Records {
-    packed: Vec<Packed>,
-    /// For each record what [`Packed::at`] says.
-    text: Vec<u8>,
-    /// The path of the last record.
-    last: Vec<u8>,
-    /// The directories that `last` lies in, or is: index, and length of the path.
-    open: Vec<(u32, usize)>,
-}
+/// So many records are read one after the other to find one of them: the first has its whole path.
+const BLOCK: usize = 32;
 
-/// A record, but for its names.
-struct Packed {
-    hash: [u8; 32],
-    size: u64,
-    secs: i64,
-    nanos: u32,
-    /// Where its text begins, which ends where the next one's does: the name below `parent`; before it, with [`MORE`], the
-    /// lengths of link and origin (4 bytes each) and the bytes of data (8), then link and origin.
-    at: u32,
-    /// The directory above, or [`ROOT`], where the name is the whole path.
-    parent: u32,
-    /// The permissions, and [`MORE`].
-    mode: u16,
-    kind: Kind,
-    layer: u8,
-}
+/// Bytes that stay in memory: some 200,000 records.
+const MEMORY: usize = 16 << 20;
+
+/// Bytes of a record before its names: the lengths of what is shared with the path before, of the rest, and the numbers.
+const FIXED: usize = 8 + 24;
 
 /// In a mode: there is a link, an origin, or a number of bytes of data that is not the size.
 const MORE: u16 = 1 << 15;
 
-/// In place of a parent.
-const ROOT: u32 = u32::MAX;
+/// Records in the order of [`entry::order`], each after the directory that it lies in. One thread's.
+pub struct Records {
+    bytes: Spill,
+    len: usize,
+    /// Where each [`BLOCK`] of them begins.
+    blocks: Vec<u64>,
+    /// The path of the last record.
+    last: Vec<u8>,
+    /// The lengths of the paths of the directories that `last` lies in, or is.
+    open: Vec<usize>,
+    /// A record on its way.
+    packed: Vec<u8>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::new(&Scratch::system())
+    }
+}
 
 impl Records {
+    /// None yet; `scratch` is for those that are too many for memory.
+    pub fn new(scratch: &Scratch) -> Self {
+        Self {
+            bytes: Spill::new(scratch, MEMORY),
+            len: 0,
+            blocks: Vec::new(),
+            last: Vec::new(),
+            open: Vec::new(),
+            packed: Vec::new(),
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.packed.len()
+        self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.packed.is_empty()
+        self.len == 0
     }
 
     /// The path of the last one; empty before the first.
@@ -60,201 +72,261 @@ impl Records {
 
     /// The nearest of the directories around the last record that `path` lies below, or nothing.
     pub fn nearest(&self, path: &[u8]) -> &[u8] {
-        let around = self.open.iter().rev().map(|(_, len)| &self.last[..*len]);
+        let around = self.open.iter().rev().map(|len| &self.last[..*len]);
         around.into_iter().find(|directory| is_below(path, directory)).unwrap_or_default()
     }
 
     /// Adds one.
     ///
     /// # Errors
-    /// More than 4 GiB of names, or layers that no chain has.
+    /// More than can be counted, or layers that no chain has; those of the temporary file.
     pub fn push(&mut self, record: &Record) -> io::Result<()> {
         let Record { entry, data, layer, origin } = record;
         let full = || io::Error::new(io::ErrorKind::OutOfMemory, "the tree has more names than a manifest can hold");
-        let index = u32::try_from(self.packed.len()).ok().filter(|index| *index < ROOT).ok_or_else(full)?;
-        while self.open.last().is_some_and(|(_, len)| !is_below(&entry.path, &self.last[..*len])) {
-            self.open.pop();
+        let length = |len: usize| u32::try_from(len).map(u32::to_le_bytes).map_err(|_| full());
+        if u32::try_from(self.len).is_err() {
+            return Err(full());
         }
-        let (parent, name) = match self.open.last() {
-            Some((parent, len)) => (*parent, &entry.path[len + 1..]),
-            None => (ROOT, &entry.path[..]),
-        };
-        let mut packed = Packed {
-            hash: entry.hash.unwrap_or_default(),
-            size: entry.size,
-            secs: entry.mtime.secs,
-            nanos: entry.mtime.nanos,
-            at: u32::try_from(self.text.len()).map_err(|_| full())?,
-            parent,
-            mode: u16::try_from(entry.mode & 0o7777).unwrap_or_default(),
-            kind: entry.kind,
-            layer: u8::try_from(*layer).map_err(io::Error::other)?,
-        };
-        if !entry.link.is_empty() || !origin.is_empty() || *data != entry.size {
-            packed.mode |= MORE;
-            for part in [&entry.link, origin] {
-                self.text.extend(u32::try_from(part.len()).map_err(|_| full())?.to_le_bytes());
-            }
-            self.text.extend(data.to_le_bytes());
-            self.text.extend_from_slice(&entry.link);
-            self.text.extend_from_slice(origin);
-        }
-        self.text.extend_from_slice(name);
-        self.packed.push(packed);
         // Mostly the end alone is another one.
         let same = self.last.iter().zip(&entry.path).take_while(|(old, new)| old == new).count();
+        while self.open.last().is_some_and(|len| *len > same || entry.path.get(*len) != Some(&b'/')) {
+            self.open.pop();
+        }
+        if entry.kind == Kind::Directory {
+            self.open.push(entry.path.len());
+        }
         self.last.truncate(same);
         self.last.extend_from_slice(&entry.path[same..]);
-        if entry.kind == Kind::Directory {
-            self.open.push((index, entry.path.len()));
+
+        let is_first = self.len.is_multiple_of(BLOCK);
+        let shared = if is_first { 0 } else { same };
+        let has_more = !entry.link.is_empty() || !origin.is_empty() || *data != entry.size;
+        let mode = u16::try_from(entry.mode & 0o7777).unwrap_or_default() | if has_more { MORE } else { 0 };
+        let packed = &mut self.packed;
+        packed.clear();
+        packed.extend(length(shared)?);
+        packed.extend(length(entry.path.len() - shared)?);
+        packed.extend(entry.size.to_le_bytes());
+        packed.extend(entry.mtime.secs.to_le_bytes());
+        packed.extend(entry.mtime.nanos.to_le_bytes());
+        packed.extend(mode.to_le_bytes());
+        packed.extend([entry.kind as u8, u8::try_from(*layer).map_err(io::Error::other)?]);
+        packed.extend_from_slice(&entry.path[shared..]);
+        if entry.is_file() {
+            packed.extend(entry.hash.unwrap_or_default());
         }
+        if has_more {
+            packed.extend(data.to_le_bytes());
+            for part in [&entry.link, origin] {
+                packed.extend(length(part.len())?);
+                packed.extend_from_slice(part);
+            }
+        }
+        if is_first {
+            self.blocks.push(self.bytes.len());
+        }
+        self.bytes.append(&self.packed)?;
+        self.len += 1;
         Ok(())
     }
 
     /// The record at an index.
-    pub fn get(&self, index: usize) -> Option<Record> {
-        let packed = self.packed.get(index)?;
-        let Text { link, origin, data, .. } = self.text(index);
-        let mut path = Vec::new();
-        self.path(index, &mut path);
-        let entry = Entry {
-            path,
-            kind: packed.kind,
-            mode: u32::from(packed.mode & !MORE),
-            size: packed.size,
-            mtime: Mtime { secs: packed.secs, nanos: packed.nanos },
-            link: link.to_vec(),
-            hash: self.hash(index),
-        };
-        Some(Record { entry, data, layer: packed.layer.into(), origin: origin.to_vec() })
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn get(&self, index: usize) -> io::Result<Option<Record>> {
+        let mut cursor = Cursor::default();
+        Ok(cursor.seek(self, index)?.then_some(cursor.record))
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Record> + '_ {
-        (0..self.len()).filter_map(|index| self.get(index))
+    pub fn iter(&self) -> impl Iterator<Item = io::Result<Record>> + '_ {
+        let mut cursor = Cursor::default();
+        (0..self.len).map(move |index| cursor.seek(self, index).map(|_| cursor.record.clone()))
     }
 
-    /// The indices of those of a kind.
-    pub fn of_kind(&self, kind: Kind) -> impl DoubleEndedIterator<Item = usize> + '_ {
-        (0..self.len()).filter(move |index| self.packed[*index].kind == kind)
-    }
-
-    /// Those that lie in no directory of the tree.
-    pub fn roots(&self) -> impl Iterator<Item = Record> + '_ {
-        (0..self.len()).filter(|index| self.packed[*index].parent == ROOT).filter_map(|index| self.get(index))
-    }
-
-    /// Puts the path of the record at `index` in place of what `into` holds.
-    pub fn path(&self, index: usize, into: &mut Vec<u8>) {
-        into.clear();
-        let mut above = [0; 64];
-        let mut depth = 0;
-        let mut at = index;
-        loop {
-            if depth == above.len() {
-                // So deep a path is rare: begin with what is above.
-                self.path(at, into);
-                break;
-            }
-            above[depth] = at;
-            depth += 1;
-            match self.packed[at].parent {
-                ROOT => break,
-                parent => at = parent as usize,
-            }
+    /// Calls `each` with all indices and records.
+    ///
+    /// # Errors
+    /// Those of `each` and of the temporary file.
+    pub fn each(&self, mut each: impl FnMut(u32, &Record) -> io::Result<()>) -> io::Result<()> {
+        let mut cursor = Cursor::default();
+        for (index, number) in (0..self.len).zip(0..) {
+            cursor.seek(self, index)?;
+            each(number, &cursor.record)?;
         }
-        for at in above[..depth].iter().rev() {
-            if !into.is_empty() {
-                into.push(b'/');
+        Ok(())
+    }
+
+    /// Calls `each` with the records, from the last one to the first.
+    ///
+    /// # Errors
+    /// Those of `each`, and those of the temporary file through `failed`.
+    pub fn backwards<E>(
+        &self,
+        failed: impl Fn(io::Error) -> E,
+        mut each: impl FnMut(&Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut block = Vec::new();
+        let mut cursor = Cursor::default();
+        for first in (0..self.len).step_by(BLOCK).rev() {
+            for index in first..self.len.min(first + BLOCK) {
+                cursor.seek(self, index).map_err(&failed)?;
+                block.push(cursor.record.clone());
             }
-            into.extend_from_slice(self.text(*at).name);
+            block.drain(..).rev().try_for_each(|record| each(&record))?;
         }
-    }
-
-    /// The path of the member of the record at `index`, as [`Record::origin`].
-    pub fn origin(&self, index: usize, into: &mut Vec<u8>) {
-        match self.text(index).origin {
-            [] => self.path(index, into),
-            origin => {
-                into.clear();
-                into.extend_from_slice(origin);
-            }
-        }
-    }
-
-    /// Whether the content of the record at `index` comes from another path.
-    pub fn is_moved(&self, index: usize) -> bool {
-        self.packed[index].mode & MORE != 0 && !self.text(index).origin.is_empty()
-    }
-
-    /// The layer of the record at `index`.
-    pub fn layer(&self, index: usize) -> usize {
-        self.packed[index].layer.into()
-    }
-
-    /// What the record at `index` is.
-    pub fn kind(&self, index: usize) -> Kind {
-        self.packed[index].kind
-    }
-
-    /// The bytes of data of the record at `index`.
-    pub fn data(&self, index: usize) -> u64 {
-        self.text(index).data
-    }
-
-    /// The hash of the record at `index`, if it is a file.
-    pub fn hash(&self, index: usize) -> Option<[u8; 32]> {
-        let packed = &self.packed[index];
-        matches!(packed.kind, Kind::File | Kind::Sparse).then_some(packed.hash)
+        Ok(())
     }
 
     /// The index of the record of a path.
-    pub fn position(&self, path: &[u8]) -> Option<usize> {
-        let mut other = Vec::new();
-        let (mut from, mut to) = (0, self.len());
-        while from < to {
-            let middle = usize::midpoint(from, to);
-            self.path(middle, &mut other);
-            match entry::order(&other, path) {
-                std::cmp::Ordering::Less => from = middle + 1,
-                std::cmp::Ordering::Greater => to = middle,
-                std::cmp::Ordering::Equal => return Some(middle),
-            }
-        }
-        None
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn position(&self, path: &[u8]) -> io::Result<Option<usize>> {
+        let mut cursor = Cursor::default();
+        Ok(self.search(path, &mut cursor)?.then_some(cursor.index))
     }
 
     /// The record of a path.
-    pub fn find(&self, path: &[u8]) -> Option<Record> {
-        self.get(self.position(path)?)
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn find(&self, path: &[u8]) -> io::Result<Option<Record>> {
+        let mut cursor = Cursor::default();
+        Ok(self.search(path, &mut cursor)?.then_some(cursor.record))
     }
 
-    fn text(&self, index: usize) -> Text<'_> {
-        let packed = &self.packed[index];
-        let end = self.packed.get(index + 1).map_or(self.text.len(), |next| next.at as usize);
-        let name = &self.text[packed.at as usize..end];
-        let plain = Text { name, link: &[], origin: &[], data: packed.size };
-        if packed.mode & MORE == 0 {
-            return plain;
+    /// Goes to the record of a path; whether there is one.
+    fn search(&self, path: &[u8], cursor: &mut Cursor) -> io::Result<bool> {
+        // The last block that does not begin after it.
+        let (mut from, mut to) = (0, self.blocks.len());
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            cursor.seek(self, middle * BLOCK)?;
+            if entry::order(cursor.path(), path).is_le() { from = middle + 1 } else { to = middle }
         }
-        let unpacked = || {
-            let (link, rest) = name.split_first_chunk()?;
-            let (origin, rest) = rest.split_first_chunk()?;
-            let (data, rest) = rest.split_first_chunk()?;
-            let (link, rest) = rest.split_at_checked(u32::from_le_bytes(*link) as usize)?;
-            let (origin, name) = rest.split_at_checked(u32::from_le_bytes(*origin) as usize)?;
-            Some(Text { name, link, origin, data: u64::from_le_bytes(*data) })
-        };
-        unpacked().unwrap_or(plain)
+        let Some(block) = from.checked_sub(1) else { return Ok(false) };
+        for index in block * BLOCK..self.len.min(from * BLOCK) {
+            cursor.seek(self, index)?;
+            match entry::order(cursor.path(), path) {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok(true),
+                Ordering::Greater => return Ok(false),
+            }
+        }
+        Ok(false)
     }
 }
 
-/// What of a record has no fixed length.
-struct Text<'a> {
-    name: &'a [u8],
-    link: &'a [u8],
-    origin: &'a [u8],
-    data: u64,
+/// A place among records: reading on from it costs nothing but the reading.
+pub struct Cursor {
+    /// The record there.
+    pub record: Record,
+    /// Its index.
+    pub index: usize,
+    /// Where the next one begins; 0 before the first.
+    next: u64,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        let entry = Entry {
+            path: Vec::new(),
+            kind: Kind::File,
+            mode: 0,
+            size: 0,
+            mtime: Mtime::default(),
+            link: Vec::new(),
+            hash: None,
+        };
+        Self { record: Record { entry, data: 0, layer: 0, origin: Vec::new() }, index: 0, next: 0 }
+    }
+}
+
+impl Cursor {
+    /// The path of the record there.
+    pub fn path(&self) -> &[u8] {
+        &self.record.entry.path
+    }
+
+    /// Goes to the record at `index`; whether there is one.
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn seek(&mut self, records: &Records, index: usize) -> io::Result<bool> {
+        if index >= records.len {
+            return Ok(false);
+        }
+        let is_near = self.next != 0 && self.index <= index && index - self.index < BLOCK;
+        if !is_near {
+            self.index = index / BLOCK * BLOCK;
+            self.next = records.blocks[index / BLOCK];
+            self.read(records)?;
+        }
+        while self.index < index {
+            self.index += 1;
+            self.read(records)?;
+        }
+        Ok(true)
+    }
+
+    /// Reads the record at `next`, which is the one after this, or the first of its block.
+    fn read(&mut self, records: &Records) -> io::Result<()> {
+        let Record { entry, data, layer, origin } = &mut self.record;
+        let bytes = &records.bytes;
+        let fixed: [u8; FIXED] = bytes.array(self.next)?;
+        let mut fields = Fields(&fixed);
+        let shared = u32::from_le_bytes(fields.take()) as usize;
+        let rest = u32::from_le_bytes(fields.take()) as usize;
+        entry.size = u64::from_le_bytes(fields.take());
+        entry.mtime = Mtime { secs: i64::from_le_bytes(fields.take()), nanos: u32::from_le_bytes(fields.take()) };
+        let mode = u16::from_le_bytes(fields.take());
+        let [kind, number] = fields.take();
+        entry.kind = kind_of(kind);
+        entry.mode = u32::from(mode & !MORE);
+        *layer = number.into();
+        let mut at = self.next + FIXED as u64;
+        entry.path.truncate(shared);
+        bytes.read_to(at, rest, &mut entry.path)?;
+        at += rest as u64;
+        entry.hash = None;
+        if entry.is_file() {
+            entry.hash = Some(bytes.array(at)?);
+            at += 32;
+        }
+        entry.link.clear();
+        origin.clear();
+        *data = entry.size;
+        if mode & MORE != 0 {
+            *data = u64::from_le_bytes(bytes.array(at)?);
+            at += 8;
+            for part in [&mut entry.link, origin] {
+                let len = u32::from_le_bytes(bytes.array(at)?);
+                bytes.read_to(at + 4, len as usize, part)?;
+                at += 4 + u64::from(len);
+            }
+        }
+        self.next = at;
+        Ok(())
+    }
+}
+
+/// The numbers of a record, one after the other.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        let (field, rest) = self.0.split_first_chunk().map_or(([0; N], &[][..]), |(field, rest)| (*field, rest));
+        self.0 = rest;
+        field
+    }
+}
+
+fn kind_of(number: u8) -> Kind {
+    use Kind::{Directory, Fifo, File, HardLink, Socket, Sparse, Symlink};
+    let all = [File, Sparse, Directory, Symlink, HardLink, Fifo, Socket];
+    all.into_iter().find(|kind| *kind as u8 == number).unwrap_or(File)
 }
 
 fn is_below(path: &[u8], directory: &[u8]) -> bool {
@@ -274,9 +346,8 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out() {
-        assert_eq!(size_of::<Packed>(), 64);
         let mut all = vec![record(b"build", Kind::Directory)];
-        // Deeper than `path` goes in one step.
+        // More than a block.
         for level in 0..200 {
             let path = [&all[level].entry.path[..], b"/d"].concat();
             all.push(record(&path, Kind::Directory));
@@ -296,14 +367,29 @@ mod tests {
             records.push(record).unwrap();
             assert_eq!(records.last_path(), record.entry.path);
         }
-        assert_eq!(records.iter().collect::<Vec<_>>(), all);
+        assert_eq!(records.iter().collect::<io::Result<Vec<_>>>().unwrap(), all);
+        let mut cursor = Cursor::default();
         for (index, record) in all.iter().enumerate() {
-            assert_eq!(records.position(&record.entry.path), Some(index));
-            assert_eq!((records.is_moved(index), records.data(index)), (!record.origin.is_empty(), record.data));
+            assert_eq!(records.position(&record.entry.path).unwrap(), Some(index));
+            assert_eq!(records.find(&record.entry.path).unwrap().as_ref(), Some(record));
+            assert_eq!(records.get(index).unwrap().as_ref(), Some(record));
+            // From one place to any other.
+            let far = index * 37 % all.len();
+            assert!(cursor.seek(&records, far).unwrap());
+            assert_eq!((&cursor.record, cursor.index), (&all[far], far));
         }
-        assert_eq!(records.position(b"build/d/e"), None);
-        let roots: Vec<_> = records.roots().map(|record| record.entry.path).collect();
-        assert_eq!(roots, [&b"build"[..], b"outputs/out", b"shell"]);
+        for missing in [&b"a"[..], b"build/d/e", b"build/d-f", b"shell2"] {
+            assert_eq!(records.position(missing).unwrap(), None);
+        }
+        assert!(!cursor.seek(&records, all.len()).unwrap());
+        let mut backwards = Vec::new();
+        let take = |record: &Record| {
+            backwards.push(record.clone());
+            Ok(())
+        };
+        records.backwards(|error| error, take).unwrap();
+        backwards.reverse();
+        assert_eq!(backwards, all);
         assert_eq!(records.nearest(b"outputs/out/y"), b"");
     }
 }

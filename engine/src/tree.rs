@@ -97,17 +97,29 @@ pub fn open_base(path: &Path) -> io::Result<OwnedFd> {
 /// # Errors
 /// Those of `openat` and `getdents`.
 pub fn names(parent: impl AsFd, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut names = Vec::new();
+    each_name(parent, name, |name| {
+        names.push(name.to_vec());
+        Ok(())
+    })?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Calls `each` with the names in the directory `name` below `parent`, in no order.
+///
+/// # Errors
+/// Those of `openat` and `getdents`, and those of `each`.
+pub fn each_name(parent: impl AsFd, name: &[u8], mut each: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for entry in Dir::new(openat(parent, name, flags, Mode::empty())?)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {
-            names.push(name.to_vec());
+            each(name)?;
         }
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(())
 }
 
 /// The mtime in what the kernel says of a file.

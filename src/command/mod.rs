@@ -3,12 +3,14 @@
 
 mod at_stage;
 pub mod build;
+pub mod cache;
 mod cuts;
 mod drv;
 pub mod expansion;
 pub mod explain;
 pub mod r#gen;
 mod header;
+pub mod image;
 mod nix_error;
 mod objects;
 pub mod oci;
@@ -47,9 +49,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plan(arguments) => plan::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Cache { command } => cache::run(&command),
         Command::Roots { command } => roots::run(&command),
         Command::State { command } => state::run(&command),
         Command::Oci(arguments) => oci::run(&arguments),
+        Command::Image(arguments) => image::run(&arguments),
         Command::Shell(arguments) => return shell::run(&arguments).into(),
         Command::SandboxInside { words } => return sandbox::inside(&words).into(),
     };

@@ -59,7 +59,7 @@ fn make(arguments: &OciArgs) -> Result<(), Failure> {
     let scratch = builder.tempdir_in(beside).map_err(io)?;
     oci::image::write(&states, &shell, scratch.path())?;
     if is_archive {
-        return Ok(oci::image::archive(scratch.path(), &mut output::standard())?);
+        return Ok(oci::layout::archive(scratch.path(), &mut output::standard())?);
     }
     fs::rename(scratch.path(), &to).map_err(io)?;
     // It has another name now: there is nothing to clean up.

@@ -8,6 +8,8 @@
 pub mod attributes;
 pub mod build;
 pub mod chain;
+pub mod closure;
+pub mod copy;
 pub mod drv;
 pub mod engine;
 pub mod error;

@@ -10,13 +10,18 @@ use super::{Nix, Tool};
 /// `config show` came after 2.8, which knows `show-config`. Nothing that is asked here may depend on the answer being
 /// complete, so that Nix fails is no error.
 pub(super) fn setting(name: &str, options: &[OsString]) -> Option<String> {
+    value_of(&settings(options)?, name)
+}
+
+/// The lines `NAME = VALUE` of all settings; `None` and `options` as in [`setting`].
+pub(super) fn settings(options: &[OsString]) -> Option<String> {
     let nix = Nix::default();
     let ask = |words: &[&str]| {
         let words = ["--extra-experimental-features", "nix-command"].iter().chain(words).map(OsString::from);
         nix.run(Tool::Nix, "cannot read Nix's settings", words.chain(settings_in(options)), b"")
     };
     let answer = ask(&["config", "show"]).or_else(|_| ask(&["show-config"])).ok()?;
-    value_of(&String::from_utf8_lossy(&answer.stdout), name)
+    Some(String::from_utf8_lossy(&answer.stdout).into_owned())
 }
 
 /// The options that set something, which every program of Nix takes.
@@ -26,7 +31,7 @@ pub(super) fn settings_in(options: &[OsString]) -> impl Iterator<Item = OsString
 }
 
 /// The value of `name` in a list of `NAME = VALUE` lines.
-fn value_of(settings: &str, name: &str) -> Option<String> {
+pub(super) fn value_of(settings: &str, name: &str) -> Option<String> {
     settings.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         (key.trim() == name).then(|| value.trim().to_owned())

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::{Cause, NixError};
-use super::settings::{setting, settings_in};
+use super::settings::{settings, settings_in, value_of};
 use super::{Nix, Tool};
 
 /// How long a cache may take to answer.
@@ -28,17 +28,41 @@ pub struct Cache {
     pub has: Result<BTreeSet<String>, String>,
 }
 
+/// What Nix's configuration says of caches, also by `--option NAME VALUE` among the user's options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// Their URLs.
+    pub urls: Vec<String>,
+    /// The public keys that are trusted, as `NAME:BASE64`.
+    pub keys: Vec<String>,
+    /// Whether what a cache has must be signed by one of them.
+    pub signatures_required: bool,
+}
+
+/// What is configured; `None` where Nix does not tell.
+pub fn configuration(options: &[OsString]) -> Option<Configuration> {
+    let settings = settings(options)?;
+    // A setting's value has the extra ones in it.
+    let words = |name: &str| {
+        let mut words: Vec<String> = Vec::new();
+        for word in value_of(&settings, name).unwrap_or_default().split_whitespace() {
+            if !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
+        words
+    };
+    Some(Configuration {
+        urls: words("substituters"),
+        keys: words("trusted-public-keys"),
+        signatures_required: value_of(&settings, "require-sigs").as_deref() != Some("false"),
+    })
+}
+
 /// The caches that Nix is configured to use, also by `--option substituters …` among `options`; `None` where Nix does not
 /// tell.
 pub fn configured(options: &[OsString]) -> Option<Vec<String>> {
-    let mut urls: Vec<String> = Vec::new();
-    // The setting's value has the extra ones in it.
-    for url in setting("substituters", options)?.split_whitespace() {
-        if !urls.iter().any(|known| known == url) {
-            urls.push(url.to_owned());
-        }
-    }
-    Some(urls)
+    Some(configuration(options)?.urls)
 }
 
 /// Asks each cache which of `paths` it has, in the order of `urls`.

@@ -12,7 +12,7 @@ use crate::state::manifest::Record;
 const SHELL: &[u8] = b".phasesplit/shell";
 
 /// What marks that a file of a layer below is gone (image-spec, "Whiteouts").
-const WHITEOUT: &[u8] = b".wh.";
+pub const WHITEOUT: &[u8] = b".wh.";
 
 /// A member of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,23 @@
 //! Reading the layers of a chain: each once, from the first to the last, each from its beginning to its end, and nothing
 //! extracted that the tree does not have. One thread reads; others make what it has read.
 
-use std::io::Read;
-use std::ops::Range;
+use std::cmp::Ordering;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::super::entry::{self, Entry};
 use super::super::error::{Error, Result, as_path};
+use super::super::frames::{self, Bytes};
 use super::super::manifest::{Layer, Packed, Record};
-use super::super::{file, format, frames, pax};
+use super::super::records::{Cursor, Records};
+use super::super::sorter::Sorter;
+use super::super::spill::{Scratch, Spill};
+use super::super::{file, format, pax};
 use super::RESTORE;
 use super::maker::Maker;
 
@@ -37,48 +42,129 @@ pub fn threads() -> usize {
 }
 
 /// For each layer, the indices of the records that come from it, in the order of its members.
+pub struct Plan(Vec<Spill>);
+
+/// Bytes of the indices of a layer that stay in memory.
+const INDICES: usize = 1 << 18;
+
+/// Finds out which records come from which member.
 ///
 /// # Errors
 /// Records that cannot come from one member and claim to.
-pub fn plan(manifest: &Packed) -> Result<Vec<Vec<u32>>> {
+pub fn plan(manifest: &Packed, scratch: &Scratch) -> Result<Plan> {
+    let io = |source| Error::io(RESTORE, "manifest", source);
     let records = &manifest.records;
-    let mut plan = vec![Vec::new(); manifest.layers.len()];
+    let empty = || Spill::new(scratch, INDICES);
+    let mut plan: Vec<Spill> = manifest.layers.iter().map(|_| empty()).collect();
     // Those that come from another path are out of order; a layer without them has no two for one member, either.
-    let mut mixed = vec![false; plan.len()];
-    for (index, number) in (0..records.len()).zip(0..) {
-        plan[records.layer(index)].push(number);
-        mixed[records.layer(index)] |= records.is_moved(index);
-    }
-    let (mut one, mut other) = (Vec::new(), Vec::new());
-    for (wanted, _) in plan.iter_mut().zip(mixed).filter(|(_, mixed)| *mixed) {
-        wanted.sort_by(|left: &u32, right: &u32| {
-            records.origin(*left as usize, &mut one);
-            records.origin(*right as usize, &mut other);
-            entry::order(&one, &other)
-        });
-        for pair in wanted.windows(2) {
-            records.origin(pair[0] as usize, &mut one);
-            records.origin(pair[1] as usize, &mut other);
-            let agree = || {
-                let (left, right) = (records.get(pair[0] as usize)?, records.get(pair[1] as usize)?);
-                Some(left.entry.is_file() && left.has_content_of(&right))
-            };
-            if one == other && agree() != Some(true) {
-                let what = "the manifest takes it for another file's content, and for something else";
-                return Err(Error::damaged(RESTORE, as_path(&one), what));
-            }
+    let mut moved: Vec<Option<Sorter>> = manifest.layers.iter().map(|_| None).collect();
+    let distribute = |index: u32, record: &Record| {
+        if record.origin.is_empty() {
+            return plan[record.layer].append(&index.to_le_bytes());
+        }
+        let sorter = moved[record.layer].get_or_insert_with(|| Sorter::new(by_origin, scratch));
+        sorter.push(&[&record.origin, &index.to_be_bytes()[..]].concat())
+    };
+    records.each(distribute).map_err(io)?;
+    for (wanted, moved) in plan.iter_mut().zip(moved) {
+        let Some(moved) = moved else { continue };
+        let own = std::mem::replace(wanted, empty());
+        if let Some(path) = merge(records, &own, moved, wanted).map_err(io)? {
+            let what = "the manifest takes it for another file's content, and for something else";
+            return Err(Error::damaged(RESTORE, as_path(&path), what));
         }
     }
-    Ok(plan)
+    Ok(Plan(plan))
+}
+
+/// Puts the indices of records with their own paths and of those from others together, in the order of their members. Gives
+/// the path of a member that cannot be what all of its records say.
+fn merge(records: &Records, own: &Spill, moved: Sorter, into: &mut Spill) -> io::Result<Option<Vec<u8>>> {
+    let mut own = Wanted::new(records, own)?;
+    let mut other = Cursor::default();
+    let mut last: Option<Record> = None;
+    let mut conflict = None;
+    let mut add = |index: u32, record: &Record| {
+        let agrees = last
+            .as_ref()
+            .is_none_or(|last| last.origin() != record.origin() || last.entry.is_file() && last.has_content_of(record));
+        if !agrees {
+            conflict.get_or_insert_with(|| record.origin().to_vec());
+        }
+        last = Some(record.clone());
+        into.append(&index.to_le_bytes())
+    };
+    moved.each(|string| {
+        let Some((origin, index)) = string.split_last_chunk() else { return Ok(()) };
+        while let Some((index, record)) = own.next().filter(|(_, own)| entry::order(own.origin(), origin).is_le()) {
+            add(index, record)?;
+            own.advance()?;
+        }
+        let index = u32::from_be_bytes(*index);
+        other.seek(records, index as usize)?;
+        add(index, &other.record)
+    })?;
+    while let Some((index, record)) = own.next() {
+        add(index, record)?;
+        own.advance()?;
+    }
+    Ok(conflict)
+}
+
+/// The order of origins, each with an index behind it.
+fn by_origin(left: &[u8], right: &[u8]) -> Ordering {
+    match (left.split_last_chunk::<4>(), right.split_last_chunk::<4>()) {
+        (Some((left, one)), Some((right, other))) => entry::order(left, right).then_with(|| one.cmp(other)),
+        _ => left.cmp(right),
+    }
+}
+
+/// The records of a layer that are wanted, one after the other.
+struct Wanted<'a> {
+    records: &'a Records,
+    indices: &'a Spill,
+    /// Where in `indices` the next but one is.
+    at: u64,
+    /// At the next one,
+    cursor: Cursor,
+    /// which has this index.
+    next: Option<u32>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(records: &'a Records, indices: &'a Spill) -> io::Result<Self> {
+        let mut wanted = Self { records, indices, at: 0, cursor: Cursor::default(), next: None };
+        wanted.advance()?;
+        Ok(wanted)
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        self.next = None;
+        if self.at < self.indices.len() {
+            let index = u32::from_le_bytes(self.indices.array(self.at)?);
+            self.at += 4;
+            self.cursor.seek(self.records, index as usize)?;
+            self.next = Some(index);
+        }
+        Ok(())
+    }
+
+    /// The next one and its index.
+    fn next(&self) -> Option<(u32, &Record)> {
+        self.next.map(|index| (index, &self.cursor.record))
+    }
 }
 
 /// What was read and is to be made.
 struct Batch<'a> {
     layer: &'a Path,
-    content: Vec<u8>,
-    /// The records of a member, and where its data is in `content`.
-    members: Vec<(&'a [u32], Range<usize>)>,
+    members: Vec<Member>,
+    /// Bytes of content.
+    bytes: usize,
 }
+
+/// A record, its index, and its content.
+struct Member(u32, Record, Bytes);
 
 /// Extracts what `plan` wants of the layers `files`; `makers` are one for the reading thread and those of the others.
 ///
@@ -87,9 +173,9 @@ struct Batch<'a> {
 pub fn extract<'a>(
     files: &'a [PathBuf],
     manifest: &'a Packed,
-    plan: &'a [Vec<u32>],
-    own: &mut Maker<'a>,
-    others: &mut [Maker<'a>],
+    plan: &Plan,
+    own: &mut Maker,
+    others: &mut [Maker],
 ) -> Result<()> {
     let failed = AtomicBool::new(false);
     let (sender, receiver) = sync_channel::<Batch<'a>>(others.len() * QUEUE);
@@ -98,11 +184,11 @@ pub fn extract<'a>(
         let (batches, failed) = (&receiver, &failed);
         let threads: Vec<_> =
             others.iter_mut().map(|maker| scope.spawn(move || make_all(maker, batches, failed))).collect();
-        let mut reader = LayerReader { manifest, own, sender, failed };
+        let mut reader = LayerReader { records: &manifest.records, own, sender, failed };
         let is_last = |index: usize| index + 1 == files.len();
         let read = files
             .iter()
-            .zip(plan)
+            .zip(&plan.0)
             .zip(&manifest.layers)
             .enumerate()
             .filter(|(index, ((_, wanted), layer))| !wanted.is_empty() || is_last(*index) && layer.members > 0)
@@ -121,42 +207,41 @@ fn make_all(maker: &mut Maker, batches: &Mutex<Receiver<Batch>>, failed: &Atomic
     loop {
         let next = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(batch) = next else { return result };
-        if failed.load(Ordering::Relaxed) {
+        if failed.load(Relaxed) {
             continue;
         }
         let mut members = batch.members.into_iter();
-        result = members.try_for_each(|(indices, range)| maker.member(indices, &batch.content[range], batch.layer));
+        result =
+            members.try_for_each(|Member(index, record, content)| maker.member(index, &record, &content, batch.layer));
         if result.is_err() {
-            failed.store(true, Ordering::Relaxed);
+            failed.store(true, Relaxed);
         }
     }
 }
 
 struct LayerReader<'a, 'b> {
-    manifest: &'a Packed,
-    own: &'b mut Maker<'a>,
+    records: &'a Records,
+    own: &'b mut Maker,
     sender: SyncSender<Batch<'a>>,
     failed: &'b AtomicBool,
 }
 
 impl<'a> LayerReader<'a, '_> {
-    fn layer(&mut self, path: &'a Path, mut wanted: &'a [u32], layer: Layer, is_own: bool) -> Result<()> {
+    fn layer(&mut self, path: &'a Path, wanted: &Spill, layer: Layer, is_own: bool) -> Result<()> {
         let reading = |source| Error::reading(RESTORE, path, source);
+        let stored = |source| Error::io(RESTORE, "manifest", source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);
         let (file, _) = file::open(RESTORE, path)?;
         let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
-        let empty = || Batch { layer: path, content: Vec::with_capacity(BATCH), members: Vec::with_capacity(MEMBERS) };
+        let empty = || Batch { layer: path, members: Vec::with_capacity(MEMBERS), bytes: 0 };
         let mut batch = empty();
         let mut read = Layer::default();
         let mut last: Vec<u8> = Vec::new();
-        let records = &self.manifest.records;
-        // The first of those that are wanted, and the member that it needs.
-        let mut next = wanted.first().and_then(|index| records.get(*index as usize));
-        let mut origin = Vec::new();
+        let mut wanted = Wanted::new(self.records, wanted).map_err(stored)?;
         while let Some((member, data)) =
             archive.next_member().map_err(|source| reading(source).at_entry("after", &last))?
         {
-            if self.failed.load(Ordering::Relaxed) {
+            if self.failed.load(Relaxed) {
                 return Ok(());
             }
             read = Layer { members: read.members + 1, data: read.data.saturating_add(data) };
@@ -169,8 +254,9 @@ impl<'a> LayerReader<'a, '_> {
             if read.members > 1 && entry::order(&last, &member.path).is_ge() {
                 return Err(damaged(&member.path, "it is there twice, or out of order"));
             }
-            let Some(record) = next.take_if(|record| record.origin() == member.path) else {
-                if let Some(missed) = next.as_ref().filter(|missed| entry::order(missed.origin(), &member.path).is_lt())
+            let Some((_, record)) = wanted.next().filter(|(_, record)| record.origin() == member.path) else {
+                if let Some((_, missed)) = wanted.next()
+                    && entry::order(missed.origin(), &member.path).is_lt()
                 {
                     return Err(damaged(&missed.entry.path, "its layer does not have it"));
                 }
@@ -180,33 +266,27 @@ impl<'a> LayerReader<'a, '_> {
                 last = member.path;
                 continue;
             };
-            let others = wanted[1..].iter().take_while(|index| {
-                records.origin(**index as usize, &mut origin);
-                origin == member.path
-            });
-            let (indices, rest) = wanted.split_at(1 + others.count());
-            wanted = rest;
-            next = wanted.first().and_then(|index| records.get(*index as usize));
-            if !fits(&record, &member, data, is_own) {
+            if !fits(record, &member, data, is_own) {
                 return Err(damaged(&record.entry.path, "archive and manifest do not agree about this entry"));
             }
             last = member.path;
             if data > LONG {
-                self.own.stream(indices, &mut archive, path)?;
+                self.long(&mut wanted, &last, &mut archive, path)?;
                 continue;
             }
-            let start = batch.content.len();
-            let len = usize::try_from(data).unwrap_or(usize::MAX);
-            batch.content.resize(start + len, 0);
-            let content = archive.read_exact(&mut batch.content[start..]);
-            content.map_err(|source| reading(source).at_entry("in", &last))?;
-            batch.members.push((indices, start..start + len));
-            if batch.content.len() >= BATCH || batch.members.len() >= MEMBERS {
-                self.send(std::mem::replace(&mut batch, empty()));
+            let content = archive.data(usize::MAX, frames::Reader::bytes);
+            let content = content.map_err(|source| reading(source).at_entry("in", &last))?;
+            while let Some((index, record)) = wanted.next().filter(|(_, record)| record.origin() == last) {
+                batch.bytes += content.len();
+                batch.members.push(Member(index, record.clone(), content.clone()));
+                wanted.advance().map_err(stored)?;
+                if batch.bytes >= BATCH || batch.members.len() >= MEMBERS {
+                    self.send(std::mem::replace(&mut batch, empty()));
+                }
             }
         }
         self.send(batch);
-        if let Some(missed) = next {
+        if let Some((_, missed)) = wanted.next() {
             return Err(damaged(&missed.entry.path, "the archive ends before this entry"));
         }
         if read == layer {
@@ -215,10 +295,29 @@ impl<'a> LayerReader<'a, '_> {
         Err(Error::damaged(RESTORE, path, "it holds less than the manifest says"))
     }
 
+    /// Makes all files with the content of the member `origin`, which is too long to have in memory.
+    fn long(
+        &mut self,
+        wanted: &mut Wanted,
+        origin: &[u8],
+        archive: &mut pax::Reader<frames::Reader>,
+        layer: &Path,
+    ) -> Result<()> {
+        let mut first = None;
+        while let Some((index, record)) = wanted.next().filter(|(_, record)| record.origin() == origin) {
+            match &first {
+                None => first = Some(self.own.stream(index, record, archive, layer)?),
+                Some(first) => self.own.duplicate(index, record, first, layer)?,
+            }
+            wanted.advance().map_err(|source| Error::io(RESTORE, "manifest", source))?;
+        }
+        Ok(())
+    }
+
     /// The threads take batches as long as this sender lives.
     fn send(&self, batch: Batch<'a>) {
         if self.sender.send(batch).is_err() {
-            self.failed.store(true, Ordering::Relaxed);
+            self.failed.store(true, Relaxed);
         }
     }
 }
@@ -226,9 +325,15 @@ impl<'a> LayerReader<'a, '_> {
 /// Whether a member is what a record says. Of an older layer's file only the content counts.
 fn fits(record: &Record, member: &Entry, data: u64, is_own: bool) -> bool {
     if !record.entry.is_file() || is_own && record.origin.is_empty() {
-        return data == record.data && *member == Entry { hash: None, ..record.entry.clone() };
+        return data == record.data && same(member, &record.entry);
     }
     (member.kind, member.size, data) == (record.entry.kind, record.entry.size, record.data)
+}
+
+/// Whether two entries differ in their hashes at most.
+fn same(left: &Entry, right: &Entry) -> bool {
+    let all = |entry: &Entry| (entry.kind, entry.mode, entry.size, entry.mtime);
+    all(left) == all(right) && left.path == right.path && left.link == right.link
 }
 
 /// The shell state of a state directory, without restoring anything else.

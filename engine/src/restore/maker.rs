@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, chmodat, linkat, statat, utimensat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, chmodat, linkat, statat, utimensat};
 use rustix::io::Errno;
 
 use super::super::entry::{Entry, Kind, split_parent};
@@ -13,84 +13,79 @@ use super::super::format;
 use super::super::listing::{Notes, Stamp};
 use super::super::manifest::Record;
 use super::super::records::Records;
+use super::super::spill::Scratch;
 use super::super::tree::{self, timestamps};
 use super::RESTORE;
 use super::make::{self, Failure};
+use super::notices::Notices;
 use super::places::Places;
 
 /// Makes entries, and remembers what there is to tell.
-pub struct Maker<'a> {
+pub struct Maker {
     places: Places,
-    records: &'a Records,
     /// What could not be kept exactly.
-    pub notices: Vec<String>,
+    pub notices: Notices,
     /// What the kernel says of the files made.
     pub notes: Notes,
 }
 
-impl<'a> Maker<'a> {
-    /// A maker of `records` in `places`.
-    pub fn new(places: Places, records: &'a Records) -> Self {
-        Self { places, records, notices: Vec::new(), notes: Notes::default() }
+impl Maker {
+    /// A maker of files in `places`.
+    pub fn new(places: Places, scratch: &Scratch) -> Self {
+        Self { places, notices: Notices::default(), notes: Notes::new(scratch) }
     }
 
-    /// Makes all directories, open to us.
+    /// Makes all directories of `records`, open to us.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn directories(&mut self) -> Result<()> {
-        let mut path = Vec::new();
-        for index in self.records.of_kind(Kind::Directory) {
-            self.records.path(index, &mut path);
-            if path != format::BUILD {
-                let place = self.places.of(&path)?;
-                let below = place.below(&path);
-                let (parent, name) = split_parent(&below);
-                let made = place.cursor.enter(parent).and_then(|parent| make::directory(parent, name));
-                made.map_err(|source| Error::io(RESTORE, tree::shown(&place.base, &below), source))?;
+    pub fn directories(&mut self, records: &Records) -> Result<()> {
+        each(records, |_, record| {
+            let path = &record.entry.path;
+            if record.entry.kind != Kind::Directory || path == format::BUILD {
+                return Ok(());
             }
-        }
-        Ok(())
+            let place = self.places.of(path)?;
+            let below = place.below(path);
+            let (parent, name) = split_parent(&below);
+            let made = place.cursor.enter(parent).and_then(|parent| make::directory(parent, name));
+            made.map_err(|source| Error::io(RESTORE, tree::shown(&place.base, &below), source))
+        })
     }
 
-    /// Makes the entries at `indices` that come from one member: `content` is its data. `layer` is the archive's name in
-    /// messages. Directories and hard links have their own time.
+    /// Makes an entry: `content` is the data of its member. `layer` is the archive's name in messages. Directories and hard
+    /// links have their own time.
     ///
     /// # Errors
     /// Content that is not what the manifest says; what the file system says.
-    pub fn member(&mut self, indices: &[u32], content: &[u8], layer: &Path) -> Result<()> {
-        for &index in indices {
-            let record = self.record(index)?;
-            if record.entry.is_file() {
-                self.file(index, &record, layer, |file| make::write(file, &record, content))?;
-            } else if !matches!(record.entry.kind, Kind::Directory | Kind::HardLink) {
-                self.special(&record.entry)?;
-            }
+    pub fn member(&mut self, index: u32, record: &Record, content: &[u8], layer: &Path) -> Result<()> {
+        if record.entry.is_file() {
+            self.file(index, record, layer, |file| make::write(file, record, content))?;
+        } else if !matches!(record.entry.kind, Kind::Directory | Kind::HardLink) {
+            self.special(&record.entry)?;
         }
         Ok(())
     }
 
-    /// As [`Maker::member`], for a file too long to have in memory.
+    /// Makes a file that is too long to have in memory.
     ///
     /// # Errors
-    /// As for that, and those of `archive`.
-    pub fn stream(&mut self, indices: &[u32], archive: &mut impl Read, layer: &Path) -> Result<()> {
-        let Some((&first, rest)) = indices.split_first() else { return Ok(()) };
-        let record = self.record(first)?;
-        let source = self.file(first, &record, layer, |file| make::copy(file, &record, archive))?;
-        for &index in rest {
-            let same = self.record(index)?;
-            self.file(index, &same, layer, |file| {
-                make::duplicate(&source, file).map_err(Failure::Write)?;
-                // Copied from what was just found to be right.
-                Ok(record.entry.hash.unwrap_or_default())
-            })?;
-        }
-        Ok(())
+    /// As for [`Maker::member`], and those of `archive`.
+    pub fn stream(&mut self, index: u32, record: &Record, archive: &mut impl Read, layer: &Path) -> Result<File> {
+        self.file(index, record, layer, |file| make::copy(file, record, archive))
     }
 
-    fn record(&self, index: u32) -> Result<Record> {
-        self.records.get(index as usize).ok_or_else(|| Error::damaged(RESTORE, "manifest", "a record is missing"))
+    /// Makes a file with the content of another one that this has made.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn duplicate(&mut self, index: u32, record: &Record, source: &File, layer: &Path) -> Result<()> {
+        self.file(index, record, layer, |file| {
+            make::duplicate(source, file).map_err(Failure::Write)?;
+            // Copied from what was just found to be right.
+            Ok(record.entry.hash.unwrap_or_default())
+        })?;
+        Ok(())
     }
 
     fn file(
@@ -114,7 +109,7 @@ impl<'a> Maker<'a> {
             return Err(Error::damaged(RESTORE, as_path(&entry.path), "its content is not what the manifest says"));
         }
         let (stat, dropped) = make::finish(&file, entry).map_err(io)?;
-        self.notes.add(index as usize, &Stamp::of(&stat));
+        self.notes.add(index, &Stamp::of(&stat)).map_err(io)?;
         if dropped {
             let shown = tree::shown(&place.base, &below);
             self.dropped(&shown);
@@ -139,17 +134,20 @@ impl<'a> Maker<'a> {
         self.notices.push(format!("{path}: its setuid or setgid bit cannot be set here; restored without it"));
     }
 
-    /// Makes all hard links; what they name is there.
+    /// Makes all hard links of `records`; what they name is there.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn hard_links(&mut self) -> Result<()> {
-        let records = self.records;
-        let mut links = records.of_kind(Kind::HardLink).filter_map(|index| records.get(index));
-        links.try_for_each(|record| self.hard_link(&record.entry))
+    pub fn hard_links(&mut self, records: &Records) -> Result<()> {
+        each(
+            records,
+            |_, Record { entry, .. }| {
+                if entry.kind == Kind::HardLink { self.hard_link(entry, records) } else { Ok(()) }
+            },
+        )
     }
 
-    fn hard_link(&mut self, entry: &Entry) -> Result<()> {
+    fn hard_link(&mut self, entry: &Entry, records: &Records) -> Result<()> {
         let place = self.places.of(&entry.link)?;
         let old = place.below(&entry.link);
         let old_shown = tree::shown(&place.base, &old);
@@ -177,9 +175,14 @@ impl<'a> Maker<'a> {
             Err(errno) => return Err(io(errno.into())),
         }
         // A new name is a change that the ctime shows.
-        if let Some(index) = self.records.position(&entry.link).filter(|index| self.records.hash(*index).is_some()) {
-            let stat = statat(&source, old_name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| from_io(errno.into()))?;
-            self.notes.add(index, &Stamp::of(&stat));
+        let stat = statat(&source, old_name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| from_io(errno.into()))?;
+        let index = if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            records.position(&entry.link).map_err(from_io)?
+        } else {
+            None
+        };
+        if let Some(index) = index.and_then(|index| u32::try_from(index).ok()) {
+            self.notes.add(index, &Stamp::of(&stat)).map_err(from_io)?;
         }
         Ok(())
     }
@@ -189,9 +192,11 @@ impl<'a> Maker<'a> {
     ///
     /// # Errors
     /// What the file system says, but not that the build directory is another user's.
-    pub fn close_directories(&mut self) -> Result<()> {
-        let records = self.records;
-        for Record { entry, .. } in records.of_kind(Kind::Directory).rev().filter_map(|index| records.get(index)) {
+    pub fn close_directories(&mut self, records: &Records) -> Result<()> {
+        records.backwards(lost, |Record { entry, .. }| {
+            if entry.kind != Kind::Directory {
+                return Ok(());
+            }
             let place = self.places.of(&entry.path)?;
             let below = place.below(&entry.path);
             let shown = tree::shown(&place.base, &below);
@@ -205,7 +210,7 @@ impl<'a> Maker<'a> {
                     let shown = Shown(&shown);
                     self.notices.push(format!("{shown}: cannot set its mode and mtime ({errno}); left as it is"));
                 }
-                continue;
+                return Ok(());
             }
             let (parent, name) = split_parent(&below);
             let io = |source: io::Error| Error::io(RESTORE, &shown, source);
@@ -216,7 +221,24 @@ impl<'a> Maker<'a> {
             if dropped {
                 self.dropped(&shown);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
+}
+
+/// Calls `each` with all indices and records.
+fn each(records: &Records, mut each: impl FnMut(u32, &Record) -> Result<()>) -> Result<()> {
+    let mut failure = None;
+    let done = records.each(|index, record| {
+        each(index, record).map_err(|error| {
+            failure = Some(error);
+            io::ErrorKind::Interrupted.into()
+        })
+    });
+    done.map_err(|error| failure.unwrap_or_else(|| lost(error)))
+}
+
+/// What was put aside of the manifest cannot be read.
+fn lost(error: io::Error) -> Error {
+    Error::io(RESTORE, "manifest", error)
 }

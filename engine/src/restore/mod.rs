@@ -13,14 +13,17 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::error::{Error, Result, Shown};
+use super::spill::Scratch;
 use super::{chain, format, info, listing, manifest};
 use maker::Maker;
+use notices::Notices;
 use places::Places;
 
 mod clock;
 mod layers;
 pub mod make;
 mod maker;
+mod notices;
 mod places;
 
 const RESTORE: &str = "restore";
@@ -92,9 +95,12 @@ fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) ->
         });
     }
     compare_outputs(request, &info.outputs)?;
-    let manifest = manifest::read_packed(RESTORE, &request.from)?;
+    // Where there is room for the tree, there is room for what describes it.
+    let scratch = Scratch::new(&request.build_dir);
+    let manifest = manifest::read_packed(RESTORE, &request.from, &scratch)?;
+    let in_manifest = |source| Error::io(RESTORE, request.from.join(format::MANIFEST), source);
     for root in [format::BUILD, format::SHELL] {
-        if manifest.records.find(root).is_none() {
+        if manifest.records.find(root).map_err(in_manifest)?.is_none() {
             let what = format!("it holds no {}", String::from_utf8_lossy(root));
             return Err(Error::damaged(RESTORE, request.from.join(format::MANIFEST), what));
         }
@@ -103,32 +109,30 @@ fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) ->
     for state in &mut files {
         state.push(format::LAYER);
     }
-    let plan = layers::plan(&manifest)?;
+    let plan = layers::plan(&manifest, &scratch)?;
     if shell.symlink_metadata().is_ok() {
         return Err(Error::io(RESTORE, shell, Errno::EXIST));
     }
-    let maker = || Ok(Maker::new(Places::open(request, &manifest.records)?, &manifest.records));
+    let outputs = Places::outputs(&manifest.records).map_err(in_manifest)?;
+    let maker = || Ok(Maker::new(Places::open(request, &outputs)?, &scratch));
     let mut own = maker()?;
     let mut others = (0..layers::threads()).map(|_| maker()).collect::<Result<Vec<_>>>()?;
     clock::wait_for(&request.from, info.newest.into(), notice)?;
 
-    own.directories()?;
+    own.directories(&manifest.records)?;
     layers::extract(&files, &manifest, &plan, &mut own, &mut others)?;
-    let mut notices: Vec<String> = Vec::new();
+    own.hard_links(&manifest.records)?;
+    own.close_directories(&manifest.records)?;
+    let mut notices = Notices::default();
     // What is noted of hard links comes after all others.
-    for other in others {
-        notices.extend(other.notices);
-        own.notes.append(other.notes);
+    let mut notes = Vec::new();
+    for maker in others.into_iter().chain([own]) {
+        notices.append(maker.notices);
+        notes.push(maker.notes);
     }
-    own.hard_links()?;
-    own.close_directories()?;
-    notices.append(&mut own.notices);
-    notices.sort();
-    for text in &notices {
-        notice(text);
-    }
+    notices.told().iter().for_each(|text| notice(text));
     match &request.listing {
-        Some(listing) => listing::write(RESTORE, listing, &request.from, &own.notes),
+        Some(listing) => listing::write(RESTORE, listing, &request.from, &notes),
         None => Ok(()),
     }
 }
@@ -160,9 +164,10 @@ fn compare_outputs(request: &Request, made_with: &BTreeMap<String, String>) -> R
 pub fn shell_state(state: &Path) -> Result<Vec<u8>> {
     const OPERATION: &str = "list";
     info::read(OPERATION, state)?;
-    let manifest = manifest::read_packed(OPERATION, state)?;
+    let manifest = manifest::read_packed(OPERATION, state, &Scratch::system())?;
     let chain = chain::find(OPERATION, state, manifest.layers.len())?;
     let shell = manifest.records.find(format::SHELL);
+    let shell = shell.map_err(|source| Error::io(OPERATION, state.join(format::MANIFEST), source))?;
     let shell = shell.ok_or_else(|| Error::damaged(OPERATION, state, "it holds no shell state"))?;
     layers::shell_state(OPERATION, &chain, &shell)
 }

@@ -1,6 +1,7 @@
 //! Where the parts of an archive go in the file system.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::entry::split_parent;
@@ -62,20 +63,32 @@ impl Place {
 pub struct Places(BTreeMap<Vec<u8>, Place>);
 
 impl Places {
-    /// Opens them.
+    /// The archive paths of the outputs in a state.
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn outputs(records: &Records) -> io::Result<Vec<Vec<u8>>> {
+        let mut outputs = Vec::new();
+        records.each(|_, record| {
+            if split_parent(&record.entry.path).0 == format::OUTPUTS {
+                outputs.push(record.entry.path.clone());
+            }
+            Ok(())
+        })?;
+        Ok(outputs)
+    }
+
+    /// Opens them, for a state with these outputs.
     ///
     /// # Errors
     /// An output that the request does not name; what the file system says.
-    pub fn open(request: &Request, records: &Records) -> Result<Self> {
+    pub fn open(request: &Request, outputs: &[Vec<u8>]) -> Result<Self> {
         let mut places = BTreeMap::new();
         let mut add = |place: Place| places.insert(place.root.clone(), place);
         add(Place::new(format::BUILD.to_vec(), &request.build_dir, Vec::new())?);
         add(Place::file(format::SHELL.to_vec(), &request.shell)?);
-        for path in records.roots().map(|record| record.entry.path) {
-            let (parent, name) = split_parent(&path);
-            if parent != format::OUTPUTS {
-                continue;
-            }
+        for path in outputs {
+            let (_, name) = split_parent(path);
             let Some((_, to)) = request.outputs.iter().find(|(output, _)| output.as_bytes() == name) else {
                 return Err(Error::Refused {
                     operation: RESTORE,

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::super::frames;
 use super::super::listing::{self, Notes, Stamp};
 use super::super::manifest::{self, Layer, Manifest};
+use super::super::spill::Scratch;
 use super::*;
 
 /// A tree with a bit of everything, saved as `one` and restored from it.
@@ -82,9 +83,9 @@ fn what_the_listing_shows_to_be_unchanged_is_not_read() {
     let index = manifest::position(&before.records, b"build/src/a").unwrap();
     // A listing that lies, which no restore writes: the save believes it, and so cannot have read the file.
     let stamp = Stamp::of(&rustix::fs::stat(&file).unwrap());
-    let mut notes = Notes::default();
-    notes.add(index, &stamp);
-    listing::write("restore", &scene.at("listing"), &scene.at("one"), &notes).unwrap();
+    let mut notes = Notes::new(&Scratch::system());
+    notes.add(u32::try_from(index).unwrap(), &stamp).unwrap();
+    listing::write("restore", &scene.at("listing"), &scene.at("one"), &[notes]).unwrap();
     scene.save_on("two", "one", true).unwrap();
     assert_eq!(read(&scene, "two").records[index].entry.hash, before.records[index].entry.hash);
     // Without it the file is read.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::{Error, Result};
 use super::info::{Bytes, Failed, Info, Phase};
 use super::parent::Parent;
+use super::spill::Scratch;
 use super::{chain, format, frames, info, manifest};
 use store::{Store, Stored};
 use walk::Walk;
@@ -132,18 +133,21 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
         fs::rename(temporary(&request.to, file), name(file)).map_err(|source| Error::io(SAVE, name(file), source))
     };
     let layer = name(format::LAYER);
+    // In the file system of the result there is room for what describes it.
+    let scratch = Scratch::new(&request.to);
     let walk = Walk {
         build_dir: &request.build_dir,
         exclude: &request.exclude,
         outputs: &request.outputs,
         target: (target.dev(), target.ino()),
+        scratch: &scratch,
     };
     let mut store = walk.run(|| {
         let parent = match &request.parent {
-            Some(parent) => Parent::open(SAVE, parent, request.listing.as_ref(), store::WHOLE)?,
+            Some(parent) => Parent::open(SAVE, parent, request.listing.as_ref(), store::WHOLE, &scratch)?,
             None => None,
         };
-        Ok(Store::new(create(format::LAYER)?, &layer, parent))
+        Ok(Store::new(create(format::LAYER)?, &layer, parent, &scratch))
     })?;
     let shell = fs::read(&request.shell).map_err(|source| Error::io(SAVE, &request.shell, source))?;
     store.shell(&shell)?;

@@ -16,6 +16,7 @@ use super::super::manifest::{Layer, Packed, Record};
 use super::super::parent::{Parent, Place, Unchanged};
 use super::super::records::Records;
 use super::super::sparse::Map;
+use super::super::spill::Scratch;
 use super::super::{format, frames, pax, tree};
 use super::SAVE;
 
@@ -60,13 +61,14 @@ pub struct Stored {
 
 impl<'a> Store<'a> {
     /// Writes the layer to `file`, as the difference to `parent`; `path` is the layer's name in messages.
-    pub fn new(file: File, path: &'a Path, parent: Option<Parent>) -> Self {
+    /// `scratch` is for what is too long for memory.
+    pub fn new(file: File, path: &'a Path, parent: Option<Parent>, scratch: &Scratch) -> Self {
         Self {
             archive: pax::Writer::new(frames::Writer::new(file)),
             path,
             parent,
             layer: Layer::default(),
-            records: Records::default(),
+            records: Records::new(scratch),
             tally: Tally { counts: Counts::default(), content: 0, newest: Mtime { secs: i64::MIN, nanos: 0 } },
             soon: soon(),
             buffer: Vec::new(),
@@ -76,6 +78,20 @@ impl<'a> Store<'a> {
     /// Whether the layer is a difference.
     pub fn has_parent(&self) -> bool {
         self.parent.is_some()
+    }
+
+    /// How many entries there are so far.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The path of an entry that was added.
+    ///
+    /// # Errors
+    /// Those of the temporary file.
+    pub fn path_of(&self, index: u32) -> Result<Vec<u8>> {
+        let record = self.records.get(index as usize).map_err(|source| Error::io(SAVE, self.path, source))?;
+        Ok(record.map(|record| record.entry.path).unwrap_or_default())
     }
 
     /// Ends the layer.
@@ -95,8 +111,8 @@ impl<'a> Store<'a> {
     /// # Errors
     /// Those of the layer's file.
     pub fn add(&mut self, entry: Entry) -> Result<()> {
-        let known = self.parent.as_mut().and_then(|parent| parent.same(&entry));
-        let layer = match known {
+        let known = self.parent.as_mut().map_or(Ok(None), |parent| parent.same(&entry));
+        let layer = match known.map_err(|source| Error::io(SAVE, self.path, source))? {
             Some(layer) => layer,
             None => self.member(&entry, &[])?,
         };
@@ -140,10 +156,11 @@ impl<'a> Store<'a> {
             todo: "end the background processes of the phase before it returns",
         };
         entry.size = u64::try_from(stat.st_size).map_err(|_| changed())?;
-        let unchanged = self.parent.as_mut().and_then(|parent| parent.unchanged(&entry.path, stat));
-        if let Some(Unchanged { kind, data, hash }) = unchanged {
+        let unchanged = self.parent.as_mut().map_or(Ok(None), |parent| parent.unchanged(&entry.path, stat));
+        let to_layer = |source| Error::io(SAVE, self.path, source);
+        if let Some(Unchanged { kind, data, hash }) = unchanged.map_err(to_layer)? {
             (entry.kind, entry.hash) = (kind, Some(hash));
-            if let Some((layer, origin)) = self.known(&entry, data) {
+            if let Some((layer, origin)) = self.known(&entry, data)? {
                 return self.record(&Record { entry, data, layer, origin });
             }
         }
@@ -167,12 +184,12 @@ impl<'a> Store<'a> {
             return done;
         }
         self.buffer.resize(PIECE, 0);
-        if self.parent.as_ref().is_some_and(|parent| parent.has_size(source.kind, source.data)) {
+        if self.parent.as_ref().is_some_and(|parent| parent.has_size(source.data)) {
             let mut hasher = blake3::Hasher::new();
             source.pieces(&mut self.buffer, |piece| Ok(_ = hasher.update(piece)), read)?;
             check()?;
             entry.hash = Some(*hasher.finalize().as_bytes());
-            if let Some((layer, origin)) = self.known(&entry, source.data) {
+            if let Some((layer, origin)) = self.known(&entry, source.data)? {
                 return self.record(&Record { entry, data: source.data, layer, origin });
             }
         }
@@ -195,7 +212,7 @@ impl<'a> Store<'a> {
     fn content(&mut self, mut entry: Entry, content: &[u8]) -> Result<()> {
         entry.hash = Some(*blake3::hash(content).as_bytes());
         let data = content.len() as u64;
-        if let Some((layer, origin)) = self.known(&entry, data) {
+        if let Some((layer, origin)) = self.known(&entry, data)? {
             return self.record(&Record { entry, data, layer, origin });
         }
         let layer = self.member(&entry, content)?;
@@ -203,8 +220,9 @@ impl<'a> Store<'a> {
     }
 
     /// Where the chain has the content of a file whose hash is known.
-    fn known(&mut self, entry: &Entry, data: u64) -> Option<Place> {
-        self.parent.as_mut()?.content(&entry.path, entry.kind, data, entry.hash?)
+    fn known(&mut self, entry: &Entry, data: u64) -> Result<Option<Place>> {
+        let (Some(parent), Some(hash)) = (&mut self.parent, entry.hash) else { return Ok(None) };
+        parent.content(&entry.path, entry.kind, data, hash).map_err(|source| Error::io(SAVE, self.path, source))
     }
 
     /// Writes a whole member, and returns the index of the layer.

@@ -1,7 +1,6 @@
 //! The walk of a save: every tree in the archive's order, each inode once. One thread looks what there is, ahead of the
 //! one that gives it to the store. Knows no archive.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +13,9 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, openat, readlin
 use super::super::entry::{Entry, Kind, join, split_parent};
 use super::super::error::{Error, Result};
 use super::super::format;
+use super::super::index::{Index, Key};
+use super::super::sorter::{self, Sorter};
+use super::super::spill::{Scratch, Spill};
 use super::super::tree::{self, Cursor};
 use super::SAVE;
 use super::store::Store;
@@ -21,8 +23,14 @@ use super::store::Store;
 /// So many entries go from thread to thread at once,
 const BATCH: usize = 256;
 
-/// and so many batches may wait: together they take about 8 MB.
+/// or fewer, with so many bytes of paths,
+const PATHS: usize = 1 << 16;
+
+/// and so many batches may wait: together they take about 16 MB.
 const AHEAD: usize = 128;
+
+/// Bytes of names still to be looked at that stay in memory.
+const NAMES: usize = 4 << 20;
 
 /// The trees of a save.
 pub struct Walk<'a> {
@@ -34,14 +42,18 @@ pub struct Walk<'a> {
     pub outputs: &'a [(String, PathBuf)],
     /// Device and inode of the state directory, which must not be saved into itself.
     pub target: (u64, u64),
+    /// For what is too long for memory.
+    pub scratch: &'a Scratch,
 }
 
 /// One tree to save: paths below `base` in the file system, others in the archive.
 struct Root<'a> {
     base: &'a Path,
     fd: OwnedFd,
-    /// The names in the base to save.
-    names: Vec<Vec<u8>>,
+    /// The one name in the base to save; else all of them
+    only: Option<Vec<u8>>,
+    /// but what is Nix's and these.
+    exclude: &'a [Vec<u8>],
     /// In front of the archive path,
     prefix: Vec<u8>,
     /// where this is in front of the path below the base.
@@ -58,16 +70,77 @@ impl Root<'_> {
     }
 }
 
-/// What was made readable for a while, to be undone in reverse.
-type Relaxed = Vec<(Vec<u8>, u32)>;
+/// Where in the archive the first name of each inode with several names went: the index of its record.
+struct Links(Index);
 
-/// Where in the archive the first name of each inode with several names went.
-type Links = HashMap<(u64, u64), Vec<u8>>;
+impl Links {
+    fn key(stat: &Stat) -> Key {
+        let mut key = Key::default();
+        let (device, inode) = key.split_at_mut(8);
+        device.copy_from_slice(&stat.st_dev.to_le_bytes());
+        inode.copy_from_slice(&stat.st_ino.to_le_bytes());
+        key
+    }
+}
+
+/// What was made readable for a while, to be undone in reverse: path, its length, mode.
+struct Relaxed(Spill);
+
+impl Relaxed {
+    fn push(&mut self, path: &[u8], mode: u32) -> io::Result<()> {
+        self.0.append(path)?;
+        self.0.append(&sorter::length(path)?)?;
+        self.0.append(&mode.to_le_bytes())
+    }
+
+    fn pop(&mut self) -> io::Result<Option<(Vec<u8>, u32)>> {
+        let Some(end) = self.0.len().checked_sub(8) else { return Ok(None) };
+        let len = u32::from_le_bytes(self.0.array(end)?);
+        let mode = u32::from_le_bytes(self.0.array(end + 4)?);
+        let start = end - u64::from(len);
+        let mut path = Vec::new();
+        self.0.read_to(start, len as usize, &mut path)?;
+        self.0.set_len(start);
+        Ok(Some((path, mode)))
+    }
+}
+
+/// The names still to be looked at in the directories on the way to the current one, each directory's after those of the
+/// one above.
+struct Names(Spill);
+
+impl Names {
+    /// Adds those of a directory, given in no order; `path` is how long its path is.
+    fn open(&mut self, path: usize, names: Sorter) -> io::Result<Open> {
+        let start = self.0.len();
+        names.each(|name| {
+            self.0.append(&sorter::length(name)?)?;
+            self.0.append(name)
+        })?;
+        Ok(Open { path, start, next: start, end: self.0.len() })
+    }
+
+    /// Adds the next name of a directory to the end of `path`; false where there is none.
+    fn next(&mut self, directory: &mut Open, path: &mut Vec<u8>) -> io::Result<bool> {
+        if directory.next == directory.end {
+            self.0.set_len(directory.start);
+            return Ok(false);
+        }
+        let len = u32::from_le_bytes(self.0.array(directory.next)?);
+        self.0.read_to(directory.next + 4, len as usize, path)?;
+        directory.next += 4 + u64::from(len);
+        Ok(true)
+    }
+}
 
 /// A directory in the middle of being looked through.
 struct Open {
-    path: Vec<u8>,
-    names: std::vec::IntoIter<Vec<u8>>,
+    /// The length of its path.
+    path: usize,
+    /// Where its names are,
+    start: u64,
+    next: u64,
+    end: u64,
 }
 
 /// What is seen of a file without opening it.
@@ -89,7 +162,7 @@ impl Walk<'_> {
     /// A device, a file that changes, what the file system says; those of the store.
     pub fn run<'s>(&self, store: impl FnOnce() -> Result<Store<'s>>) -> Result<Store<'s>> {
         let (build, stat) = self.build_root()?;
-        let mut links = Links::new();
+        let mut links = Links(Index::new(self.scratch));
         let begun = || {
             let mut store = store()?;
             store.add(entry(format::BUILD.to_vec(), Kind::Directory, &stat))?;
@@ -111,30 +184,31 @@ impl Walk<'_> {
         let io = |source| Error::io(SAVE, base, source);
         let fd = tree::open_base(base).map_err(io)?;
         let stat = statat(&fd, ".", AtFlags::empty()).map_err(|errno| io(errno.into()))?;
-        let mut names = tree::names(&fd, b".").map_err(io)?;
-        names.retain(|name| !format::is_nix_file(name) && !self.exclude.contains(name));
-        Ok((Root { base, fd, names, prefix: join(format::BUILD, b""), cut: Vec::new() }, stat))
+        let (prefix, cut) = (join(format::BUILD, b""), Vec::new());
+        Ok((Root { base, fd, only: None, exclude: self.exclude, prefix, cut }, stat))
     }
 
     fn tree<'s>(&self, root: &Root, store: impl FnOnce() -> Result<Store<'s>>, links: &mut Links) -> Result<Store<'s>> {
         let io = |source| Error::io(SAVE, root.base, source);
         let cursor = || Ok(Cursor::new(root.fd.try_clone().map_err(io)?));
-        let mut relaxed = Relaxed::new();
+        let mut relaxed = Relaxed(Spill::new(self.scratch, NAMES));
         let (mut looking, mut giving, mut undoing) = (cursor()?, cursor()?, cursor()?);
         let (sender, receiver) = sync_channel(AHEAD);
         let given = thread::scope(|scope| {
             let relaxed = &mut relaxed;
-            let look = move || Look { root, target: self.target, sender, batch: Vec::new() }.all(&mut looking, relaxed);
+            let (target, scratch) = (self.target, self.scratch);
+            let look = Look { root, target, sender, batch: Vec::new(), bytes: 0, relaxed, scratch };
+            let look = move || look.all(&mut looking);
             thread::Builder::new().name("walk".into()).spawn_scoped(scope, look).map_err(io)?;
             give(root, receiver, &mut giving, store()?, links)
         });
         let mut undone = Ok(());
-        for (path, mode) in relaxed.iter().rev() {
-            let (parent, name) = split_parent(path);
+        while let Some((path, mode)) = relaxed.pop().map_err(io)? {
+            let (parent, name) = split_parent(&path);
             let result = undoing
                 .enter(parent)
-                .and_then(|fd| Ok(chmodat(fd, name, Mode::from_raw_mode(*mode), AtFlags::empty())?))
-                .map_err(|source| Error::io(SAVE, tree::shown(root.base, path), source));
+                .and_then(|fd| Ok(chmodat(fd, name, Mode::from_raw_mode(mode), AtFlags::empty())?))
+                .map_err(|source| Error::io(SAVE, tree::shown(root.base, &path), source));
             undone = undone.and(result);
         }
         given.and_then(|store| undone.map(|()| store))
@@ -159,7 +233,8 @@ fn output_root<'a>(name: &str, path: &'a Path) -> Result<Option<Root<'a>>> {
     }
     let fd = tree::open_base(base).map_err(io)?;
     let cut = last.as_encoded_bytes().to_vec();
-    Ok(Some(Root { base, fd, names: vec![cut.clone()], prefix: join(format::OUTPUTS, name.as_bytes()), cut }))
+    let prefix = join(format::OUTPUTS, name.as_bytes());
+    Ok(Some(Root { base, fd, only: Some(cut.clone()), exclude: &[], prefix, cut }))
 }
 
 /// Sees what there is: the thread that is ahead.
@@ -168,11 +243,15 @@ struct Look<'a> {
     target: (u64, u64),
     sender: SyncSender<Message>,
     batch: Vec<Seen>,
+    /// Bytes of the paths in it.
+    bytes: usize,
+    relaxed: &'a mut Relaxed,
+    scratch: &'a Scratch,
 }
 
 impl Look<'_> {
-    fn all(mut self, cursor: &mut Cursor, relaxed: &mut Relaxed) {
-        let looked = self.tree(cursor, relaxed);
+    fn all(mut self, cursor: &mut Cursor) {
+        let looked = self.tree(cursor);
         // The other thread is gone only if it has an error to tell of itself.
         let _ = self.sender.send(Ok(std::mem::take(&mut self.batch)));
         if let Err(error) = looked {
@@ -180,17 +259,26 @@ impl Look<'_> {
         }
     }
 
-    fn tree(&mut self, cursor: &mut Cursor, relaxed: &mut Relaxed) -> Result<()> {
-        let mut stack = vec![Open { path: Vec::new(), names: self.root.names.clone().into_iter() }];
+    fn tree(&mut self, cursor: &mut Cursor) -> Result<()> {
+        let mut names = Names(Spill::new(self.scratch, NAMES));
+        let top = self.top().and_then(|top| names.open(0, top));
+        let mut stack = vec![top.map_err(|source| Error::io(SAVE, self.root.base, source))?];
+        let mut path = Vec::new();
         while let Some(directory) = stack.last_mut() {
-            let Some(name) = directory.names.next() else {
+            path.truncate(directory.path);
+            if directory.path > 0 {
+                path.push(b'/');
+            }
+            let above = path.len();
+            let next = names.next(directory, &mut path);
+            if !next.map_err(|source| Error::io(SAVE, tree::shown(self.root.base, &path), source))? {
                 stack.pop();
                 continue;
-            };
-            let path = join(&directory.path, &name);
+            }
             let io = |source: io::Error| Error::io(SAVE, tree::shown(self.root.base, &path), source);
-            let fd = cursor.enter(&directory.path).map_err(io)?;
-            let stat = statat(fd, &name[..], AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| io(errno.into()))?;
+            let fd = cursor.enter(&path[..directory.path]).map_err(io)?;
+            let name = &path[above..];
+            let stat = statat(fd, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|errno| io(errno.into()))?;
             let mut seen = Seen { path: self.root.archived(&path), stat, target: Vec::new() };
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => {
@@ -202,24 +290,53 @@ impl Look<'_> {
                             todo: "save to a directory outside the build directory",
                         });
                     }
-                    let names = list(fd, &name, &stat, &path, relaxed).map_err(io)?;
-                    stack.push(Open { path, names: names.into_iter() });
+                    let list = self.list(fd, name, &stat, &path).and_then(|list| names.open(path.len(), list));
+                    stack.push(list.map_err(io)?);
                 }
                 FileType::Symlink => {
-                    let target = readlinkat(fd, &name[..], Vec::new()).map_err(|errno| io(errno.into()))?;
+                    let target = readlinkat(fd, name, Vec::new()).map_err(|errno| io(errno.into()))?;
                     seen.target = target.into_bytes();
                 }
                 _ => {}
             }
+            self.bytes += seen.path.len() + seen.target.len();
             self.batch.push(seen);
-            if self.batch.len() == BATCH {
+            if self.batch.len() == BATCH || self.bytes >= PATHS {
                 let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+                self.bytes = 0;
                 if self.sender.send(Ok(batch)).is_err() {
                     return Ok(());
                 }
             }
         }
         Ok(())
+    }
+
+    /// The names to begin with.
+    fn top(&self) -> io::Result<Sorter> {
+        let Root { fd, only, exclude, .. } = self.root;
+        let mut names = Sorter::new(<[u8] as Ord>::cmp, self.scratch);
+        match only {
+            Some(name) => names.push(name)?,
+            None => tree::each_name(fd, b".", |name| {
+                let is_left_out = format::is_nix_file(name) || exclude.iter().any(|other| other == name);
+                if is_left_out { Ok(()) } else { names.push(name) }
+            })?,
+        }
+        Ok(names)
+    }
+
+    /// The names in a directory that its owner may have closed to everyone.
+    fn list(&mut self, parent: impl AsFd, name: &[u8], stat: &Stat, path: &[u8]) -> io::Result<Sorter> {
+        let mode = stat.st_mode & 0o7777;
+        // Only root goes where no bit lets it.
+        if mode & 0o500 != 0o500 && !rustix::process::geteuid().is_root() {
+            chmodat(&parent, name, Mode::from_raw_mode(mode | 0o500), AtFlags::empty())?;
+            self.relaxed.push(path, mode)?;
+        }
+        let mut names = Sorter::new(<[u8] as Ord>::cmp, self.scratch);
+        tree::each_name(parent, name, |name| names.push(name))?;
+        Ok(names)
     }
 }
 
@@ -237,13 +354,15 @@ fn give<'s>(
             let shown = || tree::shown(root.base, &below);
             let file_type = FileType::from_raw_mode(stat.st_mode);
             if stat.st_nlink > 1 && file_type != FileType::Directory {
-                let inode = (stat.st_dev, stat.st_ino);
-                if let Some(first) = links.get(&inode) {
-                    let link = first.clone();
+                let io = |source| Error::io(SAVE, shown(), source);
+                let inode = Links::key(&stat);
+                if let Some(first) = links.0.get(&inode).map_err(io)? {
+                    let link = store.path_of(first)?;
                     store.add(Entry { link, ..entry(path, Kind::HardLink, &stat) })?;
                     continue;
                 }
-                links.insert(inode, path.clone());
+                // Records are counted by 32 bits; adding one more fails.
+                links.0.insert(inode, u32::try_from(store.len()).unwrap_or(u32::MAX)).map_err(io)?;
             }
             match file_type {
                 FileType::Directory => store.add(entry(path, Kind::Directory, &stat))?,
@@ -277,17 +396,6 @@ fn give<'s>(
 fn entry(path: Vec<u8>, kind: Kind, stat: &Stat) -> Entry {
     let mode = stat.st_mode & 0o7777;
     Entry { path, kind, mode, size: 0, mtime: tree::mtime(stat), link: Vec::new(), hash: None }
-}
-
-/// The names in a directory that its owner may have closed to everyone.
-fn list(parent: impl AsFd, name: &[u8], stat: &Stat, path: &[u8], relaxed: &mut Relaxed) -> io::Result<Vec<Vec<u8>>> {
-    let mode = stat.st_mode & 0o7777;
-    // Only root goes where no bit lets it.
-    if mode & 0o500 != 0o500 && !rustix::process::geteuid().is_root() {
-        chmodat(&parent, name, Mode::from_raw_mode(mode | 0o500), AtFlags::empty())?;
-        relaxed.push((path.to_vec(), mode));
-    }
-    tree::names(parent, name)
 }
 
 /// Opens a file that its owner may have closed to everyone. Its mode is back before this returns; chmod

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cache::place;
 use crate::report::human;
 use crate::report::table::{self, Column};
 
@@ -176,7 +177,7 @@ impl Report {
         if row.here {
             "here".to_owned()
         } else if !row.caches.is_empty() {
-            let names: Vec<&str> = row.caches.iter().map(|url| short(url)).collect();
+            let names: Vec<&str> = row.caches.iter().map(|url| place::short(url)).collect();
             format!("in {}", names.join(", "))
         } else if self.asked && self.caches.iter().all(|cache| cache.error.is_none()) {
             "no".to_owned()
@@ -195,16 +196,6 @@ impl Moved {
             (name, Some(all)) => format!("{name} reads everything: {} (line {})", all.reason, all.line),
             (name, None) => format!("{name} mentions it"),
         }
-    }
-}
-
-/// A cache's name for a table: the host of a URL, the last part of a directory.
-fn short(url: &str) -> &str {
-    let plain = url.split('?').next().unwrap_or(url).trim_end_matches('/');
-    match plain.split_once("://") {
-        Some(("file", path)) => path.rsplit('/').next().unwrap_or(path),
-        Some((_, rest)) => rest.split('/').next().unwrap_or(rest),
-        None => plain,
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a derivation's builder sees of the store: its inputs and all that they refer to.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -71,13 +70,6 @@ fn have(nix: &Nix, targets: &[Target<'_>], link: Option<&Path>, operation: &str)
     }
     let cause = nix.cause_of(Tool::Build, &said, ended.status);
     Err(NixError { operation: operation.to_owned(), command: ended.command, cause })
-}
-
-/// All that these store paths refer to, themselves included, in the order of their names.
-pub fn of(nix: &Nix, paths: &[String]) -> Result<BTreeSet<String>, NixError> {
-    let words = ["--query", "--requisites"].into_iter().chain(paths.iter().map(String::as_str));
-    let answer = nix.run(Tool::Store, "cannot ask the store what the inputs refer to", words, b"")?;
-    Ok(String::from_utf8_lossy(&answer.stdout).lines().map(str::to_owned).collect())
 }
 
 fn unknown(input: &str) -> Problem {

@@ -282,7 +282,7 @@ fn in_sandbox(arguments: &ShellArgs, start: &Start<'_>, session: &mut Session, m
         }
     }
     let visible: Vec<String> = visible.into_iter().collect();
-    let paths: Vec<PathBuf> = closure::of(start.nix, &visible)?.into_iter().map(PathBuf::from).collect();
+    let paths: Vec<PathBuf> = crate::nix::closure::of(start.nix, &visible)?.into_iter().map(PathBuf::from).collect();
     let bash = interactive_bash(arguments, &paths, &binds).unwrap_or_else(|| start.drv.builder.clone());
 
     let top = PathBuf::from(&start.made_at);

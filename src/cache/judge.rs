@@ -1,0 +1,192 @@
+//! What a cache's record of a path is worth: whether it is a record of that path, and who signed it.
+//!
+//! The rules are Nix's (`ValidPathInfo::checkSignatures`): one good signature by a trusted key is enough, and a path that
+//! is the address of its content needs none. A signature that names a trusted key and does not fit is told apart from a
+//! foreign one: the record was changed, or another key has that name.
+
+use nix_derivation::StoreDir;
+use nix_narinfo::{NarInfo, TrustedPublicKey};
+
+use super::Held;
+
+/// What a record is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Signed by this trusted key.
+    Signed(String),
+    /// Its path is the address of its content.
+    ContentAddressed,
+    /// Nobody signed it.
+    Unsigned,
+    /// Only keys signed it that are not trusted: their names.
+    WrongKey(Vec<String>),
+    /// It is no record of that path, or not the one that was signed: why.
+    Corrupt(String),
+    /// It is there; Nix asked, and did not tell who signed it.
+    Unjudged,
+}
+
+impl Verdict {
+    /// The word for it, which scripts may rely on.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Signed(_) => "signed",
+            Self::ContentAddressed => "content-addressed",
+            Self::Unsigned => "unsigned",
+            Self::WrongKey(_) => "wrong key",
+            Self::Corrupt(_) => "corrupt",
+            Self::Unjudged => "there",
+        }
+    }
+
+    /// The same in some words, for a table.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Signed(key) => format!("signed by {key}"),
+            Self::WrongKey(keys) => format!("wrong key ({})", keys.join(", ")),
+            Self::Corrupt(why) => format!("corrupt ({why})"),
+            Self::ContentAddressed | Self::Unsigned | Self::Unjudged => self.word().to_owned(),
+        }
+    }
+
+    /// Whether Nix takes it, where `required` says that signatures are.
+    pub fn is_usable(&self, required: bool) -> bool {
+        match self {
+            Self::Signed(_) | Self::ContentAddressed | Self::Unjudged => true,
+            Self::Unsigned | Self::WrongKey(_) => !required,
+            Self::Corrupt(_) => false,
+        }
+    }
+}
+
+/// Judges records by the keys that are trusted.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    store_dir: StoreDir,
+    keys: Vec<TrustedPublicKey>,
+}
+
+impl Judge {
+    /// For a store, with keys as Nix's setting `trusted-public-keys` has them.
+    ///
+    /// # Errors
+    /// Where a key or the store directory is none: which, and why.
+    pub fn new<'a>(store_dir: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        let store_dir = StoreDir::new(store_dir).map_err(|error| format!("`{store_dir}` is no store: {error}"))?;
+        let keys = keys
+            .into_iter()
+            .map(|key| {
+                TrustedPublicKey::parse(key)
+                    .map_err(|error| format!("`{key}` in trusted-public-keys is no key: {error}"))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { store_dir, keys })
+    }
+
+    /// The store that paths are of.
+    pub fn store_dir(&self) -> &str {
+        self.store_dir.as_str()
+    }
+
+    /// What a record is worth as that of `path`.
+    pub fn judge(&self, path: &str, record: &[u8]) -> Held {
+        match NarInfo::parse_in(&self.store_dir, record) {
+            Err(error) => Held { verdict: Verdict::Corrupt(error.to_string()), download: None, unpacked: None },
+            Ok(info) => {
+                Held { verdict: self.verdict(path, &info), download: info.file_size(), unpacked: Some(info.nar_size()) }
+            }
+        }
+    }
+
+    fn verdict(&self, path: &str, info: &NarInfo) -> Verdict {
+        let named = self.store_dir.render_path(info.store_path());
+        if named != path {
+            return Verdict::Corrupt(format!("its record is that of {named}"));
+        }
+        if info.is_content_addressed(&self.store_dir) {
+            return Verdict::ContentAddressed;
+        }
+        let fingerprint = info.fingerprint(&self.store_dir);
+        let good = |signature: &&nix_narinfo::NixSignature| {
+            signature.verify(fingerprint.as_bytes(), &self.keys).unwrap_or(false)
+        };
+        let signatures = info.signatures();
+        if let Some(signature) = signatures.iter().find(good) {
+            return Verdict::Signed(signature.key_name.clone());
+        }
+        let is_trusted = |name: &str| self.keys.iter().any(|key| key.name == name);
+        if let Some(signature) = signatures.iter().find(|signature| is_trusted(&signature.key_name)) {
+            return Verdict::Corrupt(format!("the signature of {} does not fit", signature.key_name));
+        }
+        let mut names: Vec<String> = signatures.iter().map(|signature| signature.key_name.clone()).collect();
+        names.retain(|name| !name.is_empty());
+        names.dedup();
+        if names.is_empty() { Verdict::Unsigned } else { Verdict::WrongKey(names) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "/nix/store/rn31phml05gbjgzjlmb8rppdgrqgqp35-cached-1-phase-configure";
+    /// Written and signed by Nix 2.8.
+    const RECORD: &str = "\
+StorePath: /nix/store/rn31phml05gbjgzjlmb8rppdgrqgqp35-cached-1-phase-configure
+URL: nar/1mj8i0frdc3xahjl1ls3kvc5nj955xqag4frp1xsykyq52wfpc78.nar.zst
+Compression: zstd
+FileHash: sha256:1mj8i0frdc3xahjl1ls3kvc5nj955xqag4frp1xsykyq52wfpc78
+FileSize: 1291
+NarHash: sha256:13hb5l8x6223584vc29bmrqcdb4iw545z0ccw8l9q63yppna228j
+NarSize: 2088
+References: 
+Deriver: 4g6ymai0zr2kmg8826n40xlz3c1g7g2k-cached-1-phase-configure.drv
+Sig: k-1:zpwmwlsA5e/eC7JS/OMrd2ynoDSpmZeBUO1SIkER4f7sx079OTq7wVEqNsPl91TAr4k9+vK1STlJbeAULF3sBA==
+";
+    const KEY: &str = "k-1:Yuj5vqkvbCLO3CyG4bu75a1dbQ0HMEKcFBSasE8y8Lc=";
+
+    fn verdict(keys: &[&str], record: &str) -> Verdict {
+        let judge = Judge::new("/nix/store", keys.iter().copied()).expect("keys");
+        judge.judge(PATH, record.as_bytes()).verdict
+    }
+
+    #[test]
+    fn a_record_is_worth_what_its_signatures_are() {
+        let other = KEY.replace("k-1:", "k-2:");
+        let unsigned = RECORD.split("Sig:").next().expect("a part");
+        let broken = format!("{unsigned}Sig: nothing\n");
+        assert_eq!(verdict(&[&other, KEY], RECORD), Verdict::Signed("k-1".to_owned()));
+        assert_eq!(verdict(&[&other], RECORD), Verdict::WrongKey(vec!["k-1".to_owned()]));
+        assert_eq!(verdict(&[], RECORD), Verdict::WrongKey(vec!["k-1".to_owned()]));
+        assert_eq!(verdict(&[KEY], unsigned), Verdict::Unsigned);
+        assert_eq!(verdict(&[KEY], &broken), Verdict::Unsigned, "what is no signature counts for none");
+        // A signature of somebody else does not hide the good one.
+        let both = format!("{unsigned}Sig: k-0:AAAA\n{}", &RECORD[unsigned.len()..]);
+        assert_eq!(verdict(&[KEY], &both), Verdict::Signed("k-1".to_owned()));
+    }
+
+    #[test]
+    fn each_change_to_what_is_signed_is_found() {
+        for (old, new) in [
+            ("NarSize: 2088", "NarSize: 2089"),
+            ("sha256:13h", "sha256:03h"),
+            ("References: ", "References: 4g6ymai0zr2kmg8826n40xlz3c1g7g2k-x"),
+        ] {
+            assert!(RECORD.contains(old));
+            let found = verdict(&[KEY], &RECORD.replace(old, new));
+            assert_eq!(found, Verdict::Corrupt("the signature of k-1 does not fit".to_owned()), "{new}");
+        }
+        for record in
+            ["", "<html>", &RECORD[..100], &RECORD.replace("rn31", "rn30"), &RECORD.replace("/nix/store", "/gnu/store")]
+        {
+            assert!(matches!(verdict(&[KEY], record), Verdict::Corrupt(_)), "{record}");
+        }
+        assert!(!Verdict::Corrupt(String::new()).is_usable(false));
+        assert!(Verdict::Unsigned.is_usable(false) && !Verdict::Unsigned.is_usable(true));
+    }
+
+    #[test]
+    fn what_is_no_key_is_named() {
+        assert!(Judge::new("/nix/store", ["k-1"]).unwrap_err().starts_with("`k-1` in trusted-public-keys is no key"));
+    }
+}
