@@ -99,9 +99,9 @@ impl Judge {
     }
 
     fn verdict(&self, path: &str, info: &NarInfo) -> Verdict {
-        let named = self.store_dir.render_path(info.store_path());
-        if named != path {
-            return Verdict::Corrupt(format!("its record is that of {named}"));
+        let found = self.store_dir.render_path(info.store_path());
+        if found != path {
+            return Verdict::Corrupt(format!("its record is that of {found}"));
         }
         if info.is_content_addressed(&self.store_dir) {
             return Verdict::ContentAddressed;
