@@ -2,7 +2,7 @@
 //!
 //! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`, `file`), writing one (`save`) as the difference to
 //! the one before it (`parent`, `chain`, `listing`), reading one (`restore`, `list`), the walk of a tree that both need
-//! (`tree`), what may outgrow memory (`spill`, `records`, `index`, `sorter`), the lock of a stable build directory (`lock`), the end of a stage's log (`log`), what the runtime needs before bash has a PATH (`place`) and the
+//! (`tree`), what may outgrow memory (`spill`, `records`, `index`, `sorter`), the hash of long files (`hashing`), the lock of a stable build directory (`lock`), the end of a stage's log (`log`), what the runtime needs before bash has a PATH (`place`) and the
 //! relocation of staged outputs (`relocate`); and the search for names of variables that the build could read: in the
 //! source tree (`mentions`), in the shell's text (`reach`).
 //!
@@ -13,9 +13,10 @@
 pub mod chain;
 pub mod entry;
 pub mod error;
-mod file;
+pub mod file;
 pub mod format;
 pub mod frames;
+mod hashing;
 mod index;
 pub mod info;
 pub mod list;

@@ -12,11 +12,12 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::super::entry::{Entry, Kind};
+use super::super::hashing::Hashing;
 use super::super::manifest::Record;
 use super::super::sparse::Map;
 use super::super::tree::timestamps;
 
-/// Long content goes in pieces of this many bytes.
+/// A file is copied in pieces of this many bytes.
 const BUFFER: usize = 1 << 18;
 
 /// Why a content could not be written.
@@ -54,13 +55,17 @@ pub fn write(file: &File, record: &Record, content: &[u8]) -> Result<[u8; 32], F
 /// # Errors
 /// A map of holes that does not fit, and those of both sides.
 pub fn copy(file: &File, record: &Record, archive: &mut impl Read) -> Result<[u8; 32], Failure> {
-    let mut hasher = blake3::Hasher::new();
+    let mut hashing = Hashing::new(record.data).map_err(Failure::Write)?;
     let mut pieces = vec![(0, record.data)];
     if record.entry.kind == Kind::Sparse {
-        let map = Map::decode(&mut *archive, record.entry.size, |block| {
-            hasher.update(block);
-        });
-        let map = map.map_err(Failure::Read)?;
+        let mut hashed = Ok(());
+        let seen = |block: &[u8]| {
+            if hashed.is_ok() {
+                hashed = hashing.add(block);
+            }
+        };
+        let map = Map::decode(&mut *archive, record.entry.size, seen).map_err(Failure::Read)?;
+        hashed.map_err(Failure::Write)?;
         if map.encode().len() as u64 + map.data() != record.data {
             let what = "the map of a sparse file does not fit its data";
             return Err(Failure::Read(io::Error::new(io::ErrorKind::InvalidData, what)));
@@ -68,19 +73,17 @@ pub fn copy(file: &File, record: &Record, archive: &mut impl Read) -> Result<[u8
         ftruncate(file, record.entry.size).map_err(|errno| Failure::Write(errno.into()))?;
         pieces = map.pieces;
     }
-    let mut buffer = vec![0; BUFFER.min(usize::try_from(record.data).unwrap_or(BUFFER))];
     for (start, len) in pieces {
         let mut at = start;
         while at < start + len {
-            let wanted = usize::try_from(start + len - at).unwrap_or(BUFFER).min(buffer.len());
-            let bytes = &mut buffer[..wanted];
-            archive.read_exact(bytes).map_err(Failure::Read)?;
-            hasher.update(bytes);
-            file.write_all_at(bytes, at).map_err(Failure::Write)?;
-            at += wanted as u64;
+            let mut piece = hashing.piece(start + len - at).map_err(Failure::Write)?;
+            archive.read_exact(&mut piece).map_err(Failure::Read)?;
+            file.write_all_at(&piece, at).map_err(Failure::Write)?;
+            at += piece.len() as u64;
+            hashing.update(piece).map_err(Failure::Write)?;
         }
     }
-    Ok(*hasher.finalize().as_bytes())
+    hashing.finish().map_err(Failure::Write)
 }
 
 /// Copies the content of another file, holes included.

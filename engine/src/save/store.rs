@@ -11,6 +11,7 @@ use rustix::fs::{Stat, fstat};
 
 use super::super::entry::{Entry, Kind, Mtime};
 use super::super::error::{Error, Result};
+use super::super::hashing::Hashing;
 use super::super::info::Counts;
 use super::super::manifest::{Layer, Packed, Record};
 use super::super::parent::{Parent, Place, Unchanged};
@@ -22,9 +23,6 @@ use super::SAVE;
 
 /// A file up to this many bytes is read once, whole; a longer one in pieces, and twice if its hash must be known first.
 pub const WHOLE: u64 = 1 << 20;
-
-/// Content of longer files is read in pieces of this many bytes.
-const PIECE: usize = 1 << 18;
 
 /// The layer and the manifest of a state in the making. Entries come in the archive's order.
 pub struct Store<'a> {
@@ -183,27 +181,18 @@ impl<'a> Store<'a> {
             self.buffer = buffer;
             return done;
         }
-        self.buffer.resize(PIECE, 0);
         if self.parent.as_ref().is_some_and(|parent| parent.has_size(source.data)) {
-            let mut hasher = blake3::Hasher::new();
-            source.pieces(&mut self.buffer, |piece| Ok(_ = hasher.update(piece)), read)?;
+            entry.hash = Some(source.pieces(|_| Ok(()), read)?);
             check()?;
-            entry.hash = Some(*hasher.finalize().as_bytes());
             if let Some((layer, origin)) = self.known(&entry, source.data)? {
                 return self.record(&Record { entry, data: source.data, layer, origin });
             }
         }
         let to_layer = |source| Error::io(SAVE, self.path, source);
         self.archive.member(&entry, source.data).map_err(to_layer)?;
-        let mut hasher = blake3::Hasher::new();
         let archive = &mut self.archive;
-        let store = |piece: &[u8]| {
-            hasher.update(piece);
-            archive.write_all(piece).map_err(to_layer)
-        };
-        source.pieces(&mut self.buffer, store, read)?;
+        entry.hash = Some(source.pieces(|piece| archive.write_all(piece).map_err(to_layer), read)?);
         check()?;
-        entry.hash = Some(*hasher.finalize().as_bytes());
         let layer = self.counted(source.data);
         self.record(&Record { entry, data: source.data, layer, origin: Vec::new() })
     }
@@ -296,24 +285,25 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Reads all of it a buffer at a time.
+    /// Reads all of it a piece at a time, and returns its hash.
     fn pieces(
         &self,
-        buffer: &mut [u8],
         mut each: impl FnMut(&[u8]) -> Result<()>,
         failed: impl Fn(io::Error) -> Error,
-    ) -> Result<()> {
+    ) -> Result<[u8; 32]> {
+        let mut hashing = Hashing::new(self.data).map_err(&failed)?;
         each(&self.head)?;
+        hashing.add(&self.head).map_err(&failed)?;
         for &(start, len) in &self.pieces {
             let mut at = start;
             while at < start + len {
-                let wanted = usize::try_from(start + len - at).unwrap_or(usize::MAX).min(buffer.len());
-                let piece = &mut buffer[..wanted];
-                self.file.read_exact_at(piece, at).map_err(&failed)?;
-                each(piece)?;
-                at += wanted as u64;
+                let mut piece = hashing.piece(start + len - at).map_err(&failed)?;
+                self.file.read_exact_at(&mut piece, at).map_err(&failed)?;
+                each(&piece)?;
+                at += piece.len() as u64;
+                hashing.update(piece).map_err(&failed)?;
             }
         }
-        Ok(())
+        hashing.finish().map_err(failed)
     }
 }
