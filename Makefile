@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image lint clean
+.PHONY: all engine build setup demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
 
 all: build
 
@@ -81,6 +81,10 @@ bench-relocate: engine
 # The image of a closure against what buildah and tar make of it; the variables are named in the script.
 bench-image: setup build
 	scripts/bench-image.sh
+
+# Asking a binary cache for 1,000 paths beside plain questions and nix path-info; needs nginx.
+bench-cache: engine
+	scripts/bench-cache.sh
 
 lint:
 	$(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path engine/Cargo.toml

@@ -33,13 +33,13 @@ expression='{ count }: derivation {
   system = builtins.currentSystem;
   outputs = builtins.genList (n: "o${toString n}") count;
   builder = "/bin/bash";
-  args = [ "-c" "for output in $outputs; do echo $output > ${!output}; done; exit 0" ];
+  args = [ "-c" "for output in $outputs; do echo $output > \${!output}; done; exit 0" ];
 }'
 nix-store --generate-binary-cache-key bench-1 secret public
 drv=$(nix-instantiate --expr "$expression" --arg count "$paths" | sed 's/!.*//' | head -n 1)
 nix-store --realise "$drv" 2>/dev/null >paths
 xargs -n 100000 nix --extra-experimental-features nix-command copy \
-  --to "file://$work/cache?compression=none&secret-key=$work/secret" <paths
+  --to "file://$work/cache?compression=none&secret-key=$work/secret" <paths 2>copied || { cat copied >&2; exit 4; }
 
 cat >nginx.conf <<CONFIGURATION
 worker_processes 1; daemon off; pid $work/pid; error_log $work/errors;

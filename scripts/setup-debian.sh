@@ -16,7 +16,7 @@ programs=(
   libtoolize:libtool m4:m4 pkg-config:pkg-config patch:patch bison:bison flex:flex msgfmt:gettext makeinfo:texinfo
   file:file patchelf:patchelf perl:perl xz:xz-utils zstd:zstd bzip2:bzip2 unzip:unzip zip:zip curl:curl git:git
   jq:jq python3:python3 shellcheck:shellcheck
-  umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3
+  umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap
 )
 # Python module:Debian package, for the packages that build with PEP 517.
 modules=(pip:python3-pip setuptools:python3-setuptools wheel:python3-wheel build:python3-build installer:python3-installer)
@@ -55,6 +55,23 @@ look() {
     missing_programs+=(nix-build)
     missing_packages+=(nix-bin)
   fi
+}
+
+# A test starts an sshd of its own. Debian's package would start one for the whole machine, now and after every boot, so
+# only its files are taken, below target/. Where they cannot be had nothing is wrong: that test says that it is skipped.
+fetch_sshd() {
+  local place directory deb
+  place=$(realpath -m "$(dirname "$0")/../target/sshd")
+  if [ -x /usr/sbin/sshd ] || [ -e "$place" ] || ! command -v apt-get >/dev/null || ! command -v ssh >/dev/null; then return; fi
+  directory=$(mktemp -d)
+  if (cd "$directory" && apt-get download -q openssh-server libwrap0 >&2 &&
+    for deb in *.deb; do dpkg-deb --extract "$deb" files || exit; done); then
+    mkdir -p "$(dirname "$place")"
+    mv "$directory/files" "$place"
+  else
+    printf 'setup: sshd is not to be had; the test of remote builds will be skipped\n' >&2
+  fi
+  rm -rf "$directory"
 }
 
 # Rust is not installed from here: Debian 12's is too old, and a toolchain is a choice of the user's.
@@ -139,3 +156,4 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
 fi
 if ! rust_is_good; then fail 'missing:' "$(list_missing)"; fi
 check_store
+fetch_sshd

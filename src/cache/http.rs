@@ -153,7 +153,7 @@ impl Cache {
         loop {
             tries += 1;
             let failed = match self.client.get(&url).send().await {
-                Ok(response) => match read(response).await {
+                Ok(response) => match read(response, self.patience.answer).await {
                     Ok(found) => return Ok(found),
                     Err(failed) => failed,
                 },
@@ -198,7 +198,7 @@ impl From<Attempt> for Failure {
 }
 
 /// What an answer holds.
-async fn read(mut response: Response) -> Result<Option<Vec<u8>>, Attempt> {
+async fn read(mut response: Response, patience: Duration) -> Result<Option<Vec<u8>>, Attempt> {
     let status = response.status();
     let failed = |failure, in_passing| {
         let pause = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -222,7 +222,11 @@ async fn read(mut response: Response) -> Result<Option<Vec<u8>>, Attempt> {
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => break,
             Err(error) => {
-                let failure = Failure::Broken(format!("its answer broke off: {}", cause(&error)));
+                let failure = if error.is_timeout() {
+                    Failure::Slow(patience)
+                } else {
+                    Failure::Broken(format!("its answer broke off: {}", cause(&error)))
+                };
                 return Err(Attempt { failure, status: None, in_passing: !error.is_timeout(), pause: Duration::ZERO });
             }
         }

@@ -5,7 +5,7 @@
 //! foreign one: the record was changed, or another key has that name.
 
 use nix_derivation::StoreDir;
-use nix_narinfo::{NarInfo, TrustedPublicKey};
+use nix_narinfo::{NarInfo, NixSignature, TrustedPublicKey};
 
 use super::Held;
 
@@ -99,18 +99,18 @@ impl Judge {
     }
 
     fn verdict(&self, path: &str, info: &NarInfo) -> Verdict {
-        let named = self.store_dir.render_path(info.store_path());
-        if named != path {
-            return Verdict::Corrupt(format!("its record is that of {named}"));
+        let found = self.store_dir.render_path(info.store_path());
+        if found != path {
+            return Verdict::Corrupt(format!("its record is that of {found}"));
         }
         if info.is_content_addressed(&self.store_dir) {
             return Verdict::ContentAddressed;
         }
         let fingerprint = info.fingerprint(&self.store_dir);
-        let good = |signature: &&nix_narinfo::NixSignature| {
-            signature.verify(fingerprint.as_bytes(), &self.keys).unwrap_or(false)
-        };
-        let signatures = info.signatures();
+        // What cannot be read as a signature counts for none, as with Nix.
+        let signatures: Vec<&NixSignature> =
+            info.signatures().iter().filter(|signature| signature.canonicalized().is_ok()).collect();
+        let good = |signature: &&&NixSignature| signature.verify(fingerprint.as_bytes(), &self.keys).unwrap_or(false);
         if let Some(signature) = signatures.iter().find(good) {
             return Verdict::Signed(signature.key_name.clone());
         }
@@ -119,7 +119,6 @@ impl Judge {
             return Verdict::Corrupt(format!("the signature of {} does not fit", signature.key_name));
         }
         let mut names: Vec<String> = signatures.iter().map(|signature| signature.key_name.clone()).collect();
-        names.retain(|name| !name.is_empty());
         names.dedup();
         if names.is_empty() { Verdict::Unsigned } else { Verdict::WrongKey(names) }
     }

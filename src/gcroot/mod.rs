@@ -5,24 +5,48 @@
 //! package's last build. Must not know how a path came to be.
 //!
 //! ```text
-//! roots/own/<store path's base name>       the state engine, the host package set
-//! roots/packages/<package>/<stage>         the last state of each stage of a package
-//! roots/packages/<package>/<stage>.drv     the derivation that it was made by, which a collection would take
-//! roots/packages/<package>/<stage>.failed  what the stage left when it failed, and its <stage>.failed.drv
+//! roots/own/<store path's base name>                 the state engine, the host package set
+//! roots/added/<store path's base name>               a state that the user keeps, with `roots add`
+//! roots/packages/<package>/<stage>@<hash>            a state of a package; <hash> is that of its store path
+//! roots/packages/<package>/<stage>@<hash>.drv        the derivation that it was made by, which a collection would take
+//! roots/packages/<package>/finish.drv                the last derivation of the package itself
+//! roots/packages/<package>/<stage>.failed            what the stage left when it failed, and its <stage>.failed.drv
+//! packages/<package>/states/<link's name>.json       what is known of a state ([`about`])
+//! packages/<package>/last.json                       the last build ([`record`])
+//! given-up/<store path's base name>                  a state that a policy gave up, for `roots gc` ([`given_up`])
+//! running/build-<number>                             what a running build uses ([`running`])
+//! lock  packages/<package>/lock                      locks ([`lock`])
 //! ```
+//!
+//! The links are the truth; all else can be made again from them and the store ([`doctor`]). Former versions made one link for
+//! a stage, `<stage>`, and one for its derivation: they are read as what they are.
 
+pub mod about;
+pub mod config;
+mod disk;
+pub mod doctor;
+mod fault;
+pub mod given_up;
+pub mod graph;
+pub mod hand;
 pub mod list;
+pub mod lock;
+pub mod policy;
 pub mod record;
+pub mod register;
+pub mod running;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::nix::engine::StoreObject;
-use crate::nix::{Nix, NixError, store};
+use crate::nix::engine::{self, StoreObject};
+use crate::nix::{Nix, NixError};
 
 /// What a link's name has behind the stage's where it keeps what the stage left when it failed.
 const FAILED: &str = ".failed";
+
+/// The last stage, whose outputs are the package and no state.
+const FINISH: &str = "finish";
 
 /// Why a root could not be registered. The path itself is in the store all the same.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +72,37 @@ pub enum RootError {
         #[source]
         source: io::Error,
     },
+    /// The system refused.
+    #[error("cannot {operation} {path}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A store path is no state.
+    #[error("{path} is no state that phasesplit made: {why}")]
+    NoState {
+        /// The path.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// The user's policies cannot be read.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
     /// Nix refused.
     #[error(transparent)]
     Nix(#[from] NixError),
+}
+
+impl RootError {
+    fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { operation, path: path.to_owned(), source }
+    }
 }
 
 /// Where phasesplit keeps what is the user's, by the XDG base directory specification: relative values are ignored.
@@ -85,58 +137,50 @@ impl Roots {
         Self { directory: directory.into() }
     }
 
-    /// The link of a stage's last state; `package` as [`package_key`] gives it.
-    pub fn of_stage(&self, package: &str, stage: &str) -> PathBuf {
-        self.directory.join("packages").join(package).join(stage)
+    /// The directory of a package's links; `package` as [`package_key`] gives it.
+    fn of_package(&self, package: &str) -> PathBuf {
+        self.directory.join("packages").join(package)
+    }
+
+    /// The link of a state; `package` as [`package_key`] gives it.
+    pub fn of_state(&self, package: &str, stage: &str, path: &str) -> PathBuf {
+        self.of_package(package).join(format!("{stage}@{}", hash_of(path)))
     }
 
     /// The link of what a stage left when it failed.
     pub fn of_failed(&self, package: &str, stage: &str) -> PathBuf {
-        self.of_stage(package, &format!("{stage}{FAILED}"))
+        self.of_package(package).join(format!("{stage}{FAILED}"))
     }
 
     /// The link of the derivation that kept what a stage left.
     pub fn of_failed_derivation(&self, package: &str, stage: &str) -> PathBuf {
-        self.of_derivation(package, &format!("{stage}{FAILED}"))
+        self.of_package(package).join(format!("{stage}{FAILED}.drv"))
     }
 
     /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be removed stays listed.
     pub fn forget_failed(&self, package: &str, stage: &str) {
-        for link in [self.of_failed(package, stage), self.of_failed_derivation(package, stage)] {
-            let _ = fs::remove_file(link);
+        let link = self.of_failed(package, stage);
+        if let Ok(path) = std::fs::read_link(&link) {
+            let _ = disk::write(&self.note(&path.to_string_lossy()), format!("{}\n", path.display()).as_bytes());
+        }
+        for link in [self.of_failed_derivation(package, stage), link] {
+            if link.is_symlink() {
+                let _ = disk::remove(&link);
+            }
         }
     }
 
-    /// The link of the derivation that a stage's last state was made by.
-    pub fn of_derivation(&self, package: &str, stage: &str) -> PathBuf {
-        self.directory.join("packages").join(package).join(format!("{stage}.drv"))
+    /// The link of the derivation that a state was made by.
+    pub fn of_derivation(&self, package: &str, stage: &str, path: &str) -> PathBuf {
+        match stage {
+            FINISH => self.of_package(package).join(format!("{stage}.drv")),
+            _ => about::with_suffix(&self.of_state(package, stage, path), ".drv"),
+        }
     }
 
-    /// Points the root `link` to `path`, in place of what it kept. Nix replaces it atomically, and
-    /// nothing is run where it points there already.
-    ///
-    /// # Errors
-    /// Where the link's directory cannot be made or Nix refuses.
-    pub fn register(&self, nix: &Nix, link: &Path, path: &str) -> Result<(), RootError> {
-        if holds(link, path) {
-            return Ok(());
-        }
-        directory_of(link)?;
-        store::add_root(nix, link, path)?;
-        Ok(())
-    }
-
-    /// The same for a derivation, which is kept and not built.
-    ///
-    /// # Errors
-    /// As [`Roots::register`].
-    pub fn register_derivation(&self, nix: &Nix, link: &Path, drv: &str) -> Result<(), RootError> {
-        if holds(link, drv) {
-            return Ok(());
-        }
-        directory_of(link)?;
-        store::add_derivation_root(nix, link, drv)?;
-        Ok(())
+    /// What is beside the links.
+    fn home(&self) -> &Path {
+        self.directory.parent().unwrap_or(&self.directory)
     }
 
     /// Has one of phasesplit's own objects in the store and rooted; gives its store path.
@@ -148,7 +192,7 @@ impl Roots {
     pub fn provide(&self, nix: &Nix, object: &StoreObject) -> Result<String, RootError> {
         if let Ok(path) = object.store_path() {
             let link = self.of_own(&path);
-            if holds(&link, &path) {
+            if register::holds(&link, &path) {
                 return Ok(path);
             }
         }
@@ -172,11 +216,14 @@ fn identity_key(identity: &[u8]) -> String {
     blake3::hash(identity).to_hex()[..12].to_owned()
 }
 
-fn directory_of(link: &Path) -> Result<(), RootError> {
-    let Some(parent) = link.parent() else { return Ok(()) };
-    fs::create_dir_all(parent).map_err(|source| RootError::Directory { path: parent.to_owned(), source })
+/// The hash part of a store path.
+fn hash_of(path: &str) -> &str {
+    let base = path.rsplit('/').next().unwrap_or(path);
+    base.split_once('-').map_or(base, |(hash, _)| hash)
 }
 
-fn holds(link: &Path, path: &str) -> bool {
-    fs::read_link(link).is_ok_and(|target| target == Path::new(path)) && fs::symlink_metadata(path).is_ok()
+/// The store paths that phasesplit's own objects have in this version.
+fn own_paths() -> Vec<String> {
+    let own = [engine::engine(), engine::host_set()];
+    own.into_iter().flatten().filter_map(|object| object.store_path().ok()).collect()
 }

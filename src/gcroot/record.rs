@@ -7,15 +7,14 @@
 //! It is a help, never the truth: whether a state is there, only the store knows. A record that cannot be read is refused
 //! by name, and a build goes on without it.
 
-use std::fs::{self, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Roots, identity_key, package_key};
+use super::{Roots, disk, identity_key, package_key};
 
 /// The version of the record that this program writes and reads.
 pub const FORMAT: u64 = 1;
@@ -182,22 +181,15 @@ impl Roots {
         let directory = self.records().join(package_key(&record.package, identity));
         let path = directory.join(FILE);
         let io = |source| RecordError::Io { operation: "write", path: path.clone(), source };
-        fs::create_dir_all(&directory).map_err(io)?;
+        let key = package_key(&record.package, identity);
+        let _package = self.lock_package(&key).map_err(io)?;
         let mut text = serde_json::to_vec_pretty(record).map_err(|error| io(error.into()))?;
         text.push(b'\n');
-        // 0666 less the umask, as any program that creates a file asks for.
-        let mut file = tempfile::Builder::new()
-            .prefix(".last-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(&directory)
-            .map_err(io)?;
-        file.write_all(&text).map_err(io)?;
-        file.persist(&path).map_err(|error| io(error.error))?;
-        Ok(())
+        disk::write(&path, &text).map_err(io)
     }
 
     fn records(&self) -> PathBuf {
-        self.directory.parent().unwrap_or(&self.directory).join("packages")
+        self.home().join("packages")
     }
 }
 
@@ -259,7 +251,10 @@ mod tests {
         assert_eq!(roots.record("p-3", b"id").expect("read"), None);
         assert_eq!(new.stage("build").map(|stage| stage.drv.as_str()), Some("/s/x.drv"));
         let directory = scratch.path().join("packages").join(package_key("p-1", b"id"));
-        assert_eq!(fs::read_dir(directory).expect("there").count(), 1, "nothing is left beside it");
+        let mut names: Vec<_> =
+            fs::read_dir(directory).expect("there").map(|entry| entry.expect("read").file_name()).collect();
+        names.sort();
+        assert_eq!(names, [FILE, "lock"], "nothing is left beside it");
     }
 
     #[test]

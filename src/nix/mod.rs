@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod fetch;
+pub mod gcroots;
 pub mod question;
 pub mod sandbox;
 mod settings;

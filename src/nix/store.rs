@@ -51,6 +51,18 @@ pub fn add_derivation_root(nix: &Nix, link: &Path, drv: &str) -> Result<(), NixE
     nix.run(Tool::Instantiate, &format!("cannot register a root for {drv}"), args, b"").map(drop)
 }
 
+/// Deletes these store paths and no others: Nix refuses one that anything else needs, and may have deleted others then.
+///
+/// # Errors
+/// Where it refuses, in its words.
+pub fn delete(nix: &Nix, paths: &[&str]) -> Result<(), NixError> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    // Large trees take their time, and so does waiting for a collection that is under way.
+    nix.run_within(None, Tool::Store, "cannot delete", ["--delete"].iter().chain(paths), b"").map(drop)
+}
+
 /// Bytes of the regular files in a tree; store paths have few levels of directories.
 ///
 /// # Errors

@@ -10,10 +10,11 @@ use super::{GID, Room, SandboxError, UID, failed, files};
 /// Its name.
 pub const PROGRAM: &str = "bwrap";
 
-/// Whether there is one and it can make namespaces.
+/// Whether there is one and it can make namespaces: also that of users, without which it can be no other user.
 pub fn works() -> bool {
+    let (uid, gid) = (UID.to_string(), GID.to_string());
     let trial = Command::new(PROGRAM)
-        .args(["--unshare-all", "--ro-bind", "/", "/", "/proc/self/exe", "--version"])
+        .args(["--unshare-all", "--uid", &uid, "--gid", &gid, "--ro-bind", "/", "/", "/proc/self/exe", "--version"])
         .stdin(Stdio::null())
         .output();
     trial.is_ok_and(|output| output.status.success())
@@ -55,7 +56,8 @@ fn arguments(room: &Room) -> Vec<OsString> {
             bind("--ro-bind", path.clone().into(), to.into());
         }
     }
-    words.extend(["--proc", "/proc", "--dev", "/dev", "--chdir"].map(Into::into));
+    // Its /, which holds all the places, cannot be written to either, once all are there.
+    words.extend(["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/", "--chdir"].map(Into::into));
     words.push(room.directory.clone().into());
     for (name, value) in &room.environment {
         words.extend(["--setenv".into(), name.into(), value.into()]);

@@ -6,6 +6,7 @@
 mod support;
 
 mod break_point;
+mod bubblewrap;
 mod cuts;
 mod equality;
 mod explain;
@@ -14,10 +15,13 @@ mod held_back;
 mod keep_failed;
 mod kept_states;
 mod moved;
+mod other_user;
 mod pin;
 mod point;
 mod real;
+mod remote;
 mod reuse;
+mod roots;
 mod runtime;
 mod shell;
 mod shell_states;

@@ -36,12 +36,12 @@ fn row<'a>(report: &'a Value, stage: &str) -> &'a Value {
     report["stages"].as_array().expect("stages").iter().find(|row| row["stage"] == stage).expect("there")
 }
 
-/// What `roots list` says of the states: stage, and the state it is pinned to.
+/// What `roots list` says of the states: store path, and the state it is pinned to.
 fn roots(project: &Project) -> Vec<(String, Value)> {
     let output = succeed(&mut command(project, &["roots", "list", "--json"]));
     let roots: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     let states = roots.into_iter().filter(|root| root["kind"] == "state");
-    states.map(|root| (root["stage"].as_str().expect("a name").to_owned(), root["pinned"].clone())).collect()
+    states.map(|root| (root["path"].as_str().expect("a path").to_owned(), root["pinned"].clone())).collect()
 }
 
 #[test]
@@ -73,8 +73,11 @@ fn a_pin_builds_what_is_behind_it_and_the_result_is_marked() {
     let finish = phasesplit::nix::drv::read(row(&second, "finish")["drv"].as_str().expect("a path")).expect("read");
     assert_eq!(phasesplit::nix::drv::is_pinned(&finish), Some(state.as_str()));
 
-    let pinned = |stage: &str| roots(&project).into_iter().find(|(name, _)| name == stage).expect("rooted").1;
-    assert_eq!((pinned("build"), pinned("install")), (Value::Null, json!(state)));
+    let pinned = |report: &Value, stage: &str| {
+        let path = &row(report, stage)["path"];
+        roots(&project).into_iter().find(|(rooted, _)| path == rooted).expect("rooted").1
+    };
+    assert_eq!((pinned(&second, "build"), pinned(&second, "install")), (Value::Null, json!(state)));
     let listed = text(&succeed(&mut command(&project, &["roots", "list"])).stdout);
     assert!(listed.lines().any(|line| line.contains(" install ") && line.contains(" pinned ")), "{listed}");
 
@@ -87,7 +90,7 @@ fn a_pin_builds_what_is_behind_it_and_the_result_is_marked() {
     assert!(said.contains("it was pinned, and is not any more"), "{said}");
     let fourth = report(&build(&project, &["--json"]));
     assert_eq!(rows(&fourth).len(), 6);
-    assert!(roots(&project).iter().all(|(_, pinned)| pinned.is_null()));
+    assert!(["build", "install"].iter().all(|stage| pinned(&fourth, stage).is_null()));
 }
 
 #[test]
@@ -119,9 +122,7 @@ fn a_pin_that_does_not_fit_is_refused_with_the_reason() {
     refused(&["--pin", "configure", "--merge", "configure+build"], 1, "this chain goes on after");
 
     let state = row(&first, "build")["path"].as_str().expect("a path");
-    for package in std::fs::read_dir(project.path().join("state/phasesplit/roots/packages")).expect("roots").flatten() {
-        std::fs::remove_file(package.path().join("build")).expect("removed");
-    }
+    succeed(&mut command(&project, &["roots", "rm", state]));
     // The derivations that were evaluated with it as their pin name it, so they go with it.
     let store = || support::command("nix-store", project.path());
     let with_it = text(&succeed(store().args(["--query", "--referrers-closure", state])).stdout);

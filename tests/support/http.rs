@@ -117,7 +117,7 @@ fn answer(mut stream: &TcpStream, seen: &Seen, behaviour: &Behaviour, directory:
             .and_then(|()| if method == "HEAD" { Ok(()) } else { stream.write_all(body) });
         sent.is_ok() && !cut
     };
-    let sent = match act {
+    let done = match act {
         Act::Status(status) => send(status, b"", false),
         _ if method == "PUT" => {
             fs::create_dir_all(file.parent()?).ok()?;
@@ -129,8 +129,8 @@ fn answer(mut stream: &TcpStream, seen: &Seen, behaviour: &Behaviour, directory:
             Err(_) => send(404, b"", false),
         },
     };
-    if !sent {
+    if !done {
         let _ = stream.shutdown(std::net::Shutdown::Both);
     }
-    Some(sent)
+    Some(done)
 }

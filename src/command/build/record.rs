@@ -1,13 +1,20 @@
-//! The record of a build: written after it, so that `explain` and `--pin` know what was there before.
+//! What stays of a build: the roots of its states, from the moment each is there, and the record of it, so that `explain` and
+//! `--pin` know what was there before.
 
+use std::path::Path;
+
+use super::pin::PinnedState;
 use super::report::{Outcome, StageReport};
 use super::run::{Input, Wish};
-use crate::gcroot::Roots;
-use crate::gcroot::package_key;
 pub(super) use crate::gcroot::record::RecordedFailure;
 use crate::gcroot::record::{self, Record, RecordedStage};
+use crate::gcroot::register::NewState;
+use crate::gcroot::running::Running;
+use crate::gcroot::{RootError, Roots};
 use crate::nix::Nix;
-use crate::nix::chain::Chain;
+use crate::nix::chain::{Chain, Stage};
+use crate::nix::watch::Watch;
+use crate::report::human;
 use crate::report::progress::Progress;
 
 /// A build that is over.
@@ -21,29 +28,103 @@ pub(super) struct Made<'a> {
     pub(super) failed: Option<RecordedFailure>,
 }
 
-/// Writes what was built, and keeps the derivations of it. The build is as good without: a failure is told and passed over.
-pub(super) fn keep(nix: &Nix, roots: &Roots, made: &Made<'_>, progress: &Progress) {
-    let identity = &made.input.identity;
-    // The newest of all its versions: what a failed build of a new one did not reach is still the old one's.
-    let before = roots.last_record(identity).unwrap_or_else(|error| {
-        progress.line(&format!("warning: {error}; this build is recorded without it"));
-        None
-    });
-    let record = made.record(before.as_ref());
-    // The derivations first: a record should name none that is gone.
-    let key = package_key(&record.package, identity);
-    for stage in &record.stages {
-        let link = roots.of_derivation(&key, &stage.stage);
-        if let Err(error) = roots.register_derivation(nix, &link, &stage.drv) {
-            progress.line(&format!("warning: the derivations are not protected from garbage collection: {error}"));
-            break;
+/// Keeps what a build makes from the garbage collector, each state as soon as it is there.
+///
+/// The build is as good without: what cannot be kept is told once and passed over.
+pub(super) struct Keeper<'a> {
+    nix: &'a Nix,
+    roots: &'a Roots,
+    chain: &'a Chain,
+    key: &'a str,
+    progress: &'a Progress,
+    /// No policy gives up what the build uses while this is there.
+    _running: Option<Running>,
+}
+
+impl<'a> Keeper<'a> {
+    /// Says which states the build uses, before it does.
+    pub(super) fn begin(
+        nix: &'a Nix,
+        roots: &'a Roots,
+        chain: &'a Chain,
+        key: &'a str,
+        pin: Option<&PinnedState>,
+        progress: &'a Progress,
+    ) -> Self {
+        let paths: Vec<&str> =
+            chain.stages.iter().map(Stage::path).chain(pin.map(|pinned| pinned.state.as_str())).collect();
+        let running = roots.begin(&paths).inspect_err(|error| {
+            progress.line(&format!("warning: `phasesplit roots prune` does not see this build: {error}"));
+        });
+        Self { nix, roots, chain, key, progress, _running: running.ok() }
+    }
+
+    /// Keeps the state of a stage that has just ended. Where that fails, the end of the build tells.
+    pub(super) fn see(&self, watch: &Watch) {
+        let Some((drv, _)) = watch.just_ended() else { return };
+        if watch.build(drv).is_none_or(|build| build.failure.is_some()) {
+            return;
+        }
+        if let Some(stage) = self.chain.stages.iter().find(|stage| stage.drv_path == drv)
+            && Path::new(stage.path()).exists()
+        {
+            let _ = self.roots.keep_state(self.nix, &self.state(&stage.stage, stage.path(), drv));
         }
     }
-    for stage in made.rows.iter().filter(|row| row.outcome.has_state()) {
-        roots.forget_failed(&key, &stage.stage);
+
+    /// Keeps and records what was built, and applies the user's policies.
+    pub(super) fn end(self, made: &Made<'_>) {
+        self.record(made);
+        match self.roots.prune_after_build() {
+            Ok(None) => {}
+            Ok(Some(pruned)) => {
+                for error in &pruned.failed {
+                    self.progress.line(&format!("warning: a state could not be given up: {error}"));
+                }
+                if !pruned.given_up.is_empty() {
+                    let (count, size) = (pruned.given_up.len(), human::size(pruned.frees));
+                    let line =
+                        format!("older states were given up: {count}; `phasesplit roots gc` deletes them ({size})");
+                    self.progress.line(&line);
+                }
+            }
+            Err(error) => self.progress.line(&format!("warning: no state was given up: {error}")),
+        }
     }
-    if let Err(error) = roots.write_record(&record, identity) {
-        progress.line(&format!("warning: the next build cannot be explained: {error}"));
+
+    fn record(&self, made: &Made<'_>) {
+        let identity = &made.input.identity;
+        // The newest of all its versions: what a failed build of a new one did not reach is still the old one's.
+        let before = self.roots.last_record(identity).unwrap_or_else(|error| {
+            self.progress.line(&format!("warning: {error}; this build is recorded without it"));
+            None
+        });
+        let record = made.record(before.as_ref());
+        // The roots first: a record should name nothing that is gone.
+        if let Err(error) = self.keep_all(made) {
+            self.progress.line(&format!("warning: the states are not protected from garbage collection: {error}"));
+        }
+        for stage in made.rows.iter().filter(|row| row.outcome.has_state()) {
+            self.roots.forget_failed(self.key, &stage.stage);
+        }
+        if let Err(error) = self.roots.write_record(&record, identity) {
+            self.progress.line(&format!("warning: the next build cannot be explained: {error}"));
+        }
+    }
+
+    fn keep_all(&self, made: &Made<'_>) -> Result<(), RootError> {
+        for row in made.rows {
+            if row.outcome.has_state() {
+                self.roots.keep_state(self.nix, &self.state(&row.stage, &row.path, &row.drv))?;
+            } else if made.succeeded && row.outcome == Outcome::NotNeeded {
+                self.roots.keep_derivation(self.nix, self.key, &row.stage, &row.drv)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn state<'b>(&'b self, stage: &'b str, path: &'b str, drv: &'b str) -> NewState<'b> {
+        NewState { package: &self.chain.name, key: self.key, stage, path, drv }
     }
 }
 
@@ -101,7 +182,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::nix::chain::Stage;
 
     fn row(stage: &str, outcome: Outcome, edit: &str) -> StageReport {
         StageReport {

@@ -142,6 +142,8 @@ pub(in crate::command) fn run_chain(
     let missing = store::invalid_paths(&nix, &paths)?;
     let was_there = |stage: &Stage| !missing.iter().any(|path| path == stage.path());
 
+    let package = gcroot::package_key(&chain.name, &input.identity);
+    let keeper = roots.map(|roots| record::Keeper::begin(&nix, roots, chain, &package, wish.pin.as_ref(), &progress));
     let mut watch = Watch::default();
     // A link is what keeps the result and what the user looks at: it is made even for a ready one.
     let succeeded = if wish.link.is_none() && was_there(target) {
@@ -151,6 +153,9 @@ pub(in crate::command) fn run_chain(
         let ended = build(&nix, target, wish.link.as_deref(), |event| {
             watch.take(&event, start.elapsed());
             show(&progress, chain, &watch, &event);
+            if let Some(keeper) = &keeper {
+                keeper.see(&watch);
+            }
         })?;
         if !ended.status.success()
             && watch.failed().next().is_none()
@@ -168,7 +173,6 @@ pub(in crate::command) fn run_chain(
 
     let built = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
-    let package = gcroot::package_key(&chain.name, &input.identity);
     let rooted = roots.map(|roots| (roots, package.as_str()));
     let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, rooted)).flatten();
     let mut failed = None;
@@ -182,11 +186,9 @@ pub(in crate::command) fn run_chain(
     if let Some(failure) = &mut failure {
         failure.shell = shell(failure, wish.named(input));
     }
-    if let Some(roots) = roots {
+    if let Some(keeper) = keeper {
         progress.status("registering roots");
-        keep(&nix, roots, &package, &rows, &progress);
-        let made = record::Made { input, wish, chain, rows: &rows, succeeded, failed };
-        record::keep(&nix, roots, &made, &progress);
+        keeper.end(&record::Made { input, wish, chain, rows: &rows, succeeded, failed });
     }
     progress.finish();
     Ok(Report {
@@ -261,17 +263,6 @@ fn stage_size(stage: &Stage) -> Option<u64> {
     size::of_all(stage.outputs.values().map(String::as_str))
 }
 
-/// Roots the last state of each stage in place of the one before. Without roots the build is as
-/// good, only not kept from a garbage collection: so a failure is told once and passed over.
-fn keep(nix: &Nix, roots: &Roots, package: &str, rows: &[StageReport], progress: &Progress) {
-    for row in rows.iter().filter(|row| row.outcome.has_state() && row.stage != "finish") {
-        if let Err(error) = roots.register(nix, &roots.of_stage(package, &row.stage), &row.path) {
-            progress.line(&format!("warning: the states are not protected from garbage collection: {error}"));
-            return;
-        }
-    }
-}
-
 fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots, &str)>) -> Option<Failure> {
     // A stage's failure first: what else failed is then beside the point.
     let failed_row = rows.iter().position(|row| row.outcome == Outcome::Failed);
@@ -300,7 +291,9 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
         refused: refused.map(|row| RefusedState {
             stage: row.stage.clone(),
             path: row.path.clone(),
-            root: kept.map(|(roots, package)| roots.of_stage(package, &row.stage)).filter(|link| link.is_symlink()),
+            root: kept
+                .map(|(roots, package)| roots.of_state(package, &row.stage, &row.path))
+                .filter(|link| link.is_symlink()),
         }),
     })
 }

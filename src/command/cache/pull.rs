@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::{CacheArgs, transfer_options};
 use crate::cache::failure::Failure;
 use crate::cache::{Answer, place};
+use crate::gcroot::register::NewState;
 use crate::gcroot::{Roots, package_key};
 use crate::nix::chain::Stage;
 use crate::nix::{Nix, fetch, store};
@@ -164,8 +165,10 @@ fn fetch_all(arguments: &PullArgs, paths: &[&str]) -> Result<Option<Failure>, Re
 fn keep(roots: Option<&Roots>, wanted: &Wanted<'_>) {
     let Some(roots) = roots.filter(|_| !wanted.package.is_result(wanted.stage)) else { return };
     let key = package_key(&wanted.package.chain.name, &wanted.package.identity);
-    let link = roots.of_stage(&key, &wanted.stage.stage);
-    if let Err(error) = roots.register(&Nix::default(), &link, wanted.stage.path()) {
+    let Stage { stage, drv_path, .. } = wanted.stage;
+    let state =
+        NewState { package: &wanted.package.chain.name, key: &key, stage, path: wanted.stage.path(), drv: drv_path };
+    if let Err(error) = roots.keep_state(&Nix::default(), &state) {
         anstream::eprintln!("warning: {} is not protected from garbage collection: {error}", wanted.stage.path());
     }
 }

@@ -29,7 +29,7 @@ pub struct PushArgs {
     #[command(flatten)]
     pub cache: CacheArgs,
 
-    /// Where to: any store that Nix can copy to, such as file:///DIR, s3://BUCKET, ssh://HOST, http://HOST
+    /// Where to: any store that Nix can copy to, by file:, http:, https:, s3: or ssh:
     #[arg(long, value_name = "URL")]
     pub to: String,
 

@@ -1,0 +1,223 @@
+//! What is wrong with the roots: told, and mended where it is phasesplit's own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::about::with_suffix;
+use super::disk::{self, TEMPORARY};
+use super::list::{Entry, Kept, Root, lone_derivations};
+use super::{RootError, Roots};
+use crate::nix::{Nix, gcroots, store_path};
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// What it is.
+    pub problem: Problem,
+    /// The file or link.
+    pub path: PathBuf,
+    /// More words.
+    pub words: String,
+    /// Whether it was mended.
+    pub mended: bool,
+}
+
+/// What can be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Problem {
+    /// A link of ours whose store path is gone.
+    Dangling,
+    /// Something in our directories that phasesplit did not make; it is never touched.
+    Foreign,
+    /// A link that Nix does not know, so that it keeps nothing.
+    Unknown,
+    /// A state whose derivation is not kept, though it is there.
+    NoDerivation,
+    /// A derivation's link whose state was given up.
+    LoneDerivation,
+    /// A state of which the index has nothing, or nonsense.
+    NoIndex,
+    /// An entry of the index without its link.
+    LoneIndex,
+    /// A file that a killed program did not put in its place.
+    Leftover,
+    /// The note of a build that was killed.
+    DeadBuild,
+    /// A note that a state was given up, which has a root.
+    WrongNote,
+}
+
+impl Problem {
+    /// For a person.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Dangling => "dangling",
+            Self::Foreign => "foreign",
+            Self::Unknown => "unknown to Nix",
+            Self::NoDerivation => "without its derivation",
+            Self::LoneDerivation => "derivation without its state",
+            Self::NoIndex => "not in the index",
+            Self::LoneIndex => "index without its link",
+            Self::Leftover => "leftover of a killed program",
+            Self::DeadBuild => "note of a killed build",
+            Self::WrongNote => "given up, and rooted",
+        }
+    }
+}
+
+impl Roots {
+    /// Looks at everything; with `mend` mends what is phasesplit's own, so that each thing it tells is as it should be or gone.
+    /// Dangling links are removed only where the store itself is there.
+    ///
+    /// # Errors
+    /// Where something cannot be read, or mending fails.
+    pub fn doctor(&self, nix: &Nix, mend: bool) -> Result<Vec<Finding>, RootError> {
+        let home = self.home().to_owned();
+        let _all = self.lock_for_change(mend)?;
+        let mut findings = Vec::new();
+        let mut roots = Vec::new();
+        for entry in self.entries()? {
+            match entry {
+                Entry::Foreign(path, why) => findings.push(finding(Problem::Foreign, path, why)),
+                Entry::Leftover(path) => findings.push(finding(Problem::Leftover, path, String::new())),
+                Entry::Root(root) => roots.push(*root),
+            }
+        }
+        for root in &roots {
+            self.look_at(root, &mut findings);
+        }
+        for lone in lone_derivations(&roots) {
+            findings.push(finding(Problem::LoneDerivation, lone.link.clone(), String::new()));
+        }
+        let links: Vec<&Path> = roots.iter().map(|root| root.link.as_path()).collect();
+        self.look_at_index(&links, &mut findings)?;
+        let dead = self.left_running().map_err(|source| RootError::io("read", &home, source))?;
+        findings.extend(dead.into_iter().map(|path| finding(Problem::DeadBuild, path, String::new())));
+        for path in self.given_up()? {
+            if roots.iter().any(|root| root.path == path && root.state().is_some()) {
+                findings.push(finding(Problem::WrongNote, self.note(&path), path));
+            }
+        }
+        findings.sort_by(|a, b| (a.problem, &a.path).cmp(&(b.problem, &b.path)));
+        findings.dedup();
+        if mend {
+            for finding in &mut findings {
+                finding.mended = self.mend(nix, finding, &roots)?;
+            }
+        }
+        Ok(findings)
+    }
+
+    fn look_at(&self, root: &Root, findings: &mut Vec<Finding>) {
+        if root.dangling {
+            return findings.push(finding(Problem::Dangling, root.link.clone(), root.path.clone()));
+        }
+        if gcroots::knows(&root.link) == Some(false) {
+            findings.push(finding(Problem::Unknown, root.link.clone(), root.path.clone()));
+        }
+        let (Kept::State { key, .. } | Kept::Failed { key, .. }) = &root.kept else { return };
+        let is_failed = matches!(root.kept, Kept::Failed { .. });
+        if !is_failed && self.read_about(key, &root.link).is_none() {
+            findings.push(finding(Problem::NoIndex, root.link.clone(), root.path.clone()));
+        }
+        if let Some(drv) = root.drv.as_ref().filter(|drv| Path::new(drv).exists())
+            && !with_suffix(&root.link, ".drv").is_symlink()
+        {
+            findings.push(finding(Problem::NoDerivation, root.link.clone(), drv.clone()));
+        }
+    }
+
+    /// What lies beside the roots for them.
+    fn look_at_index(&self, links: &[&Path], findings: &mut Vec<Finding>) -> Result<(), RootError> {
+        for package in files(&self.home().join("packages"))? {
+            let key = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            for file in files(&package)?.into_iter().chain(files(&self.abouts(&key))?) {
+                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if name.starts_with(TEMPORARY) {
+                    findings.push(finding(Problem::Leftover, file, String::new()));
+                } else if file.parent() == Some(&self.abouts(&key))
+                    && let Some(link) = name.strip_suffix(".json")
+                    && !links.contains(&self.of_package(&key).join(link).as_path())
+                {
+                    findings.push(finding(Problem::LoneIndex, file, String::new()));
+                }
+            }
+        }
+        for directory in ["given-up", "running"] {
+            for file in files(&self.home().join(directory))? {
+                if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY)) {
+                    findings.push(finding(Problem::Leftover, file, String::new()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The link that an entry of the index is about.
+    fn link_of_index(&self, file: &Path) -> PathBuf {
+        let key = file.parent().and_then(Path::parent).and_then(Path::file_name).unwrap_or_default();
+        self.of_package(&key.to_string_lossy()).join(file.file_stem().unwrap_or_default())
+    }
+
+    fn mend(&self, nix: &Nix, finding: &Finding, roots: &[Root]) -> Result<bool, RootError> {
+        // What a build is about to do is no fault: it does it under this lock, and afterwards there is nothing to mend.
+        let key = finding.path.components().skip_while(|part| part.as_os_str() != "packages").nth(1);
+        let is_locked_below = finding.problem == Problem::LoneDerivation;
+        let _package = key
+            .filter(|_| !is_locked_below)
+            .map(|key| self.lock_package(&key.as_os_str().to_string_lossy()))
+            .transpose()
+            .map_err(|source| RootError::io("lock", &finding.path, source))?;
+        let remove = |path: &Path| disk::remove(path).map_err(|source| RootError::io("remove", path, source));
+        let root = roots.iter().find(|root| root.link == finding.path);
+        match (finding.problem, root) {
+            (Problem::Dangling, Some(root)) => {
+                // A store that is not mounted has none of its paths, and they come back.
+                if !Path::new(&store_path::store_dir()).is_dir() || root.link.exists() {
+                    return Ok(false);
+                }
+                remove(&root.link)?;
+                if let Kept::State { key, .. } = &root.kept {
+                    remove(&self.about_file(key, &root.link))?;
+                }
+            }
+            (Problem::Unknown, Some(root)) => match root.kept {
+                Kept::Derivation { .. } => self.register_derivation(nix, &root.link, &root.path)?,
+                _ => self.register(nix, &root.link, &root.path)?,
+            },
+            (Problem::NoDerivation, Some(root)) => {
+                self.register_derivation(nix, &with_suffix(&root.link, ".drv"), &finding.words)?;
+            }
+            (Problem::NoIndex, Some(root)) => {
+                let Kept::State { package, key, stage } = &root.kept else { return Ok(false) };
+                let about = self.about(key, &root.link, package, stage, &root.path);
+                let file = self.about_file(key, &root.link);
+                self.write_about(key, &root.link, &about).map_err(|source| RootError::io("write", &file, source))?;
+            }
+            (Problem::LoneDerivation, _) => {
+                self.drop_lone_derivations()?;
+            }
+            (Problem::LoneIndex, _) if self.link_of_index(&finding.path).is_symlink() => {}
+            (Problem::LoneIndex | Problem::Leftover | Problem::DeadBuild | Problem::WrongNote, _) => {
+                remove(&finding.path)?;
+            }
+            // What is foreign, and what is no more.
+            (Problem::Foreign, _) | (_, None) => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn finding(problem: Problem, path: PathBuf, words: String) -> Finding {
+    Finding { problem, path, words, mended: false }
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>, RootError> {
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(Vec::new()) };
+    let failed = |source| RootError::List { path: directory.to_owned(), source };
+    entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>().map_err(failed)
+}
