@@ -27,7 +27,11 @@ const NOISE: usize = 3000;
 impl Scene {
     /// The tree of the first state.
     pub fn new() -> Self {
-        let scene = Self { root: tempfile::tempdir().unwrap() };
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    pub fn new_in(directory: &Path) -> Self {
+        let scene = Self { root: tempfile::tempdir_in(directory).unwrap() };
         fs::set_permissions(scene.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["build/dir", "store/out", "canary"] {
             fs::create_dir_all(scene.at(name)).unwrap();
