@@ -24,9 +24,10 @@ maps=(--map "/nix/store/$staged-$name=/nix/store/$real-$name"
 
 # $1: directory; stops at the size. What is compressed is measured apart.
 copy_files() {
-  find /usr/bin /usr/include /usr/lib /usr/share /usr/libexec -xdev -type f -readable -size +0 ! -size +64M \
-    ! -name '*.gz' ! -name '*.xz' ! -name '*.bz2' ! -name '*.zst' ! -name '*.zip' ! -name '*.jar' ! -name '*.whl' \
-    -printf '%s %p\0' 2>/dev/null |
+  # find is cut off where awk has enough.
+  { find /usr/bin /usr/include /usr/lib /usr/share /usr/libexec -xdev -type f -readable -size +0 ! -size +64M \
+    ! -name '*.gz' ! -name '*.xz' ! -name '*.bz2' ! -name '*.zst' ! -name '*.zip' ! -name '*.jar' ! -name '*.jmod' ! -name ct.sym ! -name '*.whl' \
+    -printf '%s %p\0' 2>/dev/null || :; } |
     awk -v RS='\0' -v ORS='\0' -v limit="$((megabytes * 1000000))" \
       '{ sum += $1; if (sum > limit) exit; sub(/^[0-9]+ /, ""); print }' |
     tar --null --files-from=- --create --sparse-version=1.0 2>/dev/null | tar --extract --directory "$1" --no-same-permissions
@@ -86,7 +87,7 @@ rm -rf "$work/tree"
 
 # Compressed: man pages and headers by themselves with gzip, and as tar with xz and zstd, and zip.
 mkdir "$work/text"
-find "$work/plain" -type f \( -name '*.h' -o -name '*.py' -o -name '*.pm' \) -print0 |
+{ find "$work/plain" -type f \( -name '*.h' -o -name '*.py' -o -name '*.pm' \) -print0 || :; } |
   head -zn 4000 | tar --null --files-from=- --create 2>/dev/null | tar --extract --directory "$work/text" --transform 's,.*/,,'
 for tool in xz zstd bzip2 gzip; do
   case $tool in
