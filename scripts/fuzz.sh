@@ -20,7 +20,7 @@ command -v c++ >/dev/null || {
 host=$(rustc -vV | sed -n 's/^host: //p')
 flags='--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
-  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1'
+  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks'
 # With a target given, build scripts and macros go without the flags.
 RUSTFLAGS=$(tr '\n' ' ' <<<"$flags") cargo build --locked --release --target "$host"
 

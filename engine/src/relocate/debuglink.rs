@@ -23,9 +23,6 @@ pub struct Stale {
     /// The program.
     pub path: PathBuf,
     debug: PathBuf,
-    /// Offset of the sum in the program.
-    at: usize,
-    little_endian: bool,
 }
 
 /// The programs among `files` that know one of the files `changing` by its sum.
@@ -42,8 +39,7 @@ pub fn find(files: &[PathBuf], changing: &BTreeSet<PathBuf>) -> Result<Vec<Stale
         let Some(link) = link(path)? else { continue };
         for debug in by_name.get(OsStr::from_bytes(&link.name)).into_iter().flatten() {
             if *debug != path && sum(debug)? == link.sum {
-                let Link { at, little_endian, .. } = link;
-                all.push(Stale { path: path.clone(), debug: (*debug).clone(), at, little_endian });
+                all.push(Stale { path: path.clone(), debug: (*debug).clone() });
                 break;
             }
         }
@@ -60,6 +56,7 @@ fn is_debug_file(path: &Path) -> bool {
 struct Link {
     name: Vec<u8>,
     sum: u32,
+    /// Offset of the sum in the program.
     at: usize,
     little_endian: bool,
 }
@@ -98,13 +95,14 @@ fn sum(path: &Path) -> Result<u32, Error> {
 }
 
 impl Stale {
-    /// The new sum, once the debug information has changed.
+    /// The new sum, once the debug information has changed, for the program as it is by then.
     ///
     /// # Errors
     /// What cannot be read.
     pub fn renewed(&self) -> Result<Vec<Edit>, Error> {
+        let Some(link) = link(&self.path)? else { return Ok(Vec::new()) };
         let sum = sum(&self.debug)?;
-        let bytes = if self.little_endian { sum.to_le_bytes() } else { sum.to_be_bytes() };
-        Ok(vec![Edit { at: self.at, bytes: bytes.to_vec() }])
+        let bytes = if link.little_endian { sum.to_le_bytes() } else { sum.to_be_bytes() };
+        Ok(vec![Edit { at: link.at, bytes: bytes.to_vec() }])
     }
 }
