@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
+.PHONY: all engine build setup tools demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
 
 all: build
 
@@ -26,9 +26,13 @@ build: engine
 
 # Installs what is missing on Debian; elsewhere it says what is missing.
 setup:
+	scripts/setup-debian.sh --for-tests
+
+# Without what only tests use.
+tools:
 	scripts/setup-debian.sh
 
-demo: setup build
+demo: tools build
 	scripts/demo.sh '$(CURDIR)/$(PROGRAM)'
 
 # The tests run with the static engine: what they prove is then true of what is shipped.

@@ -4,6 +4,8 @@
 # On Debian (or a system made from it), as root or with sudo, it installs packages; anywhere else it lists what is
 # missing and fails. A Nix that is there already is not touched: its settings, its store and who owns it stay. Does
 # nothing, quickly, where nothing is missing.
+#
+# usage: scripts/setup-debian.sh [--for-tests]      with what only some tests use; that this is not to be had is no failure
 set -euo pipefail
 
 # Oldest Rust that builds the crate: rust-version in Cargo.toml.
@@ -16,8 +18,9 @@ programs=(
   libtoolize:libtool m4:m4 pkg-config:pkg-config patch:patch bison:bison flex:flex msgfmt:gettext makeinfo:texinfo
   file:file patchelf:patchelf perl:perl xz:xz-utils zstd:zstd bzip2:bzip2 unzip:unzip zip:zip curl:curl git:git
   jq:jq python3:python3 shellcheck:shellcheck
-  umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap
 )
+# What only some tests use, which say that they are skipped where it is not to be had.
+for_tests=(umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap)
 # Python module:Debian package, for the packages that build with PEP 517.
 modules=(pip:python3-pip setuptools:python3-setuptools wheel:python3-wheel build:python3-build installer:python3-installer)
 
@@ -93,6 +96,13 @@ list_missing() {
   if ! rust_is_good; then printf '  %s\n' "$rust_hint"; fi
 }
 
+# Packages by name, as root.
+apt_install() {
+  # No recommended packages: nix-bin recommends one that sets up a daemon and its users.
+  "${as_root[@]}" apt-get update -q >&2 || printf 'setup: apt-get update failed; trying with the lists at hand\n' >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2
+}
+
 install_packages() {
   if ! command -v apt-get >/dev/null; then
     fail 'this is no Debian, so nothing can be installed from here. Missing:' "$(list_missing)" \
@@ -103,11 +113,18 @@ install_packages() {
       "  apt-get update && apt-get install --no-install-recommends ${missing_packages[*]}"
   fi
   printf 'setup: installing %s\n' "${missing_packages[*]}" >&2
-  # No recommended packages: nix-bin recommends one that sets up a daemon and its users.
-  "${as_root[@]}" apt-get update -q >&2 || printf 'setup: apt-get update failed; trying with the lists at hand\n' >&2
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y -q --no-install-recommends "${missing_packages[@]}" >&2 ||
+  apt_install "${missing_packages[@]}" ||
     fail 'apt-get could not install:' "  ${missing_packages[*]}"
+}
+
+install_for_tests() {
+  local entry packages=()
+  for entry in "${for_tests[@]}"; do
+    command -v "${entry%%:*}" >/dev/null || packages+=("${entry##*:}")
+  done
+  if [ "${#packages[@]}" = 0 ]; then return; fi
+  if command -v apt-get >/dev/null && can_be_root && apt_install "${packages[@]}"; then return; fi
+  printf 'setup: not to be had: %s; the tests that use them will be skipped\n' "${packages[*]}" >&2
 }
 
 # Sets as_root to what goes before a command that only root may run.
@@ -156,4 +173,7 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
 fi
 if ! rust_is_good; then fail 'missing:' "$(list_missing)"; fi
 check_store
-fetch_sshd
+if [ "${1:-}" = --for-tests ]; then
+  install_for_tests
+  fetch_sshd
+fi
