@@ -62,10 +62,19 @@ impl Entry {
 /// directory at a time.
 pub fn order(left: &[u8], right: &[u8]) -> Ordering {
     let separator_first = |byte: u8| if byte == b'/' { 0 } else { u16::from(byte) + 1 };
-    match left.iter().zip(right).find(|(left, right)| left != right) {
-        Some((left, right)) => separator_first(*left).cmp(&separator_first(*right)),
-        None => left.len().cmp(&right.len()),
+    let at = shared(left, right);
+    match (left.get(at), right.get(at)) {
+        (Some(left), Some(right)) => separator_first(*left).cmp(&separator_first(*right)),
+        _ => left.len().cmp(&right.len()),
     }
+}
+
+/// How many bytes two paths have in common, from the front: neighbours in a tree share most of them.
+pub fn shared(left: &[u8], right: &[u8]) -> usize {
+    const WORD: usize = 16;
+    let (words, others) = (left.as_chunks::<WORD>().0, right.as_chunks::<WORD>().0);
+    let at = WORD * words.iter().zip(others).take_while(|(left, right)| left == right).count();
+    at + left[at..].iter().zip(&right[at..]).take_while(|(left, right)| left == right).count()
 }
 
 /// Whether a path stays in its tree: components joined by `/`, none empty, `.` or `..`, no NUL in them.
@@ -102,6 +111,17 @@ mod tests {
         paths.sort_by(|l, r| order(l, r));
         let expected: Vec<&[u8]> = vec![b"", b"a", b"a/-", b"a/b", b"a/b/c", b"a\x01", b"a-b", b"b"];
         assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn what_is_shared_ends_at_the_first_difference() {
+        let path: Vec<u8> = (0..50).collect();
+        for at in 0..path.len() {
+            let mut other = path.clone();
+            other[at] = 99;
+            assert_eq!((shared(&path, &other), shared(&path, &path[..at]), shared(&path[..at], &path)), (at, at, at));
+        }
+        assert_eq!(shared(&path, &path), 50);
     }
 
     #[test]

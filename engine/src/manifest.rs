@@ -173,7 +173,7 @@ pub fn read(operation: &'static str, state: &Path) -> Result<Manifest> {
 pub fn read_packed(operation: &'static str, state: &Path, scratch: &Scratch) -> Result<Packed> {
     let path = state.join(format::MANIFEST);
     let (file, packed) = file::open(operation, &path)?;
-    let reader = frames::Reader::new(file).map_err(|source| Error::reading(operation, &path, source))?;
+    let reader = frames::Reader::new(file, packed).map_err(|source| Error::reading(operation, &path, source))?;
     parse(reader.take(limit(packed)), scratch).map_err(|problem| match problem {
         Problem::Read(source) => Error::reading(operation, &path, source),
         Problem::Content(what) => Error::damaged(operation, &path, what),
@@ -283,13 +283,35 @@ fn parse_record(head: &[u8], path: Vec<u8>, link: Vec<u8>, origin: Vec<u8>) -> O
     let mtime = Mtime { secs: number(&time[..dot])?, nanos: std::str::from_utf8(nanos).ok()?.parse().ok()? };
     let hash = match fields.next()? {
         b"-" => None,
-        hex if hex.iter().any(u8::is_ascii_uppercase) => return None,
-        hex => Some(*blake3::Hash::from_hex(hex).ok()?.as_bytes()),
+        hex => Some(hash(hex)?),
     };
     let layer = number(fields.next()?)?;
     let whole = fields.next().is_none() && mode <= 0o7777;
     let entry = Entry { path, kind, mode, size, mtime, link, hash };
     whole.then_some(Record { entry, data, layer, origin })
+}
+
+/// What each byte is worth as a hexadecimal digit; more than 15 where it is none, or a capital.
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit as usize] as usize] = digit;
+        digit += 1;
+    }
+    digits
+};
+
+fn hash(hex: &[u8]) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    let mut all = 0;
+    let pairs: &[u8; 64] = hex.try_into().ok()?;
+    for (byte, [high, low]) in hash.iter_mut().zip(pairs.as_chunks().0) {
+        let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+        all |= high | low;
+        *byte = high << 4 | low & 15;
+    }
+    (all < 16).then_some(hash)
 }
 
 fn check(record: &Record, before: &Packed) -> io::Result<Result<(), &'static str>> {

@@ -260,15 +260,15 @@ impl<R: Read> Reader<R> {
         Ok(Some((entry, size)))
     }
 
-    /// Takes up to `most` bytes of what is left of the current member's data from the input, as that can give it: `take`
-    /// gets the input and how many they are.
+    /// Takes of what is left of the current member's data from the input, as that can give it: `take` gets the input and how
+    /// many bytes are left, and says what it took and how many bytes that was.
     ///
     /// # Errors
     /// Those of `take`.
-    pub fn data<T>(&mut self, most: usize, take: impl FnOnce(&mut R, usize) -> io::Result<T>) -> io::Result<T> {
-        let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
-        let taken = take(&mut self.input, len)?;
-        self.left -= len as u64;
+    pub fn data<T>(&mut self, take: impl FnOnce(&mut R, usize) -> io::Result<(T, usize)>) -> io::Result<T> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let (taken, len) = take(&mut self.input, left)?;
+        self.left -= len.min(left) as u64;
         Ok(taken)
     }
 

@@ -88,7 +88,7 @@ impl Records {
             return Err(full());
         }
         // Mostly the end alone is another one.
-        let same = self.last.iter().zip(&entry.path).take_while(|(old, new)| old == new).count();
+        let same = entry::shared(&self.last, &entry.path);
         while self.open.last().is_some_and(|len| *len > same || entry.path.get(*len) != Some(&b'/')) {
             self.open.pop();
         }

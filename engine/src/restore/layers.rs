@@ -4,31 +4,26 @@
 use std::cmp::Ordering;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use super::super::entry::{self, Entry};
 use super::super::error::{Error, Result, as_path};
-use super::super::frames::{self, Bytes};
+use super::super::frames;
 use super::super::manifest::{Layer, Packed, Record};
 use super::super::records::{Cursor, Records};
 use super::super::sorter::Sorter;
 use super::super::spill::{Scratch, Spill};
 use super::super::{file, format, pax};
 use super::RESTORE;
+use super::batch::{Batch, make_all};
 use super::maker::Maker;
 
-/// A longer file is written by the thread that reads, as it comes.
-const LONG: u64 = 2 << 20;
-
-/// A batch is full with this many bytes of content,
-const BATCH: usize = 1 << 19;
-
-/// or with this many members.
-const MEMBERS: usize = 128;
+/// A longer file is written as it comes, beside the thread that reads.
+const LONG: u64 = 1 << 20;
 
 /// Batches that wait, for each thread. With those in hand they bound the memory: each holds a full batch and a file more.
 const QUEUE: usize = 4;
@@ -155,44 +150,37 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// What was read and is to be made.
-struct Batch<'a> {
-    layer: &'a Path,
-    members: Vec<Member>,
-    /// Bytes of content.
-    bytes: usize,
-}
-
-/// A record, its index, and its content.
-struct Member(u32, Record, Bytes);
-
-/// Extracts what `plan` wants of the layers `files`; `makers` are one for the reading thread and those of the others.
+/// Extracts what `plan` wants of the layers `files`; each of `makers` gets a thread.
 ///
 /// # Errors
 /// Layers that are not what the manifest says; what the file system says.
-pub fn extract<'a>(
-    files: &'a [PathBuf],
-    manifest: &'a Packed,
-    plan: &Plan,
-    own: &mut Maker,
-    others: &mut [Maker],
-) -> Result<()> {
+pub fn extract<'a>(files: &'a [PathBuf], manifest: &'a Packed, plan: &Plan, makers: &mut [Maker]) -> Result<()> {
     let failed = AtomicBool::new(false);
-    let (sender, receiver) = sync_channel::<Batch<'a>>(others.len() * QUEUE);
+    let (sender, receiver) = sync_channel::<Batch<'a>>(makers.len() * QUEUE);
     let receiver = Mutex::new(receiver);
     thread::scope(|scope| {
         let (batches, failed) = (&receiver, &failed);
         let threads: Vec<_> =
-            others.iter_mut().map(|maker| scope.spawn(move || make_all(maker, batches, failed))).collect();
-        let mut reader = LayerReader { records: &manifest.records, own, sender, failed };
+            makers.iter_mut().map(|maker| scope.spawn(move || make_all(maker, batches, failed))).collect();
+        let reader = LayerReader { records: &manifest.records, sender, failed };
         let is_last = |index: usize| index + 1 == files.len();
-        let read = files
+        let mut layers = files
             .iter()
             .zip(&plan.0)
             .zip(&manifest.layers)
             .enumerate()
             .filter(|(index, ((_, wanted), layer))| !wanted.is_empty() || is_last(*index) && layer.members > 0)
-            .try_for_each(|(index, ((file, wanted), layer))| reader.layer(file, wanted, *layer, is_last(index)));
+            .map(|(index, ((file, wanted), layer))| (open(file), file, wanted, *layer, is_last(index)))
+            .peekable();
+        let mut read = Ok(());
+        while let Some((input, file, wanted, layer, is_own)) = layers.next() {
+            // While this one is read, the next one is decompressed as far ahead as it may.
+            layers.peek();
+            read = input.and_then(|input| reader.layer(file, input, wanted, layer, is_own));
+            if read.is_err() {
+                break;
+            }
+        }
         drop(reader);
         let lost = || Error::io(RESTORE, "files", std::io::Error::other("a thread died"));
         let made = threads.into_iter().map(|thread| thread.join().map_err(|_| lost()).flatten());
@@ -201,40 +189,26 @@ pub fn extract<'a>(
     })
 }
 
-/// Makes batch after batch. After a failure, anyone's, takes the rest without a look, so that the reader never waits.
-fn make_all(maker: &mut Maker, batches: &Mutex<Receiver<Batch>>, failed: &AtomicBool) -> Result<()> {
-    let mut result = Ok(());
-    loop {
-        let next = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(batch) = next else { return result };
-        if failed.load(Relaxed) {
-            continue;
-        }
-        let mut members = batch.members.into_iter();
-        result =
-            members.try_for_each(|Member(index, record, content)| maker.member(index, &record, &content, batch.layer));
-        if result.is_err() {
-            failed.store(true, Relaxed);
-        }
-    }
+/// Opens a layer; its first frames are decompressed from then on.
+fn open(layer: &Path) -> Result<frames::Reader> {
+    let (file, len) = file::open(RESTORE, layer)?;
+    // Each content that is wanted is compared with its hash in the manifest, and what else a member has with its record.
+    frames::Reader::without_checksums(file, len).map_err(|source| Error::reading(RESTORE, layer, source))
 }
 
 struct LayerReader<'a, 'b> {
     records: &'a Records,
-    own: &'b mut Maker,
     sender: SyncSender<Batch<'a>>,
     failed: &'b AtomicBool,
 }
 
 impl<'a> LayerReader<'a, '_> {
-    fn layer(&mut self, path: &'a Path, wanted: &Spill, layer: Layer, is_own: bool) -> Result<()> {
+    fn layer(&self, path: &'a Path, input: frames::Reader, wanted: &Spill, layer: Layer, is_own: bool) -> Result<()> {
         let reading = |source| Error::reading(RESTORE, path, source);
         let stored = |source| Error::io(RESTORE, "manifest", source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);
-        let (file, _) = file::open(RESTORE, path)?;
-        let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
-        let empty = || Batch { layer: path, members: Vec::with_capacity(MEMBERS), bytes: 0 };
-        let mut batch = empty();
+        let mut archive = pax::Reader::new(input);
+        let mut batch = Batch::new(path);
         let mut read = Layer::default();
         let mut last: Vec<u8> = Vec::new();
         let mut wanted = Wanted::new(self.records, wanted).map_err(stored)?;
@@ -264,6 +238,8 @@ impl<'a> LayerReader<'a, '_> {
                     return Err(damaged(&member.path, "the manifest does not know this entry"));
                 }
                 last = member.path;
+                let skipped = archive.data(|input, len| Ok((input.skip(len)?, len)));
+                skipped.map_err(|source| reading(source).at_entry("in", &last))?;
                 continue;
             };
             if !fits(record, &member, data, is_own) {
@@ -271,17 +247,17 @@ impl<'a> LayerReader<'a, '_> {
             }
             last = member.path;
             if data > LONG {
+                self.send(std::mem::replace(&mut batch, Batch::new(path)));
                 self.long(&mut wanted, &last, &mut archive, path)?;
                 continue;
             }
-            let content = archive.data(usize::MAX, frames::Reader::bytes);
+            let content = archive.data(|input, len| Ok((input.bytes(len)?, len)));
             let content = content.map_err(|source| reading(source).at_entry("in", &last))?;
             while let Some((index, record)) = wanted.next().filter(|(_, record)| record.origin() == last) {
-                batch.bytes += content.len();
-                batch.members.push(Member(index, record.clone(), content.clone()));
+                batch.push(index, record.clone(), content.clone());
                 wanted.advance().map_err(stored)?;
-                if batch.bytes >= BATCH || batch.members.len() >= MEMBERS {
-                    self.send(std::mem::replace(&mut batch, empty()));
+                if batch.is_full() {
+                    self.send(std::mem::replace(&mut batch, Batch::new(path)));
                 }
             }
         }
@@ -295,23 +271,40 @@ impl<'a> LayerReader<'a, '_> {
         Err(Error::damaged(RESTORE, path, "it holds less than the manifest says"))
     }
 
-    /// Makes all files with the content of the member `origin`, which is too long to have in memory.
+    /// Sends all files with the content of the member `origin`, which is too long to have in memory, and then its parts.
     fn long(
-        &mut self,
+        &self,
         wanted: &mut Wanted,
         origin: &[u8],
         archive: &mut pax::Reader<frames::Reader>,
-        layer: &Path,
+        layer: &'a Path,
     ) -> Result<()> {
-        let mut first = None;
+        let mut records = Vec::new();
         while let Some((index, record)) = wanted.next().filter(|(_, record)| record.origin() == origin) {
-            match &first {
-                None => first = Some(self.own.stream(index, record, archive, layer)?),
-                Some(first) => self.own.duplicate(index, record, first, layer)?,
-            }
+            records.push((index, record.clone()));
             wanted.advance().map_err(|source| Error::io(RESTORE, "manifest", source))?;
         }
-        Ok(())
+        let copies = records.split_off(records.len().min(1));
+        let Some(first) = records.pop() else { return Ok(()) };
+        let (batch, parts) = Batch::long(layer, first, copies);
+        self.send(batch);
+        loop {
+            let part = archive.data(|input, left| {
+                let part = if left > 0 { Some(input.part(left)?) } else { None };
+                let len = part.as_ref().map_or(0, |part| part.len());
+                Ok((part, len))
+            });
+            match part {
+                Ok(None) => return Ok(()),
+                // Who makes the file has failed and says why.
+                Ok(Some(part)) => _ = parts.send(Ok(part)),
+                Err(error) => {
+                    let same = io::Error::new(error.kind(), error.to_string());
+                    let _ = parts.send(Err(same));
+                    return Err(Error::reading(RESTORE, layer, error).at_entry("in", origin));
+                }
+            }
+        }
     }
 
     /// The threads take batches as long as this sender lives.
@@ -343,8 +336,8 @@ fn same(left: &Entry, right: &Entry) -> bool {
 pub fn shell_state(operation: &'static str, chain: &[PathBuf], shell: &Record) -> Result<Vec<u8>> {
     let path = chain[shell.layer].join(format::LAYER);
     let reading = |source| Error::reading(operation, &path, source);
-    let (file, _) = file::open(operation, &path)?;
-    let mut archive = pax::Reader::new(frames::Reader::new(file).map_err(reading)?);
+    let (file, len) = file::open(operation, &path)?;
+    let mut archive = pax::Reader::new(frames::Reader::new(file, len).map_err(reading)?);
     while let Some((member, _)) = archive.next_member().map_err(reading)? {
         if member.path == shell.origin() {
             let mut content = Vec::new();

@@ -12,10 +12,10 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::super::entry::{Entry, Kind};
-use super::super::hashing::Hashing;
 use super::super::manifest::Record;
 use super::super::sparse::Map;
 use super::super::tree::timestamps;
+use super::batch::Parts;
 
 /// A file is copied in pieces of this many bytes.
 const BUFFER: usize = 1 << 18;
@@ -44,46 +44,52 @@ pub fn create(parent: impl AsFd, name: &[u8], mode: u32) -> io::Result<File> {
 /// A map of holes that does not fit; what the file system says.
 pub fn write(file: &File, record: &Record, content: &[u8]) -> Result<[u8; 32], Failure> {
     if record.entry.kind == Kind::Sparse {
-        return copy(file, record, &mut &content[..]);
+        return sparse(file, record, &mut &content[..]);
     }
     file.write_all_at(content, 0).map_err(Failure::Write)?;
     Ok(*blake3::hash(content).as_bytes())
 }
 
-/// Writes the content of a file from the archive, and returns its hash.
+/// Writes the content of a file as it comes from the archive, and returns its hash.
 ///
 /// # Errors
 /// A map of holes that does not fit, and those of both sides.
-pub fn copy(file: &File, record: &Record, archive: &mut impl Read) -> Result<[u8; 32], Failure> {
-    let mut hashing = Hashing::new(record.data).map_err(Failure::Write)?;
-    let mut pieces = vec![(0, record.data)];
+pub fn copy(file: &File, record: &Record, parts: &mut Parts) -> Result<[u8; 32], Failure> {
     if record.entry.kind == Kind::Sparse {
-        let mut hashed = Ok(());
-        let seen = |block: &[u8]| {
-            if hashed.is_ok() {
-                hashed = hashing.add(block);
-            }
-        };
-        let map = Map::decode(&mut *archive, record.entry.size, seen).map_err(Failure::Read)?;
-        hashed.map_err(Failure::Write)?;
-        if map.encode().len() as u64 + map.data() != record.data {
-            let what = "the map of a sparse file does not fit its data";
-            return Err(Failure::Read(io::Error::new(io::ErrorKind::InvalidData, what)));
-        }
-        ftruncate(file, record.entry.size).map_err(|errno| Failure::Write(errno.into()))?;
-        pieces = map.pieces;
+        return sparse(file, record, parts);
     }
-    for (start, len) in pieces {
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    while let Some(part) = parts.next(BUFFER).map_err(Failure::Read)? {
+        file.write_all_at(&part, at).map_err(Failure::Write)?;
+        hasher.update(&part);
+        at += part.len() as u64;
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// Writes what lies between the holes of a file, and returns the hash of all that the archive has of it.
+fn sparse(file: &File, record: &Record, archive: &mut impl Read) -> Result<[u8; 32], Failure> {
+    let mut hasher = blake3::Hasher::new();
+    let map = Map::decode(&mut *archive, record.entry.size, |block| _ = hasher.update(block)).map_err(Failure::Read)?;
+    if map.encode().len() as u64 + map.data() != record.data {
+        let what = "the map of a sparse file does not fit its data";
+        return Err(Failure::Read(io::Error::new(io::ErrorKind::InvalidData, what)));
+    }
+    ftruncate(file, record.entry.size).map_err(|errno| Failure::Write(errno.into()))?;
+    let mut buffer = vec![0; BUFFER];
+    for (start, len) in map.pieces {
         let mut at = start;
         while at < start + len {
-            let mut piece = hashing.piece(start + len - at).map_err(Failure::Write)?;
-            archive.read_exact(&mut piece).map_err(Failure::Read)?;
-            file.write_all_at(&piece, at).map_err(Failure::Write)?;
-            at += piece.len() as u64;
-            hashing.update(piece).map_err(Failure::Write)?;
+            let wanted = usize::try_from(start + len - at).unwrap_or(BUFFER).min(BUFFER);
+            let piece = &mut buffer[..wanted];
+            archive.read_exact(piece).map_err(Failure::Read)?;
+            file.write_all_at(piece, at).map_err(Failure::Write)?;
+            hasher.update(piece);
+            at += wanted as u64;
         }
     }
-    hashing.finish().map_err(Failure::Write)
+    Ok(*hasher.finalize().as_bytes())
 }
 
 /// Copies the content of another file, holes included.

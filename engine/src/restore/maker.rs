@@ -1,7 +1,7 @@
 //! Making the entries of a state in their places: what one thread does.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, chmodat, linkat, statat, utimensat};
@@ -16,6 +16,7 @@ use super::super::records::Records;
 use super::super::spill::Scratch;
 use super::super::tree::{self, timestamps};
 use super::RESTORE;
+use super::batch::Parts;
 use super::make::{self, Failure};
 use super::notices::Notices;
 use super::places::Places;
@@ -70,9 +71,9 @@ impl Maker {
     /// Makes a file that is too long to have in memory.
     ///
     /// # Errors
-    /// As for [`Maker::member`], and those of `archive`.
-    pub fn stream(&mut self, index: u32, record: &Record, archive: &mut impl Read, layer: &Path) -> Result<File> {
-        self.file(index, record, layer, |file| make::copy(file, record, archive))
+    /// As for [`Maker::member`], and those of reading the layer.
+    pub fn stream(&mut self, index: u32, record: &Record, content: &mut Parts, layer: &Path) -> Result<File> {
+        self.file(index, record, layer, |file| make::copy(file, record, content))
     }
 
     /// Makes a file with the content of another one that this has made.

@@ -19,6 +19,7 @@ use maker::Maker;
 use notices::Notices;
 use places::Places;
 
+mod batch;
 mod clock;
 mod layers;
 pub mod make;
@@ -120,7 +121,7 @@ fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) ->
     clock::wait_for(&request.from, info.newest.into(), notice)?;
 
     own.directories(&manifest.records)?;
-    layers::extract(&files, &manifest, &plan, &mut own, &mut others)?;
+    layers::extract(&files, &manifest, &plan, &mut others)?;
     own.hard_links(&manifest.records)?;
     own.close_directories(&manifest.records)?;
     let mut notices = Notices::default();

@@ -7,16 +7,17 @@
 //! where one is left, the frame is compressed again with a block boundary in the middle of that hash.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Chain, Read, Write};
-use std::ops::{Deref, Range};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use zstd::bulk::Compressor;
 use zstd::stream::raw::CParameter;
-use zstd::zstd_safe::DCtx;
+
+pub use reader::{Bytes, Reader};
+
+mod reader;
 
 /// Input bytes per frame. Part of the format's reproducibility: another size, other bytes.
 const FRAME: usize = 4 << 20;
@@ -26,16 +27,6 @@ const LEVEL: i32 = 1;
 
 /// Length of the hash part of a store path.
 const HASH: usize = 32;
-
-/// The largest window (2^23 bytes) that a frame may ask a reader's memory for: what RFC 8878 wants every reader to have. Ours
-/// need half of it.
-const WINDOW_LOG: u32 = 23;
-
-/// How many bytes a reader's thread reads at a time, and gives where it decompresses a stream.
-const PIECE: usize = 1 << 18;
-
-/// How many pieces a reader's thread is ahead; a piece is a frame at most.
-const AHEAD: usize = 3;
 
 /// A writer that compresses what it gets. Memory: [`FRAME`] bytes, twice, for each frame on its way, at most ten.
 pub struct Writer<W: Write> {
@@ -159,172 +150,6 @@ impl<W: Write> Write for Writer<W> {
     }
 }
 
-/// Decompresses on a thread of its own, a bit ahead of who reads.
-pub struct Reader {
-    pieces: Receiver<io::Result<Piece>>,
-    piece: Arc<Piece>,
-    at: usize,
-    ended: bool,
-}
-
-/// What was decompressed at once. Its memory goes back to be used again: fresh memory costs a page fault for every 4 KiB.
-#[derive(Default)]
-struct Piece(Vec<u8>, Option<Sender<Vec<u8>>>);
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        if let Some(home) = &self.1 {
-            // Where nobody waits for it, it is freed.
-            let _ = home.send(std::mem::take(&mut self.0));
-        }
-    }
-}
-
-/// Bytes that were read, without a copy where they lie in one piece.
-#[derive(Clone)]
-pub struct Bytes(Arc<Piece>, Range<usize>);
-
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0.0[self.1.clone()]
-    }
-}
-
-impl Reader {
-    /// Reads a file from its beginning to its end.
-    ///
-    /// # Errors
-    /// No memory, or no thread.
-    pub fn new(file: File) -> io::Result<Self> {
-        let mut decoder = Decoder { file, input: Vec::new(), at: 0, whole: DCtx::create(), rest: None };
-        let (sender, pieces) = sync_channel(AHEAD);
-        let (free, used) = channel::<Vec<u8>>();
-        thread::Builder::new().name("unzstd".into()).spawn(move || {
-            loop {
-                let mut piece = used.try_recv().unwrap_or_default();
-                piece.clear();
-                let read = decoder.next(&mut piece);
-                let is_last = !matches!(read, Ok(1..));
-                // Who has read enough does not ask for more.
-                if sender.send(read.map(|_| Piece(piece, Some(free.clone())))).is_err() || is_last {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { pieces, piece: Arc::default(), at: 0, ended: false })
-    }
-
-    /// The next `len` bytes.
-    ///
-    /// # Errors
-    /// Those of reading; `UnexpectedEof` where there are fewer.
-    pub fn bytes(&mut self, len: usize) -> io::Result<Bytes> {
-        if self.fill_buf()?.len() >= len {
-            let start = self.at;
-            self.at += len;
-            return Ok(Bytes(Arc::clone(&self.piece), start..self.at));
-        }
-        let mut copy = vec![0; len];
-        self.read_exact(&mut copy)?;
-        Ok(Bytes(Arc::new(Piece(copy, None)), 0..len))
-    }
-}
-
-impl BufRead for Reader {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.piece.0.len() && !self.ended {
-            let next = self.pieces.recv().map_err(|_| lost())??;
-            self.ended = next.0.is_empty();
-            self.piece = Arc::new(next);
-            self.at = 0;
-        }
-        Ok(&self.piece.0[self.at..])
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.at = self.piece.0.len().min(self.at + amount);
-    }
-}
-
-impl Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut bytes = self.fill_buf()?;
-        let read = bytes.read(buffer)?;
-        self.consume(read);
-        Ok(read)
-    }
-}
-
-/// What was read already, and the rest of a file, as a stream.
-type Stream = zstd::Decoder<'static, BufReader<Chain<io::Cursor<Vec<u8>>, File>>>;
-
-/// Decompresses frame by frame, each in one step, as long as they are such as [`Writer`] makes; from the first other one on,
-/// which may be a damaged one, as a stream.
-struct Decoder {
-    file: File,
-    /// What was read of it,
-    input: Vec<u8>,
-    /// and where in that the next frame begins.
-    at: usize,
-    whole: DCtx<'static>,
-    rest: Option<Stream>,
-}
-
-impl Decoder {
-    /// Puts what comes next into `piece`, which is empty; nothing at the end.
-    fn next(&mut self, piece: &mut Vec<u8>) -> io::Result<usize> {
-        if let Some(rest) = &mut self.rest {
-            piece.reserve(PIECE);
-            return rest.take(PIECE as u64).read_to_end(piece);
-        }
-        if self.frame(piece)? {
-            return Ok(piece.len());
-        }
-        if self.at == self.input.len() {
-            return Ok(0);
-        }
-        let input = io::Cursor::new(self.input.split_off(self.at));
-        let mut rest = zstd::Decoder::new(input.chain(self.file.try_clone()?))?;
-        rest.window_log_max(WINDOW_LOG)?;
-        self.rest = Some(rest);
-        piece.clear();
-        self.next(piece)
-    }
-
-    /// Decompresses the next frame in one step; false where there is none for which that can be done.
-    fn frame(&mut self, piece: &mut Vec<u8>) -> io::Result<bool> {
-        let most = zstd::zstd_safe::compress_bound(FRAME) + 64;
-        let len = loop {
-            let input = &self.input[self.at..];
-            if let Ok(len) = zstd::zstd_safe::find_frame_compressed_size(input)
-                && len > 0
-            {
-                break len;
-            }
-            if input.len() >= most || self.read_more()? == 0 {
-                return Ok(false);
-            }
-        };
-        let frame = &self.input[self.at..self.at + len];
-        let Ok(Some(size)) = zstd::zstd_safe::get_frame_content_size(frame) else { return Ok(false) };
-        let size = usize::try_from(size).ok().filter(|size| (1..=FRAME).contains(size));
-        let Some(size) = size else { return Ok(false) };
-        piece.reserve(size);
-        if self.whole.decompress(piece, frame) != Ok(size) {
-            return Ok(false);
-        }
-        self.at += len;
-        Ok(true)
-    }
-
-    fn read_more(&mut self) -> io::Result<usize> {
-        self.input.drain(..std::mem::take(&mut self.at));
-        (&mut self.file).take(PIECE as u64).read_to_end(&mut self.input)
-    }
-}
-
 fn compressor() -> io::Result<Compressor<'static>> {
     let mut compressor = Compressor::new(LEVEL)?;
     // The checksum is how a damaged layer is noticed before its content is used.
@@ -403,6 +228,8 @@ fn is_base32(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
 
     fn all(bytes: &[u8]) -> (Vec<u8>, u64) {
