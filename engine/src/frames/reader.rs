@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use std::ops::{Deref, Range};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::{thread, vec};
 
 use zstd::zstd_safe::{self, DCtx, DParameter};
 
@@ -79,26 +79,27 @@ impl Reader {
     /// # Errors
     /// No thread.
     pub fn new(file: File, len: u64) -> io::Result<Self> {
-        Self::with_checksums(file, len, true)
+        // What is short is one frame.
+        let threads = if len <= PIECE as u64 { 1 } else { processors() };
+        Self::with(vec![file], threads, true)
     }
 
-    /// As [`Reader::new`], but leaves the frames' own checksums alone: for content that has better ones, which who reads
-    /// compares. They cost a tenth of the decompression.
+    /// Reads files one after the other, each to its end and then on with [`Reader::next_file`]. Leaves the frames' own
+    /// checksums alone: for content that has better ones, which who reads compares. They cost a tenth of the decompression.
     ///
     /// # Errors
-    /// As for [`Reader::new`].
-    pub fn without_checksums(file: File, len: u64) -> io::Result<Self> {
-        Self::with_checksums(file, len, false)
+    /// No thread.
+    pub fn of_all(files: Vec<File>) -> io::Result<Self> {
+        Self::with(files, processors(), false)
     }
 
-    fn with_checksums(file: File, len: u64, are_checked: bool) -> io::Result<Self> {
+    fn with(files: Vec<File>, threads: usize, are_checked: bool) -> io::Result<Self> {
         let (sender, pieces) = sync_channel(AHEAD);
         let (home, free) = channel();
-        let source = Source { file, input: Vec::new(), at: 0, rest: None, free, home, sender };
+        let mut files = files.into_iter();
+        let file = files.next();
+        let source = Source { file, files, input: Vec::new(), at: 0, rest: None, free, home, sender };
         let source = Arc::new(Mutex::new(Some(source)));
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-        // What is short is one frame.
-        let threads = if len <= PIECE as u64 { 1 } else { threads };
         for _ in 0..threads {
             let source = Arc::clone(&source);
             thread::Builder::new().name("unzstd".into()).spawn(move || decode(&source, are_checked))?;
@@ -106,11 +107,16 @@ impl Reader {
         Ok(Self { pieces, piece: Arc::default(), at: 0, failure: None, ended: false })
     }
 
+    /// Goes on with the next file, which there must be, after this one has ended.
+    pub fn next_file(&mut self) {
+        self.ended = false;
+    }
+
     /// The next `len` bytes.
     ///
     /// # Errors
     /// Those of reading; `UnexpectedEof` where there are fewer.
-    pub fn bytes(&mut self, len: usize) -> io::Result<Bytes> {
+    pub fn whole(&mut self, len: usize) -> io::Result<Bytes> {
         if self.fill_buf()?.len() >= len {
             let start = self.at;
             self.at += len;
@@ -127,13 +133,13 @@ impl Reader {
     /// Those of reading; `UnexpectedEof` where there are none.
     pub fn part(&mut self, most: usize) -> io::Result<Bytes> {
         let there = self.fill_buf()?.len().min(most);
-        if there == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { self.bytes(there) }
+        if there == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { self.whole(there) }
     }
 
     /// Goes on after the next `len` bytes.
     ///
     /// # Errors
-    /// As for [`Reader::bytes`].
+    /// As for [`Reader::whole`].
     pub fn skip(&mut self, mut len: usize) -> io::Result<()> {
         while len > 0 {
             let there = self.fill_buf()?.len().min(len);
@@ -153,12 +159,9 @@ impl BufRead for Reader {
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
             }
-            // The sender goes with the last piece.
-            let Ok(next) = self.pieces.recv() else {
-                self.ended = true;
-                break;
-            };
-            let Decoded(piece, result) = next.recv().map_err(|_| super::lost())?;
+            let next = self.pieces.recv().and_then(|next| next.recv());
+            let Decoded(piece, result) = next.map_err(|_| super::lost())?;
+            self.ended = piece.0.is_empty() && result.is_ok();
             (self.piece, self.at, self.failure) = (Arc::new(piece), 0, result.err());
         }
         Ok(&self.piece.0[self.at..])
@@ -181,10 +184,14 @@ impl Read for Reader {
 /// What was read already, and the rest of a file, as a stream.
 type Stream = zstd::Decoder<'static, BufReader<Chain<Cursor<Vec<u8>>, File>>>;
 
-/// The file, and the order of what comes of it: who takes a frame says that its piece comes next, and lets the others go on.
+/// The files, and the order of what comes of them: who takes a frame says that its piece comes next, and lets the others go
+/// on.
 struct Source {
-    file: File,
-    /// What was read of it,
+    /// The one that is read, while there is one,
+    file: Option<File>,
+    /// and those after it.
+    files: vec::IntoIter<File>,
+    /// What was read of the file,
     input: Vec<u8>,
     /// and where in that the next frame begins.
     at: usize,
@@ -201,8 +208,10 @@ struct Source {
 enum Next {
     /// A frame that becomes so many bytes, for anyone to decompress: it is in the buffer.
     Frame(usize),
-    /// So many bytes of the stream: they are in the piece.
-    Stream(usize),
+    /// Bytes of the stream: they are in the piece.
+    Stream,
+    /// The end of a file: an empty piece.
+    End,
 }
 
 /// Decompresses one piece after the other, until there are no more, or nobody wants them.
@@ -220,18 +229,17 @@ fn decode(source: &Mutex<Option<Source>>, are_checked: bool) {
         piece.0.clear();
         let next = open.next(&mut frame, &mut piece.0);
         let (done, receiver) = channel();
-        let is_wanted = !matches!(next, Ok(Next::Stream(0))) && open.sender.send(receiver).is_ok();
-        if next.is_err() || !is_wanted {
-            // The last one.
+        // Nobody receives it who has read enough.
+        let is_wanted = open.sender.send(receiver).is_ok();
+        if next.is_err() || open.file.is_none() || !is_wanted {
             *guard = None;
         }
         drop(guard);
         let result = match next {
             Ok(Next::Frame(size)) => unpack(&mut decoder, &frame, size, &mut piece.0),
-            Ok(Next::Stream(_)) => Ok(()),
+            Ok(Next::Stream | Next::End) => Ok(()),
             Err(error) => Err(error),
         };
-        // Who has read enough does not take it.
         let _ = done.send(Decoded(piece, result));
     }
 }
@@ -250,7 +258,7 @@ fn unpack(decoder: &mut DCtx<'static>, frame: &[u8], size: usize, piece: &mut Ve
 }
 
 impl Source {
-    /// Takes the next frame out of the file, or some of what becomes of the stream; none of it at the end.
+    /// Takes the next frame out of the file, or some of what becomes of the stream.
     fn next(&mut self, frame: &mut Vec<u8>, piece: &mut Vec<u8>) -> io::Result<Next> {
         if self.rest.is_none() {
             if let Some((len, size)) = self.frame()? {
@@ -259,16 +267,22 @@ impl Source {
                 self.at += len;
                 return Ok(Next::Frame(size));
             }
-            if self.at == self.input.len() {
-                return Ok(Next::Stream(0));
+            if let Some(file) = self.file.as_ref().filter(|_| self.at < self.input.len()) {
+                let input = Cursor::new(self.input.split_off(self.at));
+                let mut rest = zstd::Decoder::new(input.chain(file.try_clone()?))?;
+                rest.window_log_max(WINDOW_LOG)?;
+                self.rest = Some(rest);
             }
-            let input = Cursor::new(self.input.split_off(self.at));
-            let mut rest = zstd::Decoder::new(input.chain(self.file.try_clone()?))?;
-            rest.window_log_max(WINDOW_LOG)?;
-            self.rest = Some(rest);
         }
-        piece.reserve(PIECE);
-        self.rest.as_mut().map_or(Ok(0), |rest| rest.take(PIECE as u64).read_to_end(piece)).map(Next::Stream)
+        if let Some(rest) = &mut self.rest {
+            piece.reserve(PIECE);
+            if rest.take(PIECE as u64).read_to_end(piece)? > 0 {
+                return Ok(Next::Stream);
+            }
+        }
+        (self.file, self.rest, self.at) = (self.files.next(), None, 0);
+        self.input.clear();
+        Ok(Next::End)
     }
 
     /// The compressed and the decompressed length of the next frame; nothing where there is none that can be decompressed in
@@ -293,6 +307,12 @@ impl Source {
 
     fn read_more(&mut self) -> io::Result<usize> {
         self.input.drain(..std::mem::take(&mut self.at));
-        (&mut self.file).take(PIECE as u64).read_to_end(&mut self.input)
+        let Some(file) = &mut self.file else { return Ok(0) };
+        file.take(PIECE as u64).read_to_end(&mut self.input)
     }
+}
+
+/// How many threads decompress.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(THREADS)
 }

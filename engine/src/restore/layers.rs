@@ -155,6 +155,20 @@ impl<'a> Wanted<'a> {
 /// # Errors
 /// Layers that are not what the manifest says; what the file system says.
 pub fn extract<'a>(files: &'a [PathBuf], manifest: &'a Packed, plan: &Plan, makers: &mut [Maker]) -> Result<()> {
+    // The state's own one is read even where nothing of it is wanted: it may not hold what the manifest does not know.
+    let own = files.len().saturating_sub(1);
+    let layers: Vec<(&Path, &Spill, Layer, bool)> = files
+        .iter()
+        .zip(&plan.0)
+        .zip(&manifest.layers)
+        .enumerate()
+        .filter(|(index, ((_, wanted), layer))| !wanted.is_empty() || *index == own && layer.members > 0)
+        .map(|(index, ((file, wanted), layer))| (file.as_path(), wanted, *layer, index == own))
+        .collect();
+    let opened = layers.iter().map(|(path, ..)| Ok(file::open(RESTORE, path)?.0)).collect::<Result<_>>()?;
+    // Each content that is wanted is compared with its hash in the manifest, and what else a member has with its record.
+    let threads = |source| Error::io(RESTORE, "layers", source);
+    let mut input = frames::Reader::of_all(opened).map_err(threads)?;
     let failed = AtomicBool::new(false);
     let (sender, receiver) = sync_channel::<Batch<'a>>(makers.len() * QUEUE);
     let receiver = Mutex::new(receiver);
@@ -163,37 +177,23 @@ pub fn extract<'a>(files: &'a [PathBuf], manifest: &'a Packed, plan: &Plan, make
         let threads: Vec<_> =
             makers.iter_mut().map(|maker| scope.spawn(move || make_all(maker, batches, failed))).collect();
         let reader = LayerReader { records: &manifest.records, sender, failed };
-        let is_last = |index: usize| index + 1 == files.len();
-        let mut layers = files
-            .iter()
-            .zip(&plan.0)
-            .zip(&manifest.layers)
-            .enumerate()
-            .filter(|(index, ((_, wanted), layer))| !wanted.is_empty() || is_last(*index) && layer.members > 0)
-            .map(|(index, ((file, wanted), layer))| (open(file), file, wanted, *layer, is_last(index)))
-            .peekable();
-        let mut read = Ok(());
-        while let Some((input, file, wanted, layer, is_own)) = layers.next() {
-            // While this one is read, the next one is decompressed as far ahead as it may.
-            layers.peek();
-            read = input.and_then(|input| reader.layer(file, input, wanted, layer, is_own));
-            if read.is_err() {
-                break;
+        let read = layers.iter().enumerate().try_for_each(|(index, (path, wanted, layer, is_own))| {
+            if failed.load(Relaxed) {
+                return Ok(());
             }
-        }
+            if index > 0 {
+                input.next_file();
+            }
+            reader.layer(path, &mut input, wanted, *layer, *is_own)
+        });
+        // The threads of a reader that is gone decompress no more.
+        drop(input);
         drop(reader);
         let lost = || Error::io(RESTORE, "files", std::io::Error::other("a thread died"));
         let made = threads.into_iter().map(|thread| thread.join().map_err(|_| lost()).flatten());
         // What went wrong in making a file also ends the reading.
         made.fold(Ok(()), Result::and).and(read)
     })
-}
-
-/// Opens a layer; its first frames are decompressed from then on.
-fn open(layer: &Path) -> Result<frames::Reader> {
-    let (file, len) = file::open(RESTORE, layer)?;
-    // Each content that is wanted is compared with its hash in the manifest, and what else a member has with its record.
-    frames::Reader::without_checksums(file, len).map_err(|source| Error::reading(RESTORE, layer, source))
 }
 
 struct LayerReader<'a, 'b> {
@@ -203,7 +203,14 @@ struct LayerReader<'a, 'b> {
 }
 
 impl<'a> LayerReader<'a, '_> {
-    fn layer(&self, path: &'a Path, input: frames::Reader, wanted: &Spill, layer: Layer, is_own: bool) -> Result<()> {
+    fn layer(
+        &self,
+        path: &'a Path,
+        input: &mut frames::Reader,
+        wanted: &Spill,
+        layer: Layer,
+        is_own: bool,
+    ) -> Result<()> {
         let reading = |source| Error::reading(RESTORE, path, source);
         let stored = |source| Error::io(RESTORE, "manifest", source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);
@@ -251,7 +258,7 @@ impl<'a> LayerReader<'a, '_> {
                 self.long(&mut wanted, &last, &mut archive, path)?;
                 continue;
             }
-            let content = archive.data(|input, len| Ok((input.bytes(len)?, len)));
+            let content = archive.data(|input, len| Ok((input.whole(len)?, len)));
             let content = content.map_err(|source| reading(source).at_entry("in", &last))?;
             while let Some((index, record)) = wanted.next().filter(|(_, record)| record.origin() == last) {
                 batch.push(index, record.clone(), content.clone());
@@ -276,7 +283,7 @@ impl<'a> LayerReader<'a, '_> {
         &self,
         wanted: &mut Wanted,
         origin: &[u8],
-        archive: &mut pax::Reader<frames::Reader>,
+        archive: &mut pax::Reader<&mut frames::Reader>,
         layer: &'a Path,
     ) -> Result<()> {
         let mut records = Vec::new();
