@@ -44,19 +44,19 @@ pub fn create(parent: impl AsFd, name: &[u8], mode: u32) -> io::Result<File> {
 /// A map of holes that does not fit; what the file system says.
 pub fn write(file: &File, record: &Record, content: &[u8]) -> Result<[u8; 32], Failure> {
     if record.entry.kind == Kind::Sparse {
-        return sparse(file, record, &mut &content[..]);
+        return copy(file, record, &mut &content[..]);
     }
     file.write_all_at(content, 0).map_err(Failure::Write)?;
     Ok(*blake3::hash(content).as_bytes())
 }
 
-/// Writes the content of a file as it comes from the archive, and returns its hash.
+/// Writes the content of a file part by part, as they are read, and returns its hash.
 ///
 /// # Errors
-/// A map of holes that does not fit, and those of both sides.
-pub fn copy(file: &File, record: &Record, parts: &mut Parts) -> Result<[u8; 32], Failure> {
+/// As for [`copy`].
+pub fn join(file: &File, record: &Record, parts: &mut Parts) -> Result<[u8; 32], Failure> {
     if record.entry.kind == Kind::Sparse {
-        return sparse(file, record, parts);
+        return copy(file, record, parts);
     }
     let mut hasher = blake3::Hasher::new();
     let mut at = 0;
@@ -68,17 +68,25 @@ pub fn copy(file: &File, record: &Record, parts: &mut Parts) -> Result<[u8; 32],
     Ok(*hasher.finalize().as_bytes())
 }
 
-/// Writes what lies between the holes of a file, and returns the hash of all that the archive has of it.
-fn sparse(file: &File, record: &Record, archive: &mut impl Read) -> Result<[u8; 32], Failure> {
+/// Writes the content of a file from the archive, and returns its hash.
+///
+/// # Errors
+/// A map of holes that does not fit, and those of both sides.
+pub fn copy(file: &File, record: &Record, archive: &mut impl Read) -> Result<[u8; 32], Failure> {
     let mut hasher = blake3::Hasher::new();
-    let map = Map::decode(&mut *archive, record.entry.size, |block| _ = hasher.update(block)).map_err(Failure::Read)?;
-    if map.encode().len() as u64 + map.data() != record.data {
-        let what = "the map of a sparse file does not fit its data";
-        return Err(Failure::Read(io::Error::new(io::ErrorKind::InvalidData, what)));
+    let mut pieces = vec![(0, record.data)];
+    if record.entry.kind == Kind::Sparse {
+        let map = Map::decode(&mut *archive, record.entry.size, |block| _ = hasher.update(block));
+        let map = map.map_err(Failure::Read)?;
+        if map.encode().len() as u64 + map.data() != record.data {
+            let what = "the map of a sparse file does not fit its data";
+            return Err(Failure::Read(io::Error::new(io::ErrorKind::InvalidData, what)));
+        }
+        ftruncate(file, record.entry.size).map_err(|errno| Failure::Write(errno.into()))?;
+        pieces = map.pieces;
     }
-    ftruncate(file, record.entry.size).map_err(|errno| Failure::Write(errno.into()))?;
     let mut buffer = vec![0; BUFFER];
-    for (start, len) in map.pieces {
+    for (start, len) in pieces {
         let mut at = start;
         while at < start + len {
             let wanted = usize::try_from(start + len - at).unwrap_or(BUFFER).min(BUFFER);

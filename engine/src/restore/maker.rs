@@ -73,7 +73,7 @@ impl Maker {
     /// # Errors
     /// As for [`Maker::member`], and those of reading the layer.
     pub fn stream(&mut self, index: u32, record: &Record, content: &mut Parts, layer: &Path) -> Result<File> {
-        self.file(index, record, layer, |file| make::copy(file, record, content))
+        self.file(index, record, layer, |file| make::join(file, record, content))
     }
 
     /// Makes a file with the content of another one that this has made.
