@@ -186,6 +186,20 @@ fn a_byte_that_differs_makes_other_states_from_its_stage_on_and_only_there() {
     }
 }
 
+/// What `one` has built of a package, in a cache: its URL, and the options that trust it.
+fn shared(one: &Person, directory: &Path, package: &[&str]) -> (String, Vec<String>) {
+    let url = format!("file://{}", directory.join("cache").display());
+    let (secret, public) = (directory.join("secret"), directory.join("public"));
+    succeed(command("nix-store", directory).args(["--generate-binary-cache-key", "team-1"]).args([&secret, &public]));
+    succeed(one.phasesplit(&["build"]).args(package).arg("--no-link"));
+    let key = ["--key", secret.to_str().expect("text")];
+    succeed(one.phasesplit(&["cache", "push"]).args(package).args(["--to", &url, "--compression", "zstd"]).args(key));
+    succeed(command("chmod", directory).args(["-R", "a+rX", "."]));
+    let key = fs::read_to_string(public).expect("the key");
+    let trusting = ["--", "--option", "substituters", &url, "--option", "trusted-public-keys", key.trim()];
+    (url.clone(), trusting.map(str::to_owned).to_vec())
+}
+
 #[test]
 fn what_one_has_built_the_other_fetches() {
     if let Some(reason) = no_machines() {
@@ -193,20 +207,9 @@ fn what_one_has_built_the_other_fetches() {
         return;
     }
     let (one, other) = team();
-    let shared = tempfile::tempdir().expect("a directory");
-    let url = format!("file://{}", shared.path().join("cache").display());
-    let (secret, public) = (shared.path().join("secret"), shared.path().join("public"));
-    succeed(
-        command("nix-store", shared.path()).args(["--generate-binary-cache-key", "team-1"]).args([&secret, &public]),
-    );
     let package = ["several/pkg.nix", "--pkgs", "host"];
-    succeed(one.phasesplit(&["build"]).args(package).arg("--no-link"));
-    let key = ["--key", secret.to_str().expect("text")];
-    succeed(one.phasesplit(&["cache", "push"]).args(package).args(["--to", &url, "--compression", "zstd"]).args(key));
-    succeed(command("chmod", shared.path()).args(["-R", "a+rX", "."]));
-
-    let key = fs::read_to_string(public).expect("the key");
-    let trusting = ["--", "--option", "substituters", &url, "--option", "trusted-public-keys", key.trim()];
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_, trusting) = shared(&one, directory.path(), &package);
     let mut build = other.phasesplit(&["build"]);
     let output = succeed(build.args(package).args(["--no-link", "--json", "--until", "install"]).args(trusting));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -219,4 +222,38 @@ fn what_one_has_built_the_other_fetches() {
     let words: BTreeSet<&str> = outcomes.iter().map(|(_, outcome)| *outcome).collect();
     assert_eq!(words, BTreeSet::from(["fetched"]), "{outcomes:?}\n{}", text(&output.stderr));
     assert_eq!(outcomes.len(), 6);
+}
+
+#[test]
+fn what_is_fetched_is_kept_though_a_collection_comes_between() {
+    if let Some(reason) = no_machines() {
+        eprintln!("SKIPPED: {reason}");
+        return;
+    }
+    let (one, other) = team();
+    let package = ["several/pkg.nix", "--pkgs", "host"];
+    let directory = tempfile::tempdir().expect("a directory");
+    let (url, trusting) = shared(&one, directory.path(), &package);
+    // Each time that Nix has fetched or kept something, all is collected that nothing keeps.
+    let programs = directory.path().join("programs");
+    fs::create_dir(&programs).expect("made");
+    let real = succeed(command("bash", directory.path()).args(["-c", "command -v nix-store"]));
+    let real = text(&real.stdout).trim().to_owned();
+    let collecting = format!(
+        "#!/bin/bash\n{real} \"$@\"; code=$?\nif [[ \" $* \" == *' --realise '* ]]; then {real} --gc >>\"$HOME/collected\" 2>&1 || exit; fi\nexit $code\n"
+    );
+    fs::write(programs.join("nix-store"), collecting).expect("written");
+    succeed(command("chmod", directory.path()).args(["-R", "a+rX", "."]));
+    succeed(command("chmod", &programs).args(["a+x", "nix-store"]));
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a path"));
+    let mut pull = other.phasesplit(&["cache", "pull"]);
+    let output = succeed(pull.args(package).args(["--json", "--from", &url]).args(trusting).env("PATH", path));
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let pulled: Vec<&Value> = rows.iter().filter(|row| row["outcome"] == "pulled").collect();
+    assert_eq!(pulled.len(), 6, "{rows:?}\n{}", text(&output.stderr));
+    for row in pulled {
+        assert!(other.outside(row["path"].as_str().expect("a path")).exists(), "{row}\n{}", text(&output.stderr));
+    }
+    let collected = fs::read_to_string(other.home().join("collected")).expect("what the collector said");
+    assert!(collected.contains("store paths deleted"), "{collected}");
 }

@@ -94,7 +94,7 @@ impl Person {
     }
 
     /// Where the file at a store path is seen from outside the machine.
-    fn outside(&self, path: &str) -> PathBuf {
+    pub fn outside(&self, path: &str) -> PathBuf {
         match &self.machine {
             Some(machine) => machine.join(path.trim_start_matches("/nix/")),
             None => path.into(),
