@@ -19,7 +19,7 @@ pub mod pkgs;
 mod place;
 pub mod plan;
 mod reading;
-pub mod refusal;
+mod refusal;
 pub mod roots;
 pub mod shell;
 mod size;

@@ -124,7 +124,7 @@ fn look(arguments: &PlanArgs, generated: &Generated) -> Result<Report, BuildErro
     }
     // A help, never the truth: one that cannot be read is `build`'s to complain of.
     let record = roots.and_then(|roots| roots.last_record(&generated.identity).ok().flatten());
-    Ok(report(&Seen { generated, chain: &chain, missing: &missing, record: record.as_ref() }, caches))
+    Ok(report(&Seen { generated, chain: &chain, missing: &missing, record: record.as_ref() }, caches.as_ref()))
 }
 
 fn outputs(stage: &Stage) -> impl Iterator<Item = &str> {
@@ -156,11 +156,11 @@ struct Seen<'a> {
     record: Option<&'a Record>,
 }
 
-fn report(seen: &Seen<'_>, found: Option<Found>) -> Report {
+fn report(seen: &Seen<'_>, found: Option<&Found>) -> Report {
     let Seen { generated, chain, .. } = *seen;
     let word = chain.phasesplit.as_ref();
     let plan_of = |stage: &Stage| word.and_then(|word| word.plan.iter().find(|plan| plan.stage == stage.stage));
-    let stages: Vec<Row> = chain.stages.iter().map(|stage| row(stage, plan_of(stage), found.as_ref(), seen)).collect();
+    let stages: Vec<Row> = chain.stages.iter().map(|stage| row(stage, plan_of(stage), found, seen)).collect();
     let is_there = |name: &str| stages.iter().any(|row| row.stage == name);
     Report {
         package: chain.name.clone(),
@@ -173,7 +173,7 @@ fn report(seen: &Seen<'_>, found: Option<Found>) -> Report {
         left_out: generated.chain.iter().map(Entry::name).filter(|name| !is_there(name)).collect(),
         stages,
         asked: found.is_some(),
-        caches: found.iter().flat_map(Found::troubles).map(cache_row).collect(),
+        caches: found.into_iter().flat_map(Found::troubles).map(cache_row).collect(),
         hidden: hidden(generated),
     }
 }

@@ -146,7 +146,7 @@ impl<'a> Pusher<'a> {
         let mut stages: Vec<Row> = Vec::new();
         match ask(target, self.nix_options, &here) {
             Ok(after) => {
-                stages.extend(here.iter().map(|stage| target.row(self.package, stage, before.as_ref(), &after)))
+                stages.extend(here.iter().map(|stage| target.row(self.package, stage, before.as_ref(), &after)));
             }
             Err(refusal) => refusals.push(refusal),
         }
@@ -165,14 +165,14 @@ fn ask(target: &Target, nix_options: &[OsString], stages: &[&Stage]) -> Result<F
     let how = Asking { patience: Patience::default(), nix_options };
     found::ask(
         &how,
-        &[target.to.clone()],
+        std::slice::from_ref(&target.to),
         target.key.as_deref(),
         stages.iter().flat_map(|stage| stage.outputs.values()),
     )
 }
 
 /// The thread: sends what comes until nothing comes any more.
-fn work(target: &Target, stages: &[Stage], nix_options: &[OsString], states: &Receiver<Vec<String>>) -> Worked {
+fn work(target: &Target, stages: &[Stage], nix_options: &[OsString], made: &Receiver<Vec<String>>) -> Worked {
     // On Linux this is the thread's own, and what it starts inherits it. It is as good without.
     let _ = rustix::process::nice(NICENESS);
     // That a directory is no cache yet is no reason to stop: Nix makes it one.
@@ -184,9 +184,9 @@ fn work(target: &Target, stages: &[Stage], nix_options: &[OsString], states: &Re
     };
     let mut refusals = Vec::new();
     let mut left: Vec<String> = Vec::new();
-    while let Ok(first) = states.recv() {
+    while let Ok(first) = made.recv() {
         let mut batch: Vec<String> = Vec::new();
-        for state in iter::once(first).chain(states.try_iter()) {
+        for state in iter::once(first).chain(made.try_iter()) {
             let outputs: Vec<&str> = state.iter().map(String::as_str).collect();
             match pinned::check(&outputs, &[]) {
                 Ok(()) => batch.extend(state),

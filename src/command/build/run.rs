@@ -198,7 +198,7 @@ pub(in crate::command) fn run_chain(
         progress.status("registering roots");
         keeper.end(&record::Made { input, wish, chain, rows: &rows, succeeded, failed });
     }
-    let pushed = pusher.map(|pusher| pusher.end(&progress));
+    let sent = pusher.map(|pusher| pusher.end(&progress));
     progress.finish();
     Ok(Report {
         package: chain.name.clone(),
@@ -208,7 +208,7 @@ pub(in crate::command) fn run_chain(
         link: wish.link.clone().filter(|_| succeeded),
         seconds: start.elapsed().as_secs_f64(),
         pinned: wish.pin.as_ref().map(|pin| Pinned { stage: pin.stage.clone(), state: pin.state.clone() }),
-        pushed,
+        pushed: sent,
         failure,
     })
 }

@@ -6,14 +6,14 @@
 //! and why it may not be.
 
 mod chains;
-pub mod found;
+pub(super) mod found;
 mod moves;
-pub mod outcome;
-pub mod pinned;
+pub(super) mod outcome;
+pub(super) mod pinned;
 mod pull;
 mod push;
 mod report;
-pub mod sending;
+pub(super) mod sending;
 mod status;
 
 use std::ffi::OsString;

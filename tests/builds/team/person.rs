@@ -104,21 +104,17 @@ impl Person {
     /// `phasesplit` with the person's settings, in their checkout.
     pub fn phasesplit(&self, words: &[&str]) -> Command {
         let Habits { name, host, user, umask, variables, settings, .. } = self.habits;
-        let mut command = match &self.machine {
-            Some(machine) => {
-                let mut command = Command::new("unshare");
-                command.args(["--mount", "--uts", "--propagation", "private", "bash", "-c", ENTER, "machine"]);
-                command.arg(machine).args([host, umask, &user.to_string()]);
-                command.arg(self.directory.path().join("phasesplit"));
-                command
-            }
-            None => {
-                let mut command = Command::new("bash");
-                command.args(["-c", "umask \"$1\"; shift; exec \"$@\"", "habits", umask]);
-                command.arg(self.directory.path().join("phasesplit"));
-                command
-            }
+        let mut command = if let Some(machine) = &self.machine {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--uts", "--propagation", "private", "bash", "-c", ENTER, "machine"]);
+            command.arg(machine).args([host, umask, &user.to_string()]);
+            command
+        } else {
+            let mut command = Command::new("bash");
+            command.args(["-c", "umask \"$1\"; shift; exec \"$@\"", "habits", umask]);
+            command
         };
+        command.arg(self.directory.path().join("phasesplit"));
         command
             .args(words)
             .current_dir(self.checkout())
