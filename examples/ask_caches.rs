@@ -1,8 +1,9 @@
 //! For scripts/bench-cache.sh: asks a binary cache for the paths on standard input, as `phasesplit cache status` does, and
-//! plainly, with as many connections and nothing done with the answers; prints the milliseconds of each round.
+//! plainly, with as many connections and nothing done with the answers; prints the milliseconds of each round. Without
+//! ROUNDS it asks once, as phasesplit does, and prints nothing: for measuring the whole process.
 //!
 //! ```text
-//! ask_caches URL PUBLIC_KEY ROUNDS < paths
+//! ask_caches URL PUBLIC_KEY [ROUNDS] < paths
 //! ```
 
 use std::env;
@@ -22,22 +23,33 @@ const CONNECTIONS: usize = 64;
 
 fn main() -> Result<(), Failed> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [url, key, rounds] = &arguments[..] else { return Err("ask_caches URL PUBLIC_KEY ROUNDS < paths".into()) };
+    let (url, key, rounds) = match &arguments[..] {
+        [url, key] => (url, key, None),
+        [url, key, rounds] => (url, key, Some(rounds)),
+        _ => return Err("ask_caches URL PUBLIC_KEY [ROUNDS] < paths".into()),
+    };
     let paths: Vec<String> = io::stdin().lock().lines().collect::<Result<_, _>>()?;
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let judge = Judge::new("/nix/store", [key.as_str()])?;
+    let ask = || -> Result<usize, Failed> {
+        let patience = Patience { answer: Duration::from_secs(20), retries: 0 };
+        let answers = cache::ask(std::slice::from_ref(url), &paths, &judge, patience, &[]);
+        let answers = answers.into_iter().next().ok_or("no answer")?.map_err(|failure| failure.to_string())?;
+        let is_signed =
+            |answer: &&Answer| matches!(answer, Answer::There(held) if matches!(held.verdict, Verdict::Signed(_)));
+        Ok(answers.iter().filter(is_signed).count())
+    };
+    let Some(rounds) = rounds else {
+        let signed = ask()?;
+        return if signed == paths.len() { Ok(()) } else { Err(format!("only {signed} are signed").into()) };
+    };
     for _ in 0..rounds.parse()? {
         let start = Instant::now();
         plainly(url, &paths)?;
         let plain = start.elapsed();
         let start = Instant::now();
-        let patience = Patience { answer: Duration::from_secs(20), retries: 0 };
-        let answers = cache::ask(std::slice::from_ref(url), &paths, &judge, patience, &[]);
+        let signed = ask()?;
         let asked = start.elapsed();
-        let answers = answers.into_iter().next().ok_or("no answer")?.map_err(|failure| failure.to_string())?;
-        let is_signed =
-            |answer: &&Answer| matches!(answer, Answer::There(held) if matches!(held.verdict, Verdict::Signed(_)));
-        let signed = answers.iter().filter(is_signed).count();
         println!("plain {:.1} asked {:.1} signed {signed}", milliseconds(plain), milliseconds(asked));
     }
     Ok(())

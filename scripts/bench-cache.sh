@@ -59,27 +59,43 @@ url=http://127.0.0.1:18765
 
 median() { sort -n | awk '{ line[NR] = $1 } END { print line[int((NR + 1) / 2)] }'; }
 
-"$ask" "$url" "$(cat public)" "$rounds" <paths >asked
-awk -v paths="$paths" '$6 != paths { print "bench-cache: only " $6 " are said to be signed" >"/dev/stderr"; exit 1 }' asked
-for ((round = 0; round < rounds; round++)); do
-  start=$(date +%s%N)
-  # Without what it remembers.
-  XDG_CACHE_HOME=$work/remembered-$round xargs -n 100000 nix --extra-experimental-features nix-command path-info --json \
-    --store "$url" <paths >/dev/null
-  tenths=$((($(date +%s%N) - start) / 100000))
-  echo "${tenths%?}.${tenths: -1}" >>path-info
-done
-printf '%s paths over loopback, milliseconds, median of %s:\n' "$paths" "$rounds"
-printf '  %-28s %8s\n' 'plain questions' "$(awk '{ print $2 }' asked | median)" \
-  'phasesplit, with signatures' "$(awk '{ print $4 }' asked | median)" 'nix path-info --store' "$(median <path-info)"
-if command -v wrk >/dev/null; then
-  cat >ask.lua <<'LUA'
+# Seconds of a command, as milliseconds: by the clock, and of the processor.
+clock() {
+  local TIMEFORMAT='%3R %3U %3S'
+  { time "$@" >/dev/null 2>&1; } 2>&1 | awk '{ printf "%.1f %.1f\n", $1 * 1000, ($2 + $3) * 1000 }'
+}
+
+questions() { "$ask" "$url" "$(cat public)" <paths; }
+
+# Without what it remembers.
+path_info() {
+  XDG_CACHE_HOME=$(mktemp -d -p "$work") xargs -n 100000 nix --extra-experimental-features nix-command path-info --json \
+    --store "$url" <paths
+}
+
+cat >ask.lua <<'LUA'
 local names, at = {}, 0
 function init(arguments)
   for line in io.lines(arguments[1]) do names[#names + 1] = "/" .. line:match("/([^/-]+)-[^/]*$") .. ".narinfo" end
 end
 function request() at = at % #names + 1; return wrk.format("GET", names[at]) end
 LUA
-  rate=$(wrk -t 1 -c 64 -d 3 -s ask.lua "$url" -- paths | sed -n 's/^Requests\/sec: *//p')
-  printf '  %-28s %8s\n' "wrk, at its rate of $rate/s" "$(awk -v rate="$rate" -v paths="$paths" 'BEGIN { printf "%.1f", paths / rate * 1000 }')"
-fi
+
+"$ask" "$url" "$(cat public)" "$rounds" <paths >asked
+awk -v paths="$paths" '$6 != paths { print "bench-cache: only " $6 " are said to be signed" >"/dev/stderr"; exit 1 }' asked
+# In turns, so that what else the machine does is the same for all.
+for ((round = 0; round < rounds; round++)); do
+  clock questions >>whole
+  if command -v wrk >/dev/null; then
+    wrk -t 1 -c 64 -d 1 -s ask.lua "$url" -- paths | awk -v paths="$paths" '/^Requests\/sec/ { printf "%.1f\n", paths / $2 * 1000 }' >>rates
+  fi
+  clock path_info >>path-info
+done
+printf '%s paths over loopback, milliseconds, median of %s by the clock (of the processor):\n' "$paths" "$rounds"
+line() { printf '  %-44s %8s %s\n' "$@"; }
+processor() { printf '(%s)' "$(awk '{ print $2 }' "$1" | median)"; }
+if [[ -s rates ]]; then line 'wrk, at its rate' "$(median <rates)" ''; fi
+line 'plain questions, a thread for each of 64' "$(awk '{ print $2 }' asked | median)" ''
+line 'phasesplit, with signatures' "$(awk '{ print $4 }' asked | median)" ''
+line 'the same as a process of its own' "$(median <whole)" "$(processor whole)"
+line 'nix path-info --store' "$(median <path-info)" "$(processor path-info)"

@@ -1,155 +1,23 @@
 //! `phasesplit cache` as a user runs it, with real binary caches: in directories, and behind a web server that can be told
 //! to misbehave. What each cache is said to have is asserted stage by stage.
 
+#[path = "support/cached.rs"]
+mod cached;
 #[path = "support/http.rs"]
 mod http;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use cached::{Project, STAGES, answers, expected, outcomes};
 use http::{Act, Server};
 use serde_json::Value;
-use support::{phasesplit, salt, succeed, text};
-
-const STAGES: [&str; 4] = ["configure", "build", "install", "finish"];
-
-/// A small package with a chain of four, in a directory of its own.
-struct Project {
-    directory: tempfile::TempDir,
-}
-
-impl Project {
-    fn new() -> Self {
-        let project = Self { directory: tempfile::tempdir().expect("a directory") };
-        project.write("pkg.nix", &salt());
-        project
-    }
-
-    fn write(&self, file: &str, salt: &str) {
-        let package = format!(
-            r#"{{ stdenv }}:
-stdenv.mkDerivation {{
-  name = "cached-1";
-  salt = "{salt}";
-  outputs = [ "out" "doc" ];
-  dontUnpack = true;
-  preConfigure = "echo $salt";
-  buildPhase = "head -c 100000 /dev/urandom > built";
-  installPhase = "mkdir $out $doc; cp built $out; echo $salt > $doc/salt";
-}}
-"#
-        );
-        fs::write(self.path().join(file), package).expect("the package");
-    }
-
-    /// With its states built, and pushed as `options` say.
-    fn pushed(options: &[&str]) -> Self {
-        let project = Self::new();
-        project.build();
-        project.key("k-1");
-        succeed(project.cache("push", "pkg.nix").args(["--to", &project.url(), "--compression", "zstd"]).args(options));
-        project
-    }
-
-    fn build(&self) -> Output {
-        succeed(self.command().args(["build", "pkg.nix", "--pkgs", "host", "--no-link", "--json"]))
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn store(&self) -> PathBuf {
-        self.path().join("cache")
-    }
-
-    fn url(&self) -> String {
-        format!("file://{}", self.store().display())
-    }
-
-    fn command(&self) -> Command {
-        let mut command = phasesplit(self.path());
-        for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "no_proxy"] {
-            command.env_remove(name);
-        }
-        command.env("XDG_STATE_HOME", self.path().join("state")).env("XDG_CACHE_HOME", self.path().join("xdg-cache"));
-        command
-    }
-
-    fn cache(&self, subcommand: &str, package: &str) -> Command {
-        let mut command = self.command();
-        command.args(["cache", subcommand, package, "--pkgs", "host"]);
-        command
-    }
-
-    /// Makes a pair of keys and gives the public one.
-    fn key(&self, name: &str) -> String {
-        let (secret, public) = (self.path().join(format!("{name}.sec")), self.path().join(format!("{name}.pub")));
-        if !secret.exists() {
-            let mut command = support::command("nix-store", self.path());
-            succeed(command.args(["--generate-binary-cache-key", name]).args([&secret, &public]));
-        }
-        fs::read_to_string(public).expect("the public key").trim().to_owned()
-    }
-
-    /// What `status` says of caches: how it ended, its JSON and its talk.
-    fn status(&self, urls: &[&str], options: &[&str], key: &str) -> (Option<i32>, Value, String) {
-        let mut command = self.cache("status", "pkg.nix");
-        command.arg("--json").args(urls.iter().flat_map(|url| ["--substituter", url])).args(options);
-        let output = command.args(["--", "--option", "trusted-public-keys", key]).output().expect("phasesplit runs");
-        let talk = text(&output.stderr);
-        let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {talk}"));
-        (output.status.code(), json, talk)
-    }
-
-    /// Pulls with `key` trusted: how it ended, the outcome of each stage, and the talk.
-    fn pull(&self, url: &str, options: &[&str], key: &str) -> (Option<i32>, Vec<(String, String)>, String) {
-        let mut command = self.cache("pull", "pkg.nix");
-        command.args(["--json", "--from", url]).args(options);
-        let output = command.args(["--", "--option", "trusted-public-keys", key]).output().expect("phasesplit runs");
-        (output.status.code(), outcomes(&output), text(&output.stderr))
-    }
-
-    /// Takes everything of the package out of the store, with its roots.
-    fn forget(&self) {
-        let (_, status, _) = self.status(&[&self.url()], &[], "");
-        let outputs = status["packages"][0]["stages"].as_array().expect("stages").iter();
-        let outputs = outputs.flat_map(|stage| stage["outputs"].as_object().expect("outputs").values());
-        let there = outputs.filter_map(Value::as_str).filter(|path| Path::new(path).exists());
-        let _ = fs::remove_dir_all(self.path().join("state"));
-        succeed(support::command("nix-store", self.path()).args(["--delete", "--ignore-liveness"]).args(there));
-    }
-
-    /// The record of a stage in the cache.
-    fn record(&self, stage: &str) -> PathBuf {
-        let (_, status, _) = self.status(&[&self.url()], &[], "");
-        let at = STAGES.iter().position(|name| *name == stage).expect("a stage");
-        let path = status["packages"][0]["stages"][at]["path"].as_str().expect("a path");
-        let base = path.rsplit('/').next().expect("a name");
-        self.store().join(format!("{}.narinfo", &base[..32]))
-    }
-}
-
-/// What a cache is said to have of each stage.
-fn answers(status: &Value, cache: usize) -> Vec<&str> {
-    let stages = status["packages"][0]["stages"].as_array().expect("stages");
-    assert_eq!(stages.iter().map(|stage| stage["stage"].as_str().expect("a name")).collect::<Vec<_>>(), STAGES);
-    stages.iter().map(|stage| stage["caches"][cache]["answer"].as_str().expect("a word")).collect()
-}
-
-fn outcomes(output: &Output) -> Vec<(String, String)> {
-    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    let word = |row: &Value, key: &str| row[key].as_str().expect("a word").to_owned();
-    rows.iter().map(|row| (word(row, "stage"), word(row, "outcome"))).collect()
-}
-
-fn expected(rows: &[(&str, &str)]) -> Vec<(String, String)> {
-    rows.iter().map(|(stage, outcome)| ((*stage).to_owned(), (*outcome).to_owned())).collect()
-}
+use support::{salt, succeed, text};
 
 #[test]
 fn each_cache_is_told_with_what_it_has_and_who_signed_it() {
@@ -470,4 +338,86 @@ fn several_packages_are_asked_for_at_once() {
     assert_eq!(there(1), [false; 4]);
     let lacking = project.cache("status", "other.nix").args(["--exit-code", "--substituter", &project.url()]).output();
     assert_eq!(lacking.expect("phasesplit runs").status.code(), Some(1));
+}
+
+/// What is told of a stage that is not to be had.
+fn note(output: &Output, stage: &str) -> String {
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let row = rows.iter().find(|row| row["stage"] == stage).expect("a row");
+    assert_eq!(row["outcome"], "not-to-be-had", "{row}");
+    row["note"].as_str().expect("a note").to_owned()
+}
+
+#[test]
+fn each_trouble_has_its_words() {
+    let project = Project::pushed(&["--key", "k-1.sec"]);
+    let (key, other) = (project.key("k-1"), project.key("k-2"));
+    let told = |url: &str| {
+        let (_, _, talk) = project.status(&[url], &["--retries", "0"], &key);
+        let begin = format!("warning: the binary cache {url} does not tell what it has: ");
+        talk.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_else(|| panic!("{talk}")).to_owned()
+    };
+    let saying = |status| Server::new(&project.store(), move |_, _| Act::Status(status)).url;
+    assert_eq!(told("http://127.0.0.1:9"), "unreachable: Connection refused (os error 111)");
+    assert_eq!(told(&saying(401)), "refused: it says 401 Unauthorized");
+    assert_eq!(told(&saying(403)), "refused: it says 403 Forbidden");
+    assert_eq!(told(&saying(503)), "broken: it says 503 Service Unavailable");
+    assert_eq!(
+        told(&format!("{}/none", project.url())),
+        format!("no cache: there is no cache in {}/none", project.store().display())
+    );
+
+    let unsigned = format!("file://{}", project.path().join("unsigned").display());
+    succeed(project.cache("push", "pkg.nix").args(["--to", &unsigned]));
+    let record = project.record("build");
+    let text = fs::read_to_string(&record).expect("a record");
+    fs::write(&record, text.replace("NarSize: ", "NarSize: 1")).expect("written");
+    project.forget();
+    let pull = |url: &str, key: &str| {
+        let mut command = project.cache("pull", "pkg.nix");
+        command.args([
+            "--json",
+            "--only",
+            "configure,build",
+            "--from",
+            url,
+            "--",
+            "--option",
+            "trusted-public-keys",
+            key,
+        ]);
+        let output = command.output().expect("phasesplit runs");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        output
+    };
+    assert_eq!(note(&pull(&unsigned, &key), "build"), "unsigned: unsigned");
+    assert_eq!(note(&pull(&project.url(), &other), "configure"), "cache: wrong key (k-1)");
+    assert_eq!(note(&pull(&project.url(), &key), "build"), "cache: corrupt (the signature of k-1 does not fit)");
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    if fs::metadata("/proc/self").expect("/proc").uid() != 0 {
+        eprintln!("SKIPPED: only root can have a disk so small");
+        return;
+    }
+    let project = Project::new();
+    project.build();
+    fs::create_dir(project.store()).expect("made");
+    let push = project.cache("push", "pkg.nix");
+    let mut small = Command::new("unshare");
+    let mount = "mount -t tmpfs -o size=64k none \"$1\" && shift && exec \"$@\"";
+    small.args(["--mount", "--propagation", "private", "bash", "-c", mount, "small"]).arg(project.store());
+    small.arg(push.get_program()).args(push.get_args()).args(["--to", &project.url()]).current_dir(project.path());
+    for (name, value) in push.get_envs() {
+        match value {
+            Some(value) => small.env(name, value),
+            None => small.env_remove(name),
+        };
+    }
+    let output = small.output().expect("unshare runs");
+    let talk = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{talk}");
+    assert!(talk.contains(&format!("error[cache/failed]: cannot push to {}: disk full: ", project.url())), "{talk}");
+    assert!(talk.contains("help: free some space, for example with `nix-collect-garbage`"), "{talk}");
 }

@@ -68,7 +68,8 @@ impl Case {
             nix_options.extend(["--argstr", name, value].map(OsString::from));
         }
         let link = Some(self.path("result"));
-        let wish = Wish { until: until.map(str::to_owned), pin: None, link, keep_failed: false, nix_options };
+        let wish =
+            Wish { until: until.map(str::to_owned), pin: None, link, keep_failed: false, push: None, nix_options };
         run(&input, &wish, Some(&Roots::below(self.path("roots"))))
     }
 }

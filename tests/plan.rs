@@ -157,8 +157,10 @@ fn binary_caches_are_asked_for_what_is_missing() {
         expected(&[("configure", true, 0), ("build", false, 1), ("install", false, 0), ("finish", false, 0)])
     );
     assert_eq!(plan["stages"][1]["caches"], serde_json::json!([url]));
+    // Nix would build it all the same, and the plan says why.
+    assert_eq!(plan["stages"][1]["refused"], serde_json::json!([{ "url": url, "why": "unsigned" }]));
     assert!(
-        talk.contains(&format!("warning: the binary cache {gone} does not tell what it has: there is no")),
+        talk.contains(&format!("warning: the binary cache {gone} does not tell what it has: no cache: there is no")),
         "{talk}"
     );
     assert!(!project.path().join("gone").exists(), "a question made a cache");
@@ -167,6 +169,9 @@ fn binary_caches_are_asked_for_what_is_missing() {
     let table = text(&offline.stdout);
     assert_eq!(table.matches("not here").count(), 3, "{table}");
     let told = succeed(project.command("plan", "").args(["--", "--option", "substituters", &url]));
+    assert!(text(&told.stdout).contains("in cache: unsigned "), "{}", text(&told.stdout));
+    let options = ["--", "--option", "substituters", &url, "--option", "require-sigs", "false"];
+    let told = succeed(project.command("plan", "").args(options));
     assert!(text(&told.stdout).contains("in cache "), "{}", text(&told.stdout));
 }
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use nix_narinfo::MAX_NARINFO_SIZE;
@@ -13,7 +14,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, header, 
 use tokio::task::JoinSet;
 
 use super::failure::Failure;
-use super::{Patience, Record, check_info, record_name};
+use super::{Find, Patience, Record, check_info, record_name};
 
 /// Questions under way to one cache at a time. Nix has 25; answers of the distant caches take 20 ms and more.
 const AT_ONCE: usize = 64;
@@ -30,15 +31,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// After so many questions that failed for good, the others get one try each: the server is not well.
 const PATIENCE_ENDS: u32 = 4;
 
-/// The records of `paths` in each of the caches.
+/// Sends the records of `paths` in each of the caches to `finds`, each with the number of its cache and of its path; gives
+/// why a cache cannot be asked at all.
 pub fn records(
-    bases: &[&str],
+    caches: &[(usize, &str)],
     paths: &[&str],
     store_dir: &str,
     patience: Patience,
-) -> Vec<Result<Vec<Record>, Failure>> {
-    let all = |failure: &Failure| bases.iter().map(|_| Err(failure.clone())).collect();
-    let client = match client(bases, patience) {
+    finds: &Sender<Find>,
+) -> Vec<Result<(), Failure>> {
+    let all = |failure: &Failure| caches.iter().map(|_| Err(failure.clone())).collect();
+    let client = match client(caches, patience) {
         Ok(client) => client,
         Err(error) => return all(&Failure::Other(format!("cannot speak HTTP: {}", cause(&error)))),
     };
@@ -48,30 +51,32 @@ pub fn records(
     };
     let names: Arc<[String]> = paths.iter().map(|path| record_name(path)).collect();
     runtime.block_on(async {
-        let caches: Vec<_> = bases
+        let caches: Vec<_> = caches
             .iter()
-            .map(|base| {
+            .map(|(number, base)| {
                 let cache = Cache {
                     client: client.clone(),
+                    number: *number,
                     base: (*base).to_owned(),
                     patience,
                     names: Arc::clone(&names),
                     next: AtomicUsize::new(0),
                     failed: AtomicU32::new(0),
+                    finds: finds.clone(),
                 };
                 tokio::spawn(Arc::new(cache).records(store_dir.to_owned()))
             })
             .collect();
-        let mut answers = Vec::new();
+        let mut told = Vec::new();
         for cache in caches {
-            answers.push(cache.await.unwrap_or_else(|error| Err(Failure::Other(error.to_string()))));
+            told.push(cache.await.unwrap_or_else(|error| Err(Failure::Other(error.to_string()))));
         }
-        answers
+        told
     })
 }
 
 /// The client for all caches. The system's certificates take time to read and may be missing where only http is spoken.
-fn client(bases: &[&str], patience: Patience) -> reqwest::Result<Client> {
+fn client(caches: &[(usize, &str)], patience: Patience) -> reqwest::Result<Client> {
     // That another part of the program chose one before is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || -> ClientBuilder {
@@ -81,7 +86,7 @@ fn client(bases: &[&str], patience: Patience) -> reqwest::Result<Client> {
             .timeout(patience.answer)
             .pool_max_idle_per_host(AT_ONCE)
     };
-    if !bases.iter().any(|base| base.starts_with("https:")) {
+    if !caches.iter().any(|(_, base)| base.starts_with("https:")) {
         let stays_plain = redirect::Policy::custom(|attempt| match attempt.url().scheme() {
             "http" if attempt.previous().len() < 10 => attempt.follow(),
             _ => attempt.stop(),
@@ -97,6 +102,7 @@ fn client(bases: &[&str], patience: Patience) -> reqwest::Result<Client> {
 /// A cache that is asked.
 struct Cache {
     client: Client,
+    number: usize,
     base: String,
     patience: Patience,
     /// The records that are wanted.
@@ -105,10 +111,12 @@ struct Cache {
     next: AtomicUsize,
     /// How many questions failed for good.
     failed: AtomicU32,
+    /// Where what is found goes to.
+    finds: Sender<Find>,
 }
 
 impl Cache {
-    async fn records(self: Arc<Self>, store_dir: String) -> Result<Vec<Record>, Failure> {
+    async fn records(self: Arc<Self>, store_dir: String) -> Result<(), Failure> {
         // Asked first: it tells what is no cache, and brings the connection that HTTP/2 needs only one of.
         match self.get("nix-cache-info").await? {
             None => return Err(Failure::NoCache(format!("there is no {}/nix-cache-info", self.base))),
@@ -118,22 +126,17 @@ impl Cache {
         for _ in 0..AT_ONCE.min(self.names.len()) {
             workers.spawn(Arc::clone(&self).work());
         }
-        let mut records: Vec<Option<Record>> = self.names.iter().map(|_| None).collect();
         while let Some(done) = workers.join_next().await {
-            for (at, record) in done.map_err(|error| Failure::Other(error.to_string()))? {
-                records[at] = Some(record);
-            }
+            done.map_err(|error| Failure::Other(error.to_string()))?;
         }
-        let never = || Record::Untold(Failure::Other("it was not asked".to_owned()));
-        Ok(records.into_iter().map(|record| record.unwrap_or_else(never)).collect())
+        Ok(())
     }
 
     /// Asks for one record after the other, until there is none left.
-    async fn work(self: Arc<Self>) -> Vec<(usize, Record)> {
-        let mut records = Vec::new();
+    async fn work(self: Arc<Self>) {
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = self.names.get(at) else { return records };
+            let Some(name) = self.names.get(at) else { return };
             let record = match self.get(name).await {
                 Ok(Some(bytes)) => Record::Found(bytes),
                 Ok(None) | Err(Attempt { status: Some(StatusCode::FORBIDDEN), .. }) => Record::Missing,
@@ -142,7 +145,7 @@ impl Cache {
                     Record::Untold(attempt.failure)
                 }
             };
-            records.push((at, record));
+            let _ = self.finds.send((self.number, at, record));
         }
     }
 

@@ -12,6 +12,8 @@ pub mod judge;
 pub mod place;
 
 use std::ffi::OsString;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
@@ -27,6 +29,13 @@ pub struct Patience {
     pub answer: Duration,
     /// How often a question is asked again that failed in passing.
     pub retries: u32,
+}
+
+impl Default for Patience {
+    /// What suits a cache that is far away.
+    fn default() -> Self {
+        Self { answer: Duration::from_secs(20), retries: 3 }
+    }
 }
 
 /// What a cache said of a path.
@@ -61,63 +70,106 @@ enum Record {
     Untold(Failure),
 }
 
+/// What a cache has of a path: the number of the cache, that of the path, and what was found.
+type Find = (usize, usize, Record);
+
 /// Asks every cache for every path. Of `options`, those of the form `--option NAME VALUE` count where Nix is asked.
+///
+/// What comes is judged while more is on its way.
 pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, options: &[OsString]) -> Vec<Answers> {
     let places: Vec<Place> = urls.iter().map(|url| Place::of(url)).collect();
+    let (finds, found) = mpsc::channel::<Find>();
+    let found = Mutex::new(found);
     thread::scope(|scope| {
-        let over_http: Vec<&str> = places.iter().filter_map(Place::base).collect();
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let judges: Vec<_> = (0..threads).map(|_| scope.spawn(|| judged(&found, paths, judge))).collect();
+        let over_http: Vec<(usize, &str)> =
+            places.iter().enumerate().filter_map(|(cache, place)| Some((cache, place.base()?))).collect();
+        let for_http = finds.clone();
         let http = (!over_http.is_empty())
-            .then(|| scope.spawn(move || http::records(&over_http, paths, judge.store_dir(), patience)));
+            .then(|| scope.spawn(move || http::records(&over_http, paths, judge.store_dir(), patience, &for_http)));
         let others: Vec<_> = urls
             .iter()
             .zip(&places)
-            .map(|(url, place)| match place {
-                Place::Http(_) => None,
-                Place::Directory(directory) => Some(
-                    scope.spawn(move || judged(directory::records(directory, paths, judge.store_dir()), paths, judge)),
-                ),
-                Place::Other => Some(scope.spawn(move || through_nix(url, paths, options))),
+            .enumerate()
+            .map(|(cache, (url, place))| {
+                let finds = finds.clone();
+                match place {
+                    Place::Http(_) => None,
+                    Place::Directory(directory) => Some(scope.spawn(move || {
+                        let records = directory::records(directory, paths, judge.store_dir())?;
+                        for (path, record) in records.into_iter().enumerate() {
+                            let _ = finds.send((cache, path, record));
+                        }
+                        Ok(None)
+                    })),
+                    Place::Other => Some(scope.spawn(move || through_nix(url, paths, options).map(Some))),
+                }
             })
             .collect();
+        drop(finds);
         let mut http = http.map(|thread| thread.join().unwrap_or_default()).unwrap_or_default().into_iter();
         let ended = || Err(Failure::Other("the question ended unexpectedly".to_owned()));
-        let answers = others.into_iter().zip(urls).map(|(other, url)| match other {
+        let asked = others.into_iter().zip(urls).map(|(other, url)| match other {
             Some(thread) => thread.join().unwrap_or_else(|_| ended()),
-            None => match http.next().unwrap_or_else(ended_records) {
+            None => match http.next().unwrap_or_else(|| Err(Failure::Other("it was not asked".to_owned()))) {
                 // Nix has the passwords.
-                Err(Failure::Refused(why)) => through_nix(url, paths, options).map_err(|_| Failure::Refused(why)),
-                records => judged(records, paths, judge),
+                Err(Failure::Refused(why)) => {
+                    through_nix(url, paths, options).map(Some).map_err(|_| Failure::Refused(why))
+                }
+                told => told.map(|()| None),
             },
         });
-        answers.collect()
+        // Some caches give their answers themselves, the others' are judged.
+        let asked: Vec<Result<Option<Vec<Answer>>, Failure>> = asked.collect();
+        let unknown = Answer::Untold(Failure::Other("it was not asked".to_owned()));
+        let mut answers = vec![vec![unknown; paths.len()]; urls.len()];
+        for (cache, path, answer) in judges.into_iter().filter_map(|judge| judge.join().ok()).flatten() {
+            answers[cache][path] = answer;
+        }
+        asked.into_iter().zip(answers).map(|(asked, judged)| Ok(asked?.unwrap_or(judged))).collect()
     })
 }
 
-fn ended_records() -> Result<Vec<Record>, Failure> {
-    Err(Failure::Other("the question ended unexpectedly".to_owned()))
-}
+/// How many records are judged together.
+const TOGETHER: usize = 64;
 
-/// Judges what was found, on all processors: a signature costs more than the question for it did.
-fn judged(records: Result<Vec<Record>, Failure>, paths: &[&str], judge: &Judge) -> Answers {
-    let records = records?;
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let part = records.len().div_ceil(threads).max(16);
-    let one = |(record, path): (&Record, &&str)| match record {
-        Record::Missing => Answer::Missing,
-        Record::Found(record) => Answer::There(judge.judge(path, record)),
-        Record::Untold(failure) => Answer::Untold(failure.clone()),
-    };
-    let answers = thread::scope(|scope| {
-        let parts: Vec<_> = records
-            .chunks(part)
-            .zip(paths.chunks(part))
-            .map(|(records, paths)| scope.spawn(move || records.iter().zip(paths).map(one).collect::<Vec<_>>()))
-            .collect();
-        parts.into_iter().map(thread::ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
-    });
-    match answers {
-        Ok(answers) => Ok(answers.concat()),
-        Err(_) => Err(Failure::Other("a record could not be judged".to_owned())),
+/// How long the first of these waits for the others.
+const FOR_OTHERS: Duration = Duration::from_millis(1);
+
+/// Judges what is found, until all has come. A signature costs more than the question for it did.
+fn judged(found: &Mutex<Receiver<Find>>, paths: &[&str], judge: &Judge) -> Vec<(usize, usize, Answer)> {
+    let mut answers = Vec::new();
+    loop {
+        let mut finds: Vec<Find> = Vec::new();
+        {
+            let Ok(found) = found.lock() else { return answers };
+            let Ok(first) = found.recv() else { return answers };
+            finds.push(first);
+            while finds.len() < TOGETHER
+                && let Ok(next) = found.recv_timeout(FOR_OTHERS)
+            {
+                finds.push(next);
+            }
+        }
+        let mut records: Vec<(&str, &[u8])> = Vec::new();
+        for (_, path, record) in &finds {
+            if let Record::Found(record) = record {
+                records.push((paths[*path], record));
+            }
+        }
+        let mut held = judge.judge(&records).into_iter();
+        for (cache, path, record) in &finds {
+            let answer = match record {
+                Record::Missing => Answer::Missing,
+                Record::Untold(failure) => Answer::Untold(failure.clone()),
+                Record::Found(_) => match held.next() {
+                    Some(held) => Answer::There(held),
+                    None => Answer::Missing,
+                },
+            };
+            answers.push((*cache, *path, answer));
+        }
     }
 }
 

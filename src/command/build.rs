@@ -8,6 +8,7 @@ pub mod failure;
 pub mod kept;
 pub mod look;
 pub mod pin;
+pub mod push;
 mod record;
 pub mod report;
 pub mod run;
@@ -19,8 +20,10 @@ use std::time::Instant;
 
 use clap::Args;
 
+use super::cache::sending::{SendArgs, Target};
 use super::r#gen::{self, GenError, GenRequest};
 use super::pkgs::PkgsChoice;
+use super::refusal::Refusal;
 use super::shell::{self, ShellArgs};
 use super::{Outcome, colour, nix_error, objects};
 use crate::cli::PackageArgs;
@@ -32,6 +35,7 @@ use crate::phase::Stage;
 use crate::plan::Pin;
 use crate::status::Status;
 use pin::{PinError, PinnedState};
+use push::Push;
 use report::Report;
 use run::{BuildError, Input, Wish};
 
@@ -67,6 +71,18 @@ pub struct BuildArgs {
     #[arg(long)]
     pub keep_failed: bool,
 
+    /// Push each state to this cache as soon as it is there, while the next stage is built
+    ///
+    /// Any store that Nix can copy to, by file:, http:, https:, s3: or ssh:, as with `phasesplit cache push`. A push that fails
+    /// leaves the build what it is: it is told at the end, and the command ends as `phasesplit cache push` does, or with 3
+    /// where the build failed.
+    #[arg(long = "push", id = "to", value_name = "URL", conflicts_with_all = ["pin", "break_at"])]
+    pub push: Option<String>,
+
+    /// What is pushed, and how.
+    #[command(flatten)]
+    pub send: SendArgs,
+
     /// Name of the link to the result
     #[arg(short, long, value_name = "NAME", default_value = "result")]
     pub out_link: PathBuf,
@@ -90,6 +106,14 @@ pub fn run(arguments: &BuildArgs) -> Outcome {
         Some(_) => divided(&arguments.nix_options),
         None => (&arguments.nix_options[..], &[][..]),
     };
+    let push = arguments.push.as_ref().map(|to| {
+        let target = Target::new(to, &arguments.send)?;
+        Ok(Push { target, send: arguments.send.clone() })
+    });
+    let push = match push.transpose() {
+        Ok(push) => push,
+        Err(refusal) => return Outcome::Status(Refusal::tell(&refusal)),
+    };
     let prepared = match prepare(&arguments.package, nix_options, arguments.pin) {
         Ok(prepared) => prepared,
         Err(status) => return Outcome::Status(status),
@@ -99,13 +123,14 @@ pub fn run(arguments: &BuildArgs) -> Outcome {
         pin: prepared.pinned.clone(),
         link: (!arguments.no_link).then(|| arguments.out_link.clone()),
         keep_failed: arguments.keep_failed,
+        push,
         nix_options: nix_options.to_vec(),
     };
     if let Some(name) = &arguments.break_at {
         return stop(arguments, &prepared, &wish, name, command);
     }
     Outcome::Status(match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
-        Ok(report) => tell(&report, arguments.json),
+        Ok(report) => tell(&report, arguments),
         Err(error) => refused(&error),
     })
 }
@@ -136,7 +161,7 @@ fn stop(arguments: &BuildArgs, prepared: &Prepared, wish: &Wish, name: &str, com
         Err(error) => return Outcome::Status(refused(&error)),
     };
     if report.failure.is_some() {
-        return Outcome::Status(tell(&report, false));
+        return Outcome::Status(tell(&report, arguments));
     }
     anstream::eprint!("{}", report.table());
     let command = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -215,19 +240,23 @@ pub(super) fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<
 }
 
 /// Prints the report: the result on standard output, the rest on standard error.
-fn tell(report: &Report, json: bool) -> Status {
+fn tell(report: &Report, arguments: &BuildArgs) -> Status {
     anstream::eprint!("{}", report.table());
+    let pushed = report.pushed.as_ref().map_or(Status::Success, |pushed| {
+        anstream::eprint!("{}", pushed.text());
+        pushed.tell(!arguments.send.only.is_empty())
+    });
     if let Some(failure) = &report.failure {
         anstream::eprintln!("error: {}: {failure}", report.package);
     }
-    let written = if json { write_json(report) } else { write_paths(report) };
+    let written = if arguments.json { write_json(report) } else { write_paths(report) };
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             anstream::eprintln!("error: cannot write to standard output: {error}");
             Status::Environment
         }
         _ if report.failure.is_some() => Status::Build,
-        _ => Status::Success,
+        _ => pushed,
     }
 }
 

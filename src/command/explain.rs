@@ -11,16 +11,15 @@ use std::io;
 
 use clap::Args;
 
-use super::build::run::BuildError;
-use super::r#gen::{self, GenError, GenRequest, Generated};
-use super::{build, colour, objects};
+use super::r#gen::{self, GenRequest, Generated};
+use super::refusal::Refusal;
+use super::{build, objects};
 use crate::cli::PackageArgs;
-use crate::diagnostic::{self, Problem, Sources};
 use crate::explain::{self, Explainer, Member};
 use crate::gcroot::Roots;
 use crate::nix::chain::{self, Chain, Stage};
 use crate::nix::drv::Reader;
-use crate::nix::{Nix, NixError, store};
+use crate::nix::{Nix, store};
 use crate::status::Status;
 use against::Before;
 
@@ -44,59 +43,10 @@ pub struct ExplainArgs {
     pub nix_options: Vec<OsString>,
 }
 
-/// Why nothing can be explained.
-enum Refusal {
-    Generate(Box<GenError>),
-    Nix(Box<BuildError>),
-    Problem(Status, Box<Problem>),
-}
-
-impl From<GenError> for Refusal {
-    fn from(error: GenError) -> Self {
-        Self::Generate(Box::new(error))
-    }
-}
-
-impl From<BuildError> for Refusal {
-    fn from(error: BuildError) -> Self {
-        Self::Nix(Box::new(error))
-    }
-}
-
-impl From<NixError> for Refusal {
-    fn from(error: NixError) -> Self {
-        BuildError::from(error).into()
-    }
-}
-
-impl Refusal {
-    fn input(problem: Problem) -> Self {
-        Self::Problem(Status::Input, Box::new(problem))
-    }
-
-    fn say(&self) -> Status {
-        match self {
-            Self::Generate(error) => {
-                anstream::eprint!("{}", error.render(colour()));
-                error.status
-            }
-            Self::Nix(error) => {
-                anstream::eprint!("{}", build::explain(error));
-                build::status_of(error)
-            }
-            Self::Problem(status, problem) => {
-                let problem = std::slice::from_ref(&**problem);
-                anstream::eprint!("{}", diagnostic::render(problem, Sources::new(&[]), colour()));
-                *status
-            }
-        }
-    }
-}
-
 /// Runs `phasesplit explain`.
 pub fn run(arguments: &ExplainArgs) -> Status {
     match found(arguments) {
-        Err(refusal) => refusal.say(),
+        Err(refusal) => refusal.tell(),
         Ok(report) => match report.write(arguments.json) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 anstream::eprintln!("error: cannot write to standard output: {error}");

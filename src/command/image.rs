@@ -14,7 +14,7 @@ use std::{fs, io};
 
 use clap::Args;
 
-use super::state::failure::{self, Failure};
+use super::refusal::{self, Refusal};
 use super::state::output;
 use crate::cli::PackageArgs;
 use crate::diagnostic::Problem;
@@ -159,7 +159,7 @@ pub fn run(arguments: &ImageArgs) -> Status {
     match make(arguments) {
         Ok(()) => Status::Success,
         Err(Ended::Told(status)) => status,
-        Err(Ended::Failure(failure)) => failure::ended(Err(failure)),
+        Err(Ended::Refusal(refusal)) => refusal::ended(Err(refusal)),
     }
 }
 
@@ -167,18 +167,18 @@ pub fn run(arguments: &ImageArgs) -> Status {
 enum Ended {
     /// What has been told already.
     Told(Status),
-    Failure(Failure),
+    Refusal(Refusal),
 }
 
-impl<E: Into<Failure>> From<E> for Ended {
+impl<E: Into<Refusal>> From<E> for Ended {
     fn from(error: E) -> Self {
-        Self::Failure(error.into())
+        Self::Refusal(error.into())
     }
 }
 
 fn make(arguments: &ImageArgs) -> Result<(), Ended> {
     let usage = |code, what: &str, help: &str| {
-        Failure::Problem(Status::Usage, Box::new(Problem::new(code, what.to_owned()).help(help.to_owned())))
+        Refusal::Problem(Status::Usage, Box::new(Problem::new(code, what.to_owned()).help(help.to_owned())))
     };
     if arguments.package.expression.is_some() {
         let what = "this command takes no -E: what follows would be taken for PKG";
@@ -216,9 +216,9 @@ fn make(arguments: &ImageArgs) -> Result<(), Ended> {
 }
 
 /// What can be seen to be wrong before anything is built.
-fn check_target(to: &Path) -> Result<(), Failure> {
+fn check_target(to: &Path) -> Result<(), Refusal> {
     let help = "name a directory that does not exist, is empty, or has images already";
-    let refused = |what: String| Failure::input(Problem::new("image/in-use", what).help(help));
+    let refused = |what: String| Refusal::input(Problem::new("image/in-use", what).help(help));
     let is_layout = to.join(layout::MARK).is_file();
     match fs::read_dir(to).map(|mut entries| entries.next().is_none()) {
         Ok(is_empty) if !is_empty && !is_layout => {
@@ -231,7 +231,7 @@ fn check_target(to: &Path) -> Result<(), Failure> {
     }
 }
 
-fn wish(arguments: &ImageArgs, contents: &Contents) -> Result<Wish, Failure> {
+fn wish(arguments: &ImageArgs, contents: &Contents) -> Result<Wish, Refusal> {
     let registry = closure::registry(&Nix::default(), &contents.roots)?;
     let closure = registry.into_iter().map(|(path, registered)| StorePath {
         path,

@@ -19,6 +19,7 @@ pub mod pkgs;
 mod place;
 pub mod plan;
 mod reading;
+mod refusal;
 pub mod roots;
 pub mod shell;
 mod size;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::state::failure::{self, Failure};
+use super::refusal::{self, Refusal};
 use super::state::output;
 use super::state::subject::{self, NixArgs, StateArgs};
 use super::state::vars::shell_of;
@@ -38,22 +38,22 @@ pub struct OciArgs {
 
 /// Runs it.
 pub fn run(arguments: &OciArgs) -> Status {
-    failure::ended(make(arguments))
+    refusal::ended(make(arguments))
 }
 
-fn make(arguments: &OciArgs) -> Result<(), Failure> {
+fn make(arguments: &OciArgs) -> Result<(), Refusal> {
     subject::no_expression(&arguments.state)?;
     let to = arguments.to.clone().unwrap_or_default();
     let is_archive = to.as_os_str() == OsStr::from_bytes(b"-");
     if !is_archive && fs::read_dir(&to).is_ok_and(|mut entries| entries.next().is_some()) {
         let problem = Problem::new("oci/in-use", format!("{} is not empty", Shown(&to)));
-        return Err(Failure::input(problem.help("name a directory that does not exist or is empty")));
+        return Err(Refusal::input(problem.help("name a directory that does not exist or is empty")));
     }
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let shell = shell_of(&state)?;
     let states = oci::states(&state)?;
     let beside = if is_archive { std::env::temp_dir() } else { parent(&to).to_owned() };
-    let io = |source: io::Error| Failure::from(Error::io("write the image", &to, source));
+    let io = |source: io::Error| Refusal::from(Error::io("write the image", &to, source));
     let mut builder = tempfile::Builder::new();
     builder.prefix(".phasesplit-oci-").permissions(Permissions::from_mode(0o777));
     let scratch = builder.tempdir_in(beside).map_err(io)?;

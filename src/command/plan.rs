@@ -15,20 +15,22 @@ use clap::{Args, ValueEnum};
 
 use super::build::run::BuildError;
 use super::build::{explain, provide, status_of};
+use super::cache::found::{self, Asking, Found};
 use super::r#gen::{self, GenRequest, Generated};
 use super::{colour, objects, size};
+use crate::cache::Patience;
+use crate::cache::failure::Failure;
 use crate::cli::PackageArgs;
 use crate::diagnostic;
 use crate::gcroot::Roots;
 use crate::gcroot::record::Record;
 use crate::nix::chain::{self, Chain, Stage, StagePlan};
-use crate::nix::substituters::{self, Cache};
 use crate::nix::{Nix, store};
 use crate::phase::script;
 use crate::plan::Entry;
 use crate::state::info;
 use crate::status::Status;
-use report::{CacheRow, Moved, Pin, ReadsAll, Report, Row};
+use report::{CacheRow, Moved, Pin, ReadsAll, RefusedRow, Report, Row};
 
 /// The arguments of `phasesplit plan`.
 #[derive(Args, Clone, Debug)]
@@ -82,11 +84,6 @@ pub fn run(arguments: &PlanArgs) -> Status {
             return status_of(&error);
         }
     };
-    for cache in &report.caches {
-        if let Some(why) = &cache.error {
-            anstream::eprintln!("warning: the binary cache {} does not tell what it has: {why}", cache.url);
-        }
-    }
     match write(arguments, &report) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             anstream::eprintln!("error: cannot write to standard output: {error}");
@@ -121,28 +118,33 @@ fn look(arguments: &PlanArgs, generated: &Generated) -> Result<Report, BuildErro
     }
     let paths: Vec<&str> = chain.stages.iter().flat_map(outputs).collect();
     let missing: BTreeSet<String> = store::invalid_paths(&nix, &paths)?.into_iter().collect();
-    let caches = ask_caches(arguments, &missing);
+    let caches = ask_caches(arguments, &chain, &missing);
+    if let Some(found) = &caches {
+        found.warn();
+    }
     // A help, never the truth: one that cannot be read is `build`'s to complain of.
     let record = roots.and_then(|roots| roots.last_record(&generated.identity).ok().flatten());
-    Ok(report(&Seen { generated, chain: &chain, missing: &missing, record: record.as_ref() }, caches))
+    Ok(report(&Seen { generated, chain: &chain, missing: &missing, record: record.as_ref() }, caches.as_ref()))
 }
 
 fn outputs(stage: &Stage) -> impl Iterator<Item = &str> {
     stage.outputs.values().map(String::as_str)
 }
 
-fn ask_caches(arguments: &PlanArgs, missing: &BTreeSet<String>) -> Option<Vec<Cache>> {
+/// What the configured caches have of the stages that are not here; nothing where they are not asked.
+fn ask_caches(arguments: &PlanArgs, chain: &Chain, missing: &BTreeSet<String>) -> Option<Found> {
     if arguments.offline {
         return None;
     }
-    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
-    let Some(urls) = substituters::configured(&arguments.nix_options) else {
-        anstream::eprintln!(
-            "warning: the program `nix` does not tell which binary caches are configured: none is asked"
-        );
-        return None;
-    };
-    Some(substituters::ask(&urls, &missing, &arguments.nix_options))
+    let how = Asking { patience: Patience::default(), nix_options: &arguments.nix_options };
+    let lacking = chain.stages.iter().flat_map(outputs).filter(|path| missing.contains(*path));
+    match found::ask(&how, &[], None, lacking) {
+        Ok(found) => Some(found),
+        Err(refusal) => {
+            anstream::eprintln!("warning: {}: no binary cache is asked", refusal.words());
+            None
+        }
+    }
 }
 
 /// What is known of a package, but for what binary caches have.
@@ -154,13 +156,11 @@ struct Seen<'a> {
     record: Option<&'a Record>,
 }
 
-fn report(seen: &Seen<'_>, caches: Option<Vec<Cache>>) -> Report {
+fn report(seen: &Seen<'_>, found: Option<&Found>) -> Report {
     let Seen { generated, chain, .. } = *seen;
     let word = chain.phasesplit.as_ref();
     let plan_of = |stage: &Stage| word.and_then(|word| word.plan.iter().find(|plan| plan.stage == stage.stage));
-    let asked = caches.is_some();
-    let caches = caches.unwrap_or_default();
-    let stages: Vec<Row> = chain.stages.iter().map(|stage| row(stage, plan_of(stage), &caches, seen)).collect();
+    let stages: Vec<Row> = chain.stages.iter().map(|stage| row(stage, plan_of(stage), found, seen)).collect();
     let is_there = |name: &str| stages.iter().any(|row| row.stage == name);
     Report {
         package: chain.name.clone(),
@@ -172,10 +172,14 @@ fn report(seen: &Seen<'_>, caches: Option<Vec<Cache>>) -> Report {
             .map(|pin| Pin { stage: pin.stage.clone(), state: pin.state.clone() }),
         left_out: generated.chain.iter().map(Entry::name).filter(|name| !is_there(name)).collect(),
         stages,
-        asked,
-        caches: caches.into_iter().map(|cache| CacheRow { url: cache.url, error: cache.has.err() }).collect(),
+        asked: found.is_some(),
+        caches: found.into_iter().flat_map(Found::troubles).map(cache_row).collect(),
         hidden: hidden(generated),
     }
+}
+
+fn cache_row((url, failure): (String, Option<Failure>)) -> CacheRow {
+    CacheRow { url, error: failure.map(|failure| failure.to_string()) }
 }
 
 /// How long a stage ran when what is here was made. What finish makes says nothing of it: the record of its build does.
@@ -186,10 +190,9 @@ fn seconds(stage: &Stage, record: Option<&Record>) -> Option<f64> {
     }
 }
 
-fn row(stage: &Stage, plan: Option<&StagePlan>, caches: &[Cache], seen: &Seen<'_>) -> Row {
-    let lacking: Vec<&str> = outputs(stage).filter(|path| seen.missing.contains(*path)).collect();
-    let here = lacking.is_empty();
-    let has_all = |cache: &&Cache| cache.has.as_ref().is_ok_and(|has| lacking.iter().all(|path| has.contains(*path)));
+fn row(stage: &Stage, plan: Option<&StagePlan>, found: Option<&Found>, seen: &Seen<'_>) -> Row {
+    let here = outputs(stage).all(|path| !seen.missing.contains(path));
+    let held = found.filter(|_| !here).map(|found| found.held(stage)).unwrap_or_default();
     let moved = plan.into_iter().flat_map(|plan| &plan.moved);
     Row {
         stage: stage.stage.clone(),
@@ -205,7 +208,11 @@ fn row(stage: &Stage, plan: Option<&StagePlan>, caches: &[Cache], seen: &Seen<'_
             })
             .collect(),
         here,
-        caches: caches.iter().filter(|_| !here).filter(has_all).map(|cache| cache.url.clone()).collect(),
+        caches: held.iter().map(|(url, _)| (*url).to_owned()).collect(),
+        refused: held
+            .into_iter()
+            .filter_map(|(url, why)| Some(RefusedRow { url: url.to_owned(), why: why?.told() }))
+            .collect(),
         bytes: here.then(|| size::of_all(outputs(stage))).flatten(),
         seconds: here.then(|| seconds(stage, seen.record)).flatten(),
         path: stage.path().to_owned(),

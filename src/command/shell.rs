@@ -27,7 +27,7 @@ use clap::Args;
 use super::build::break_point::BreakPoint;
 use super::build::run::{BuildError, Wish};
 use super::build::{self, Prepared};
-use super::state::failure::Failure;
+use super::refusal::Refusal;
 use super::{Outcome, colour, nix_error};
 use crate::cli::PackageArgs;
 use crate::diagnostic::{self, Problem, Sources};
@@ -144,7 +144,7 @@ enum ShellError {
     State(#[from] crate::state::Error),
     /// The shell in a state, or where it should be.
     #[error("the shell in the state cannot be used")]
-    Shell(Box<Failure>),
+    Shell(Box<Refusal>),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
     #[error("cannot {operation}: {source}")]

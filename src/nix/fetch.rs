@@ -1,6 +1,7 @@
 //! Fetching store paths from binary caches, and never building them.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::build::each_line;
@@ -25,19 +26,27 @@ pub struct Transfer {
 /// # Errors
 /// Where Nix cannot be run; that no cache has the path is none.
 pub fn fetch(path: &str, options: &[OsString], on_event: impl FnMut(&Event)) -> Result<bool, NixError> {
-    Ok(fetch_all(&[path], options, on_event)?.succeeded)
+    Ok(fetch_all(&[path], options, None, on_event)?.succeeded)
 }
 
-/// The same for several paths; one that cannot be had does not keep the others from it.
+/// The same for several paths; one that cannot be had does not keep the others from it. Where all can be had, they are kept
+/// from the garbage collector from the moment they are there by links at `root`, `root-2` and so on: Nix makes them before it
+/// lets go of the paths.
 ///
 /// # Errors
 /// As [`fetch`].
-pub fn fetch_all(paths: &[&str], options: &[OsString], on_event: impl FnMut(&Event)) -> Result<Transfer, NixError> {
+pub fn fetch_all(
+    paths: &[&str],
+    options: &[OsString],
+    root: Option<&Path>,
+    on_event: impl FnMut(&Event),
+) -> Result<Transfer, NixError> {
     // A path that is named itself is not built. What Nix remembers of caches may be wrong by now.
     let words = "--realise --no-gc-warning --keep-going --max-jobs 0 --option narinfo-cache-negative-ttl 0 --option narinfo-cache-positive-ttl 0 \
         --log-format internal-json";
     let words = words.split_whitespace().chain(["--option", "builders", ""]).map(OsString::from);
-    let words = words.chain(settings_in(options)).chain(paths.iter().map(OsString::from));
+    let root = root.into_iter().flat_map(|root| ["--indirect".into(), "--add-root".into(), OsString::from(root)]);
+    let words = words.chain(root).chain(settings_in(options)).chain(paths.iter().map(OsString::from));
     let what = match paths {
         [path] => format!("cannot fetch {path}"),
         paths => format!("cannot fetch {} paths", paths.len()),

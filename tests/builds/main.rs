@@ -26,5 +26,6 @@ mod runtime;
 mod shell;
 mod shell_states;
 mod state_command;
+mod team;
 mod trust;
 mod unsandboxed;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::push::Pushed;
 use crate::report::human;
 use crate::report::table::{self, Column};
 
@@ -93,6 +94,8 @@ pub struct Report {
     pub seconds: f64,
     /// The pin, where there was one: the result may then not be what its package says.
     pub pinned: Option<Pinned>,
+    /// What was pushed, where that was asked for.
+    pub pushed: Option<Pushed>,
     /// Why it is not there.
     pub failure: Option<Failure>,
 }
@@ -159,6 +162,7 @@ mod tests {
             link: None,
             seconds: 1.0,
             pinned: None,
+            pushed: None,
             failure: None,
         };
         let expected = "\
@@ -183,6 +187,7 @@ hello-2.12: 1 built, 2 reused, 1.0 s in all
             link: None,
             seconds: 1.0,
             pinned: Some(Pinned { stage: "build".to_owned(), state: "/nix/store/x-build".to_owned() }),
+            pushed: None,
             failure: None,
         };
         let expected = "\

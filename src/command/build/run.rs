@@ -9,6 +9,7 @@ use super::failure::{self, Failure, RefusedState, SafeState, Shell};
 use super::kept::{Again, Kept};
 use super::look::Named;
 use super::pin::{self, PinError, PinnedState};
+use super::push::{Push, Pusher};
 use super::record;
 use super::report::{Outcome, Pinned, Report, StageReport};
 use crate::command::size;
@@ -73,6 +74,8 @@ pub struct Wish {
     pub link: Option<PathBuf>,
     /// Whether what a failing stage leaves is to be kept.
     pub keep_failed: bool,
+    /// Where states are pushed to while they are built.
+    pub push: Option<Push>,
     /// Nix's own options.
     pub nix_options: Vec<OsString>,
 }
@@ -144,6 +147,8 @@ pub(in crate::command) fn run_chain(
 
     let package = gcroot::package_key(&chain.name, &input.identity);
     let keeper = roots.map(|roots| record::Keeper::begin(&nix, roots, chain, &package, wish.pin.as_ref(), &progress));
+    let pushing = wish.push.as_ref();
+    let mut pusher = pushing.map(|push| Pusher::begin(push, chain, &wish.nix_options, stages)).transpose()?;
     let mut watch = Watch::default();
     // A link is what keeps the result and what the user looks at: it is made even for a ready one.
     let succeeded = if wish.link.is_none() && was_there(target) {
@@ -155,6 +160,9 @@ pub(in crate::command) fn run_chain(
             show(&progress, chain, &watch, &event);
             if let Some(keeper) = &keeper {
                 keeper.see(&watch);
+            }
+            if let Some(pusher) = &mut pusher {
+                pusher.see(&watch);
             }
         })?;
         if !ended.status.success()
@@ -190,6 +198,7 @@ pub(in crate::command) fn run_chain(
         progress.status("registering roots");
         keeper.end(&record::Made { input, wish, chain, rows: &rows, succeeded, failed });
     }
+    let sent = pusher.map(|pusher| pusher.end(&progress));
     progress.finish();
     Ok(Report {
         package: chain.name.clone(),
@@ -199,6 +208,7 @@ pub(in crate::command) fn run_chain(
         link: wish.link.clone().filter(|_| succeeded),
         seconds: start.elapsed().as_secs_f64(),
         pinned: wish.pin.as_ref().map(|pin| Pinned { stage: pin.stage.clone(), state: pin.state.clone() }),
+        pushed: sent,
         failure,
     })
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::CacheArgs;
-use super::refusal::Refusal;
 use crate::command::build;
 use crate::command::r#gen::{self, GenRequest};
 use crate::command::objects;
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::gcroot::Roots;
 use crate::nix::chain::{self, Chain, Stage};

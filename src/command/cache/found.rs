@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use super::CacheArgs;
 use super::chains::Package;
-use super::refusal::Refusal;
 use crate::cache::failure::Failure;
 use crate::cache::judge::{Judge, Verdict};
-use crate::cache::{self, Answer, Held, place};
+use crate::cache::{self, Answer, Held, Patience, place};
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::nix::chain::Stage;
 use crate::nix::store_path::store_dir;
@@ -27,30 +27,38 @@ pub struct Found {
     answers: Vec<Vec<Answer>>,
 }
 
-/// Asks caches for what stages leave: those of `urls`, or the configured ones where there are none.
-pub fn ask(arguments: &CacheArgs, urls: &[String], packages: &[Package]) -> Result<Found, Refusal> {
-    ask_with(arguments, urls, None, packages)
+/// How caches are asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// How patiently.
+    pub patience: Patience,
+    /// The user's options for Nix: its settings say which caches there are and which keys are trusted.
+    pub nix_options: &'a [OsString],
 }
 
-/// The same where one more key is trusted.
-pub fn ask_with(
-    arguments: &CacheArgs,
+/// Asks caches for what the stages of packages leave: those of `urls`, or the configured ones where there are none.
+pub fn ask_for(arguments: &CacheArgs, urls: &[String], packages: &[Package]) -> Result<Found, Refusal> {
+    let progress = Progress::new();
+    progress.status("asking binary caches");
+    let stages = packages.iter().flat_map(|package| &package.chain.stages);
+    ask(&arguments.asking(), urls, None, stages.flat_map(|stage| stage.outputs.values()))
+}
+
+/// The same for some paths, where one more key may be trusted.
+pub fn ask(
+    how: &Asking<'_>,
     urls: &[String],
     key: Option<&str>,
-    packages: &[Package],
+    paths: impl IntoIterator<Item = impl Into<String>>,
 ) -> Result<Found, Refusal> {
-    let configuration = configuration(&arguments.nix_options)?;
+    let configuration = configuration(how.nix_options)?;
     let urls = if urls.is_empty() { configuration.urls } else { urls.to_vec() };
     let judge = Judge::new(&store_dir(), configuration.keys.iter().map(String::as_str).chain(key)).map_err(|why| {
         Refusal::Problem(Status::Environment, Box::new(Problem::new("cache/keys", format!("in Nix's settings, {why}"))))
     })?;
-    let stages = packages.iter().flat_map(|package| &package.chain.stages);
-    let paths: Vec<String> = stages.flat_map(|stage| stage.outputs.values().cloned()).collect();
-    let progress = Progress::new();
-    progress.status(format!("asking {} binary caches for {} paths", urls.len(), paths.len()));
+    let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
     let plain: Vec<&str> = paths.iter().map(String::as_str).collect();
-    let answers = cache::ask(&urls, &plain, &judge, arguments.patience(), &arguments.nix_options);
-    progress.finish();
+    let answers = cache::ask(&urls, &plain, &judge, how.patience, how.nix_options);
     let (caches, answers) = urls
         .into_iter()
         .zip(answers)
@@ -72,7 +80,18 @@ fn configuration(options: &[OsString]) -> Result<Configuration, Refusal> {
 }
 
 impl Found {
-    /// What each cache, in the order of `caches`, has of a stage.
+    /// The caches that have all that was asked for of a stage, each with what is wrong with it, where Nix would not take it.
+    pub fn held(&self, stage: &Stage) -> Vec<(&str, Option<Verdict>)> {
+        let answers = self.of_stage(stage);
+        let held = answers.iter().zip(&self.caches).enumerate().filter_map(|(at, (answer, (url, _)))| {
+            let Answer::There(held) = answer else { return None };
+            let wrong = (!self.is_usable(at, answer)).then(|| held.verdict.clone());
+            Some((url.as_str(), wrong))
+        });
+        held.collect()
+    }
+
+    /// What each cache, in the order of `caches`, has of a stage: of its outputs that were asked for.
     pub fn of_stage(&self, stage: &Stage) -> Vec<Answer> {
         let wanted: Vec<usize> =
             stage.outputs.values().filter_map(|path| self.paths.iter().position(|known| known == path)).collect();
@@ -91,6 +110,17 @@ impl Found {
         let Answer::There(held) = answer else { return false };
         let trusted = self.caches.get(cache).is_some_and(|(url, _)| place::is_trusted(url));
         held.verdict.is_usable(self.signatures_required && !trusted)
+    }
+
+    /// The URLs of the caches, each with why it did not tell all, where it did not.
+    pub fn troubles(&self) -> Vec<(String, Option<Failure>)> {
+        let untold = |answers: &Vec<Answer>| {
+            answers
+                .iter()
+                .find_map(|answer| if let Answer::Untold(failure) = answer { Some(failure.clone()) } else { None })
+        };
+        let caches = self.caches.iter().zip(&self.answers);
+        caches.map(|((url, failure), answers)| (url.clone(), failure.clone().or_else(|| untold(answers)))).collect()
     }
 
     /// Tells what went wrong, each cache once; whether all told.

@@ -1,18 +1,19 @@
 //! `phasesplit cache`: which stage of which package is in which binary cache, and getting states there and from there.
 //!
 //! Nothing is built. The parts: [`chains`] evaluates the packages, [`found`] joins their stages with what [`crate::cache`]
-//! was told, [`report`] and [`outcome`] say it,
-//! [`moves`] what is going on; [`status`], [`push`] and [`pull`] are the subcommands, [`pinned`] is what may not be passed on, [`refusal`] why one ends early.
+//! was told, [`report`] and [`outcome`] say it, [`moves`] what is going on; [`status`], [`push`] and [`pull`] are the
+//! subcommands, [`sending`] is what `push` has in common with `build --push`, [`pinned`] what may not be passed on,
+//! and why it may not be.
 
 mod chains;
-mod found;
+pub(super) mod found;
 mod moves;
-mod outcome;
-mod pinned;
+pub(super) mod outcome;
+pub(super) mod pinned;
 mod pull;
 mod push;
-mod refusal;
 mod report;
+pub(super) mod sending;
 mod status;
 
 use std::ffi::OsString;
@@ -21,8 +22,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cache::Patience;
+use crate::cache::failure::Failure;
 use crate::cli::PackageArgs;
+use crate::command::refusal::Refusal;
+use crate::diagnostic::Problem;
 use crate::status::Status;
+use found::Asking;
 
 /// The subcommands of `phasesplit cache`.
 #[derive(Subcommand, Clone, Debug)]
@@ -60,8 +65,9 @@ pub struct CacheArgs {
 }
 
 impl CacheArgs {
-    fn patience(&self) -> Patience {
-        Patience { answer: Duration::from_secs(self.timeout.into()), retries: self.retries }
+    fn asking(&self) -> Asking<'_> {
+        let patience = Patience { answer: Duration::from_secs(self.timeout.into()), retries: self.retries };
+        Asking { patience, nix_options: &self.nix_options }
     }
 }
 
@@ -75,15 +81,25 @@ pub fn run(command: &CacheCommand) -> Status {
     ended.unwrap_or_else(|refusal| refusal.tell())
 }
 
+/// What a cache, or Nix with it, failed at.
+pub fn failed(operation: &str, failure: &Failure) -> Refusal {
+    let problem = Problem::new("cache/failed", format!("{operation}: {failure}"));
+    Refusal::environment(match failure.help() {
+        Some(help) => problem.help(help),
+        None => problem,
+    })
+}
+
 /// The options for Nix where it moves paths: the user's own, with the same patience before them.
-fn transfer_options(arguments: &CacheArgs) -> Vec<OsString> {
+pub fn transfer_options(how: &Asking<'_>) -> Vec<OsString> {
     let mut options = Vec::new();
-    let mut set = |name: &str, value: u32| {
+    let mut set = |name: &str, value: u64| {
         options.extend(["--option".into(), name.into(), value.to_string().into()]);
     };
-    set("connect-timeout", arguments.timeout.min(10));
-    set("stalled-download-timeout", arguments.timeout);
-    set("download-attempts", arguments.retries + 1);
-    options.extend(arguments.nix_options.iter().cloned());
+    let seconds = how.patience.answer.as_secs();
+    set("connect-timeout", seconds.min(10));
+    set("stalled-download-timeout", seconds);
+    set("download-attempts", u64::from(how.patience.retries) + 1);
+    options.extend(how.nix_options.iter().cloned());
     options
 }

@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
+use crate::nix::chain::Stage;
 use crate::report::table::{self, Column};
 
 /// A stage. Its JSON is an interface: fields may be added, none is renamed or removed.
@@ -19,6 +20,16 @@ pub struct Row {
     pub outcome: Outcome,
     /// More about it, for a person.
     pub note: String,
+}
+
+/// The note of a stage that cannot be pushed.
+pub const NOT_HERE: &str = "it was not built, or is no longer in the store";
+
+impl Row {
+    /// Of a stage.
+    pub fn new(package: &str, stage: &Stage, outcome: Outcome, note: String) -> Self {
+        Self { package: package.to_owned(), stage: stage.stage.clone(), path: stage.path().to_owned(), outcome, note }
+    }
 }
 
 /// What was done with a stage.
@@ -40,7 +51,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn word(self) -> &'static str {
+    /// The word for a person.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Pushed => "pushed",
             Self::Pulled => "pulled",

@@ -1,6 +1,6 @@
 //! What may not be passed on unasked: a result that continues from a pinned state is not what its package would give.
 
-use super::refusal::Refusal;
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::nix::{copy, drv};
 
@@ -17,7 +17,9 @@ pub fn check(paths: &[&str], named: &[String]) -> Result<(), Refusal> {
             let what = format!(
                 "{path} is not pushed: it continues from the pinned state {state}, so it may not be what its package gives"
             );
-            let help = format!("build it without --pin; or, if you want others to get it, add `--pinned {path}`");
+            let help = format!(
+                "build it without --pin; or, if you want others to get it, `phasesplit cache push --pinned {path}`"
+            );
             return Err(Refusal::input(Problem::new("cache/pinned", what).help(help)));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::Args;
 
@@ -9,10 +10,10 @@ use super::chains::{self, Package};
 use super::found::{self, Found};
 use super::moves::Moves;
 use super::outcome::{self, Outcome, Row};
-use super::refusal::Refusal;
-use super::{CacheArgs, transfer_options};
+use super::{CacheArgs, failed, transfer_options};
 use crate::cache::failure::Failure;
 use crate::cache::{Answer, place};
+use crate::command::refusal::Refusal;
 use crate::gcroot::register::NewState;
 use crate::gcroot::{Roots, package_key};
 use crate::nix::chain::Stage;
@@ -63,7 +64,7 @@ struct NotToBeHad {
 pub fn run(arguments: &PullArgs) -> Result<Status, Refusal> {
     let packages = chains::evaluate(&arguments.cache)?;
     chains::check_stages(&arguments.only, &packages)?;
-    let found = found::ask(&arguments.cache, &arguments.from, &packages)?;
+    let found = found::ask_for(&arguments.cache, &arguments.from, &packages)?;
     let all_told = found.warn();
     let is_wanted = |stage: &Stage| arguments.only.is_empty() || arguments.only.contains(&stage.stage);
     let mut rows = Vec::new();
@@ -71,14 +72,16 @@ pub fn run(arguments: &PullArgs) -> Result<Status, Refusal> {
     for package in &packages {
         for stage in package.chain.stages.iter().filter(|stage| is_wanted(stage)) {
             if package.is_here(stage) {
-                rows.push(row(package, stage, Outcome::There, String::new()));
+                rows.push(Row::new(&package.chain.name, stage, Outcome::There, String::new()));
             } else {
                 wanted.push(Wanted { package, stage, source: source(&found, stage) });
             }
         }
     }
     let paths: Vec<&str> = wanted.iter().filter(|wanted| wanted.source.is_ok()).flat_map(missing).collect();
-    let failure = fetch_all(arguments, &paths)?;
+    // The links that keep the states until phasesplit's own do; they go with this directory.
+    let meanwhile = tempfile::tempdir()?;
+    let failure = fetch_all(arguments, &paths, &meanwhile.path().join("fetched"))?;
     let lacking: BTreeSet<String> = store::invalid_paths(&Nix::default(), &paths)?.into_iter().collect();
     let roots = Roots::of_user().ok();
     for wanted in &wanted {
@@ -92,11 +95,11 @@ pub fn run(arguments: &PullArgs) -> Result<Status, Refusal> {
                 (Outcome::Pulled, format!("from {}", place::short(url)))
             }
         };
-        rows.push(row(wanted.package, wanted.stage, outcome, note));
+        rows.push(Row::new(&wanted.package.chain.name, wanted.stage, outcome, note));
     }
     outcome::write(&rows, arguments.json)?;
     if let Some(failure) = failure.filter(|_| !lacking.is_empty()) {
-        return Ok(Refusal::cache("not all could be fetched", &failure).tell());
+        return Ok(failed("not all could be fetched", &failure).tell());
     }
     let is_refused = wanted.iter().any(|wanted| matches!(wanted.source, Err(NotToBeHad { refused: true, .. })));
     let is_empty = !rows.iter().any(|row| matches!(row.outcome, Outcome::Pulled | Outcome::There));
@@ -107,16 +110,6 @@ pub fn run(arguments: &PullArgs) -> Result<Status, Refusal> {
         (false, false) if !is_lacking => Status::Success,
         (_, false) => Status::Environment,
     })
-}
-
-fn row(package: &Package, stage: &Stage, outcome: Outcome, note: String) -> Row {
-    Row {
-        package: package.chain.name.clone(),
-        stage: stage.stage.clone(),
-        path: stage.path().to_owned(),
-        outcome,
-        note,
-    }
 }
 
 /// The outputs of a stage that are not here.
@@ -144,11 +137,11 @@ fn source<'a>(found: &'a Found, stage: &Stage) -> Result<&'a str, NotToBeHad> {
 }
 
 /// Has Nix fetch the paths; what it says where it fails.
-fn fetch_all(arguments: &PullArgs, paths: &[&str]) -> Result<Option<Failure>, Refusal> {
+fn fetch_all(arguments: &PullArgs, paths: &[&str], root: &Path) -> Result<Option<Failure>, Refusal> {
     if paths.is_empty() {
         return Ok(None);
     }
-    let mut options = transfer_options(&arguments.cache);
+    let mut options = transfer_options(&arguments.cache.asking());
     if !arguments.from.is_empty() {
         options.extend(["--option", "substituters"].map(OsString::from));
         options.push(arguments.from.join(" ").into());
@@ -156,7 +149,7 @@ fn fetch_all(arguments: &PullArgs, paths: &[&str]) -> Result<Option<Failure>, Re
     let progress = Progress::new();
     progress.status(format!("fetching {} paths", paths.len()));
     let mut moves = Moves::new(&progress, "fetching");
-    let transfer = fetch::fetch_all(paths, &options, |event| moves.tell(event))?;
+    let transfer = fetch::fetch_all(paths, &options, Some(root), |event| moves.tell(event))?;
     progress.finish();
     Ok((!transfer.succeeded).then(|| Failure::of_nix(&transfer.said)))
 }

@@ -1,21 +1,16 @@
 //! `phasesplit cache push`: the states that are here, to a binary cache or another store.
 
-use std::path::PathBuf;
-
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::chains::{self, Package};
-use super::found::{self, Found};
 use super::moves::Moves;
 use super::outcome::{self, Outcome, Row};
-use super::refusal::Refusal;
-use super::{CacheArgs, pinned, transfer_options};
-use crate::cache::failure::Failure;
-use crate::cache::judge::Verdict;
-use crate::cache::{Answer, place};
+use super::sending::{SendArgs, Target};
+use super::{CacheArgs, found, pinned, transfer_options};
+use crate::cache::place;
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::nix::chain::Stage;
-use crate::nix::copy;
 use crate::report::progress::Progress;
 use crate::status::Status;
 
@@ -33,21 +28,9 @@ pub struct PushArgs {
     #[arg(long, value_name = "URL")]
     pub to: String,
 
-    /// Push only these stages; finish is the package itself
-    #[arg(long, value_name = "STAGE,…", value_delimiter = ',')]
-    pub only: Vec<String>,
-
-    /// Push the package too, not only its states
-    #[arg(long, conflicts_with = "only")]
-    pub with_outputs: bool,
-
-    /// How the cache packs what it gets; Nix's own choice is xz
-    #[arg(long, value_name = "none|zstd|xz|gzip|bzip2", value_enum, hide_possible_values = true)]
-    pub compression: Option<Compression>,
-
-    /// Sign with the secret key in FILE, as `nix-store --generate-binary-cache-key` writes it
-    #[arg(long, value_name = "FILE")]
-    pub key: Option<PathBuf>,
+    /// What is sent, and how.
+    #[command(flatten)]
+    pub send: SendArgs,
 
     /// Push this store path too, though it continues from a pinned state; may be repeated
     #[arg(long, value_name = "STORE_PATH")]
@@ -58,48 +41,19 @@ pub struct PushArgs {
     pub json: bool,
 }
 
-/// How a cache packs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// zstd.
-    Zstd,
-    /// xz.
-    Xz,
-    /// gzip.
-    Gzip,
-    /// bzip2.
-    Bzip2,
-}
-
-impl Compression {
-    fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Zstd => "zstd",
-            Self::Xz => "xz",
-            Self::Gzip => "gzip",
-            Self::Bzip2 => "bzip2",
-        }
-    }
-}
-
 /// Runs `phasesplit cache push`.
 pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
-    let target = target(arguments)?;
-    let key = arguments.key.as_deref().map(copy::public_key).transpose()?;
+    let target = Target::new(&arguments.to, &arguments.send)?;
     let packages = chains::evaluate(&arguments.cache)?;
-    chains::check_stages(&arguments.only, &packages)?;
+    chains::check_stages(&arguments.send.only, &packages)?;
     let mut rows = Vec::new();
     let mut wanted: Vec<(&Package, &Stage)> = Vec::new();
     for package in &packages {
-        for stage in package.chain.stages.iter().filter(|stage| arguments.wants(package, stage)) {
+        for stage in package.chain.stages.iter().filter(|stage| arguments.send.wants(stage, package.is_result(stage))) {
             if package.is_here(stage) {
                 wanted.push((package, stage));
             } else {
-                let note = "it was not built, or is no longer in the store".to_owned();
-                rows.push(row(package, stage, Outcome::NotHere, note));
+                rows.push(Row::new(&package.chain.name, stage, Outcome::NotHere, outcome::NOT_HERE.to_owned()));
             }
         }
     }
@@ -112,17 +66,16 @@ pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
         return Err(Refusal::input(problem.help("build them first: `phasesplit build`")));
     }
     pinned::check(&paths, &arguments.pinned)?;
-    let ask = || {
-        let urls = [arguments.to.clone()];
-        found::ask_with(&arguments.cache, &urls, key.as_deref(), &packages)
-    };
+    let urls = [arguments.to.clone()];
+    let outputs = || wanted.iter().flat_map(|(_, stage)| stage.outputs.values());
+    let ask = || found::ask(&arguments.cache.asking(), &urls, target.key.as_deref(), outputs());
     // That a directory is no cache yet is no reason to stop: Nix makes it one.
     let before = ask()?;
     copy(arguments, &target, &paths)?;
     let after = ask()?;
     let mut all_there = after.warn();
     for (package, stage) in &wanted {
-        let row = pushed(package, stage, &before, &after, key.is_some());
+        let row = target.row(&package.chain.name, stage, Some(&before), &after);
         all_there &= row.outcome != Outcome::Failed;
         rows.push(row);
     }
@@ -131,7 +84,7 @@ pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
         rows.push(Row { package, stage, path: path.clone(), outcome: Outcome::Pushed, note: path.clone() });
     }
     outcome::write(&rows, arguments.json)?;
-    let is_lacking = !arguments.only.is_empty() && rows.iter().any(|row| row.outcome == Outcome::NotHere);
+    let is_lacking = !arguments.send.only.is_empty() && rows.iter().any(|row| row.outcome == Outcome::NotHere);
     Ok(match (all_there, is_lacking) {
         (false, _) => Status::Environment,
         (true, true) => Status::Input,
@@ -139,80 +92,9 @@ pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
     })
 }
 
-impl PushArgs {
-    fn wants(&self, package: &Package, stage: &Stage) -> bool {
-        if self.only.is_empty() {
-            self.with_outputs || !package.is_result(stage)
-        } else {
-            self.only.contains(&stage.stage)
-        }
-    }
-}
-
-/// The URL with what the user says of packing and signing.
-fn target(arguments: &PushArgs) -> Result<String, Refusal> {
-    let mut url = arguments.to.clone();
-    let parameters = [
-        ("compression", "--compression", arguments.compression.map(|compression| compression.name().to_owned())),
-        ("secret-key", "--key", arguments.key.as_ref().map(|file| file.display().to_string())),
-    ];
-    for (name, option, value) in parameters {
-        let Some(value) = value else { continue };
-        if !place::is_binary_cache(&url) {
-            let problem = Problem::new("cache/option", format!("{option} means nothing to the store {url}"));
-            let help = "only binary caches (file, http, https, s3) keep packed and signed copies; sign what another store \
-                gets with `nix store sign`";
-            return Err(Refusal::usage(problem.help(help)));
-        }
-        url = place::with_parameter(&url, name, &value);
-    }
-    Ok(url)
-}
-
-fn copy(arguments: &PushArgs, target: &str, paths: &[&str]) -> Result<(), Refusal> {
+fn copy(arguments: &PushArgs, target: &Target, paths: &[&str]) -> Result<(), Refusal> {
     let progress = Progress::new();
-    progress.status(format!("copying {} paths to {}", paths.len(), place::short(target)));
+    progress.status(format!("copying {} paths to {}", paths.len(), place::short(&target.to)));
     let mut moves = Moves::new(&progress, "copying");
-    let transfer = copy::copy_to(target, paths, &transfer_options(&arguments.cache), |event| moves.tell(event))?;
-    progress.finish();
-    if transfer.succeeded {
-        return Ok(());
-    }
-    Err(Refusal::cache(&format!("cannot push to {}", arguments.to), &Failure::of_nix(&transfer.said)))
-}
-
-fn row(package: &Package, stage: &Stage, outcome: Outcome, note: String) -> Row {
-    Row {
-        package: package.chain.name.clone(),
-        stage: stage.stage.clone(),
-        path: stage.path().to_owned(),
-        outcome,
-        note,
-    }
-}
-
-/// What became of a stage: the cache is believed, not Nix.
-fn pushed(package: &Package, stage: &Stage, before: &Found, after: &Found, signs: bool) -> Row {
-    let was = before.of_stage(stage).into_iter().next().unwrap_or(Answer::Missing);
-    let is = after.of_stage(stage).into_iter().next().unwrap_or(Answer::Missing);
-    let outcome = match (&was, &is) {
-        (_, Answer::Missing | Answer::Untold(_)) => Outcome::Failed,
-        (Answer::There(_), Answer::There(_)) => Outcome::There,
-        (_, Answer::There(_)) => Outcome::Pushed,
-    };
-    let note = match &is {
-        Answer::Missing => "Nix says that it was copied, but it is not there".to_owned(),
-        Answer::Untold(failure) => failure.to_string(),
-        Answer::There(held) => {
-            let is_lacking = match held.verdict {
-                Verdict::Unsigned | Verdict::WrongKey(_) => signs && outcome == Outcome::There,
-                Verdict::Corrupt(_) => true,
-                Verdict::Signed(_) | Verdict::ContentAddressed | Verdict::Unjudged => false,
-            };
-            // Signing what somebody else put there would vouch for it.
-            let advice = if is_lacking { ": delete it there to push it anew" } else { "" };
-            held.verdict.told() + advice
-        }
-    };
-    row(package, stage, outcome, note)
+    target.copy(paths, &transfer_options(&arguments.cache.asking()), |event| moves.tell(event))
 }

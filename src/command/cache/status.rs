@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 
 use clap::Args;
 
-use super::refusal::Refusal;
 use super::report::Report;
 use super::{CacheArgs, chains, found};
+use crate::command::refusal::Refusal;
 use crate::status::Status;
 
 /// The arguments of `phasesplit cache status`.
@@ -35,7 +35,7 @@ pub struct StatusArgs {
 /// Runs `phasesplit cache status`.
 pub fn run(arguments: &StatusArgs) -> Result<Status, Refusal> {
     let packages = chains::evaluate(&arguments.cache)?;
-    let found = found::ask(&arguments.cache, &arguments.substituter, &packages)?;
+    let found = found::ask_for(&arguments.cache, &arguments.substituter, &packages)?;
     let all_told = found.warn();
     let report = Report::new(&packages, &found);
     let mut out = io::stdout().lock();

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Refusal, chain_of, members};
+use super::{chain_of, members};
 use crate::cli::PackageArgs;
 use crate::command::r#gen::{self, GenRequest};
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::explain::Member;
 use crate::gcroot::Roots;

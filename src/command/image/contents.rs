@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Ended, ImageArgs};
 use crate::command::build;
 use crate::command::build::run::{self, Wish};
-use crate::command::state::failure::Failure;
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::inspect::State;
 use crate::nix::build::{Target, build_all};
@@ -40,7 +40,7 @@ pub fn find(arguments: &ImageArgs) -> Result<Contents, Ended> {
         let Some(path) = store_object(path) else {
             let what = format!("{} is no store path and no link to one", Shown(path));
             let help = "build it first, and name the link to the result";
-            return Err(Failure::input(Problem::new("image/add", what).help(help)).into());
+            return Err(Refusal::input(Problem::new("image/add", what).help(help)).into());
         };
         added.push(path);
     }
@@ -52,7 +52,7 @@ pub fn find(arguments: &ImageArgs) -> Result<Contents, Ended> {
     if contents.system.as_ref().is_some_and(|system| !system.ends_with("-linux")) {
         let what = format!("{} is built for {}", contents.name, contents.system.unwrap_or_default());
         let help = "containers run Linux programs: build it for a system such as x86_64-linux";
-        return Err(Failure::input(Problem::new("image/system", what).help(help)).into());
+        return Err(Refusal::input(Problem::new("image/system", what).help(help)).into());
     }
     Ok(contents)
 }
@@ -70,7 +70,7 @@ fn have(arguments: &ImageArgs, paths: &[PathBuf]) -> Result<Vec<String>, Ended> 
     for path in paths {
         let Some(path) = path.to_str() else {
             let problem = Problem::new("image/path", format!("{} is no store path", Shown(path)));
-            return Err(Failure::input(problem.help("name one that is valid")).into());
+            return Err(Refusal::input(problem.help("name one that is valid")).into());
         };
         names.push(path);
     }
@@ -85,7 +85,7 @@ fn have(arguments: &ImageArgs, paths: &[PathBuf]) -> Result<Vec<String>, Ended> 
         })?;
         if !there {
             let problem = Problem::new("image/gone", format!("{path} is neither in the store nor in a binary cache"));
-            return Err(Failure::input(problem.help("name the package: then it is built")).into());
+            return Err(Refusal::input(problem.help("name the package: then it is built")).into());
         }
     }
     Ok(names.into_iter().map(str::to_owned).collect())
@@ -95,12 +95,12 @@ fn stored(arguments: &ImageArgs, path: &Path) -> Result<Contents, Ended> {
     if !arguments.output.is_empty() {
         let problem = Problem::new("image/output", "--output goes with a package, and this is a store path");
         let help = "name the other outputs' store paths with --add";
-        return Err(Failure::Problem(Status::Usage, Box::new(problem.help(help))).into());
+        return Err(Refusal::Problem(Status::Usage, Box::new(problem.help(help))).into());
     }
     let path = have(arguments, &[path.to_owned()])?.remove(0);
     if State::is_at(Path::new(&path)) {
         let problem = Problem::new("image/state", format!("{path} is the state of a stage, not a package"));
-        return Err(Failure::input(problem.help("`phasesplit oci` makes an image of a state")).into());
+        return Err(Refusal::input(problem.help("`phasesplit oci` makes an image of a state")).into());
     }
     let registry = closure::registry(&Nix::default(), std::slice::from_ref(&path))?;
     let deriver = registry.get(&path).and_then(|registered| registered.deriver.as_deref());
@@ -125,7 +125,7 @@ fn built(arguments: &ImageArgs) -> Result<Contents, Ended> {
             let known: Vec<&str> = report.outputs.keys().map(String::as_str).collect();
             let problem = Problem::new("image/output", format!("{} has no output `{name}`", report.package));
             let problem = problem.help(format!("its outputs are {}", known.join(", ")));
-            return Err(Failure::Problem(Status::Usage, Box::new(problem)).into());
+            return Err(Refusal::Problem(Status::Usage, Box::new(problem)).into());
         };
         wanted.push((name, path));
     }
@@ -152,7 +152,7 @@ fn have_outputs(drv: &str, wanted: &[(&str, &str)]) -> Result<(), Ended> {
     }
     let problem = Problem::new("image/outputs", format!("Nix cannot get all outputs of {drv}"));
     let help = format!("`nix-store --realise {drv}` says why");
-    Err(Failure::Problem(Status::Environment, Box::new(problem.help(help))).into())
+    Err(Refusal::Problem(Status::Environment, Box::new(problem.help(help))).into())
 }
 
 impl Contents {

@@ -65,6 +65,8 @@ pub struct Row {
     pub here: bool,
     /// The URLs of the binary caches that have it; only asked where it is not here.
     pub caches: Vec<String>,
+    /// Of these, those that Nix would not take it from.
+    pub refused: Vec<RefusedRow>,
     /// The bytes of its state (of finish, of the outputs), where it is here.
     pub bytes: Option<u64>,
     /// How long its phases ran when its state was made, in seconds, where that is here; of finish, the whole stage, where the
@@ -97,6 +99,15 @@ pub struct ReadsAll {
     pub reason: String,
     /// The line of the script, from 1.
     pub line: usize,
+}
+
+/// A binary cache that has a state, and Nix would not take it.
+#[derive(Debug, Serialize)]
+pub struct RefusedRow {
+    /// Its URL.
+    pub url: String,
+    /// Why: `unsigned`, `wrong key (NAME)`, `corrupt (WHY)`.
+    pub why: String,
 }
 
 /// A binary cache that was asked.
@@ -177,7 +188,11 @@ impl Report {
         if row.here {
             "here".to_owned()
         } else if !row.caches.is_empty() {
-            let names: Vec<&str> = row.caches.iter().map(|url| place::short(url)).collect();
+            let name = |url: &String| match row.refused.iter().find(|refused| refused.url == *url) {
+                Some(refused) => format!("{}: {}", place::short(url), refused.why),
+                None => place::short(url).to_owned(),
+            };
+            let names: Vec<String> = row.caches.iter().map(name).collect();
             format!("in {}", names.join(", "))
         } else if self.asked && self.caches.iter().all(|cache| cache.error.is_none()) {
             "no".to_owned()
@@ -213,6 +228,7 @@ pub(super) mod tests {
             moved: Vec::new(),
             here,
             caches: Vec::new(),
+            refused: Vec::new(),
             bytes: here.then_some(1_500_000),
             seconds: here.then_some(0.44),
             path: format!("/nix/store/x-{stage}"),
@@ -247,13 +263,14 @@ pub(super) mod tests {
         let all = ReadsAll { reason: "`env`".to_owned(), line: 2 };
         build.moved.push(moved("installTargets", "postBuild", Some(all)));
         build.caches = vec!["https://cache.example.org/x?priority=1".into(), "file:///srv/states".into()];
+        build.refused.push(RefusedRow { url: "file:///srv/states".to_owned(), why: "wrong key (k-2)".to_owned() });
         let mut install = row("install", &["postInstall"], false);
         install.inputs.push("makeWrapper".to_owned());
         let expected = "\
-stage    phases        first gets               cached                           size  last time
-unpack   unpackPhase   src                      here                          1.4 MiB      0.4 s
-build    buildPhase    buildFlags makeFlags     in cache.example.org, states        -          -
-install  installPhase  postInstall makeWrapper  no                                  -          -
+stage    phases        first gets               cached                                             size  last time
+unpack   unpackPhase   src                      here                                            1.4 MiB      0.4 s
+build    buildPhase    buildFlags makeFlags     in cache.example.org, states: wrong key (k-2)         -          -
+install  installPhase  postInstall makeWrapper  no                                                    -          -
 earlier than the table of scopes says:
   makeFlags installFlags: in build, not install: preBuild mentions it
   installTargets: in build, not install: postBuild reads everything: `env` (line 2)

@@ -5,9 +5,9 @@ use std::io::Write as _;
 
 use clap::Args;
 
-use super::failure::Failure;
 use super::output::Guarded;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::inspect::content::Spool;
 use crate::inspect::{State, select};
@@ -35,7 +35,7 @@ pub struct CatArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &CatArgs) -> Result<(), Failure> {
+pub fn run(arguments: &CatArgs) -> Result<(), Refusal> {
     subject::no_expression(&arguments.state)?;
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let files: Vec<usize> = arguments.paths.iter().map(|path| file(&state, path)).collect::<Result<_, _>>()?;
@@ -54,7 +54,7 @@ pub fn run(arguments: &CatArgs) -> Result<(), Failure> {
 }
 
 /// The index of the file that a path names.
-fn file(state: &State, path: &OsString) -> Result<usize, Failure> {
+fn file(state: &State, path: &OsString) -> Result<usize, Refusal> {
     let index = select::one(state, path)?;
     let entry = &state.records()[index].entry;
     let named = match entry.kind {
@@ -70,5 +70,5 @@ fn file(state: &State, path: &OsString) -> Result<usize, Failure> {
         _ => "no regular file".to_owned(),
     };
     let problem = Problem::new("state/no-file", format!("`{}` is {what}", Shown(path)));
-    Err(Failure::input(problem.help("`phasesplit state ls` shows what there is")))
+    Err(Refusal::input(problem.help("`phasesplit state ls` shows what there is")))
 }

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
 use super::output;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::inspect::diff::{self, Change, Comparison, Difference};
 use crate::inspect::{State, patch};
 use crate::report::human;
@@ -72,7 +72,7 @@ pub fn run(arguments: &DiffArgs) -> Status {
 }
 
 /// Whether they are equal.
-fn compare(arguments: &DiffArgs) -> Result<bool, Failure> {
+fn compare(arguments: &DiffArgs) -> Result<bool, Refusal> {
     subject::no_expression(&arguments.state)?;
     let other = arguments.other.as_deref().unwrap_or_default();
     let before = subject::find(&arguments.state, &arguments.nix)?;

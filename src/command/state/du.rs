@@ -6,9 +6,9 @@ use std::io::Write as _;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::failure::Failure;
 use super::output;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::inspect::usage::{self, LayerUsage, Usage};
 use crate::inspect::{json, select};
 use crate::report::human;
@@ -40,7 +40,7 @@ pub struct DuArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &DuArgs) -> Result<(), Failure> {
+pub fn run(arguments: &DuArgs) -> Result<(), Refusal> {
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let wanted = select::all(&state, arguments.paths.iter().map(OsString::as_os_str))?;
     let directories = usage::directories(&state, &wanted, arguments.depth);

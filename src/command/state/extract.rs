@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::failure::Failure;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::inspect::extract::{self, Wish};
 use crate::inspect::select;
 use crate::report::human;
@@ -42,7 +42,7 @@ pub struct ExtractArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &ExtractArgs) -> Result<(), Failure> {
+pub fn run(arguments: &ExtractArgs) -> Result<(), Refusal> {
     subject::no_expression(&arguments.state)?;
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let wanted = select::all(&state, arguments.paths.iter().map(OsString::as_os_str))?;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::failure::Failure;
 use super::output;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::inspect::State;
 use crate::report::human;
 use crate::state::list;
@@ -32,7 +32,7 @@ pub struct InfoArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &InfoArgs) -> Result<(), Failure> {
+pub fn run(arguments: &InfoArgs) -> Result<(), Refusal> {
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let parents = state.chain()?;
     if arguments.json {

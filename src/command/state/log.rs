@@ -4,9 +4,9 @@ use std::io::Write as _;
 
 use clap::Args;
 
-use super::failure::Failure;
 use super::output::Guarded;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::inspect::State;
 use crate::nix::error::strip_ansi;
@@ -27,7 +27,7 @@ pub struct LogArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &LogArgs) -> Result<(), Failure> {
+pub fn run(arguments: &LogArgs) -> Result<(), Refusal> {
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let log = match &state.info.failed {
         Some(failed) => failed.log.clone(),
@@ -43,12 +43,12 @@ pub fn run(arguments: &LogArgs) -> Result<(), Failure> {
 }
 
 /// The log of the build that made a state: Nix has it where the state was built here.
-fn of_nix(state: &State) -> Result<String, Failure> {
+fn of_nix(state: &State) -> Result<String, Refusal> {
     let path = state.path.as_os_str();
     let answer = Nix::default().run(Tool::Store, "cannot get the log", ["--read-log".as_ref(), path], b"");
     answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).map_err(|_| {
         let what = format!("{}: this stage did not fail, and Nix has no log of it", Shown(&state.path));
         let help = "a log stays where the state was built, until it is collected; --failed finds a failed state";
-        Failure::input(Problem::new("state/log", what).help(help))
+        Refusal::input(Problem::new("state/log", what).help(help))
     })
 }

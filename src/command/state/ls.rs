@@ -7,9 +7,9 @@ use std::ops::Range;
 use clap::Args;
 use serde_json::Value;
 
-use super::failure::Failure;
 use super::output;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::inspect::select;
 use crate::state::entry::{Kind, split_parent};
 use crate::state::list;
@@ -56,7 +56,7 @@ pub struct LsArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &LsArgs) -> Result<(), Failure> {
+pub fn run(arguments: &LsArgs) -> Result<(), Refusal> {
     let state = subject::find(&arguments.state, &arguments.nix)?;
     let mut chosen: Vec<&Record> = Vec::new();
     let mut ranges: Vec<Range<usize>> =

@@ -6,7 +6,6 @@ mod cat;
 mod diff;
 mod du;
 mod extract;
-pub(super) mod failure;
 mod info;
 mod log;
 mod ls;
@@ -17,6 +16,7 @@ pub(super) mod vars;
 
 use clap::Subcommand;
 
+use crate::command::refusal;
 use crate::status::Status;
 
 pub use subject::StateArgs;
@@ -47,14 +47,14 @@ pub enum StateCommand {
 /// Runs `phasesplit state`.
 pub fn run(command: &StateCommand) -> Status {
     match command {
-        StateCommand::Ls(arguments) => failure::ended(ls::run(arguments)),
-        StateCommand::Cat(arguments) => failure::ended(cat::run(arguments)),
-        StateCommand::Extract(arguments) => failure::ended(extract::run(arguments)),
+        StateCommand::Ls(arguments) => refusal::ended(ls::run(arguments)),
+        StateCommand::Cat(arguments) => refusal::ended(cat::run(arguments)),
+        StateCommand::Extract(arguments) => refusal::ended(extract::run(arguments)),
         StateCommand::Diff(arguments) => diff::run(arguments),
-        StateCommand::Vars(arguments) => failure::ended(vars::run(arguments)),
-        StateCommand::Du(arguments) => failure::ended(du::run(arguments)),
-        StateCommand::Info(arguments) => failure::ended(info::run(arguments)),
-        StateCommand::Log(arguments) => failure::ended(log::run(arguments)),
-        StateCommand::Mount(arguments) => failure::ended(mount::run(arguments)),
+        StateCommand::Vars(arguments) => refusal::ended(vars::run(arguments)),
+        StateCommand::Du(arguments) => refusal::ended(du::run(arguments)),
+        StateCommand::Info(arguments) => refusal::ended(info::run(arguments)),
+        StateCommand::Log(arguments) => refusal::ended(log::run(arguments)),
+        StateCommand::Mount(arguments) => refusal::ended(mount::run(arguments)),
     }
 }

@@ -7,8 +7,8 @@ use clap::Args;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::failure::Failure;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
 use crate::inspect::mount;
 use crate::state::error::Shown;
@@ -35,7 +35,7 @@ pub struct MountArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &MountArgs) -> Result<(), Failure> {
+pub fn run(arguments: &MountArgs) -> Result<(), Refusal> {
     subject::no_expression(&arguments.state)?;
     let directory = arguments.directory.clone().unwrap_or_default();
     let state = subject::find(&arguments.state, &arguments.nix)?;
@@ -66,8 +66,8 @@ pub fn run(arguments: &MountArgs) -> Result<(), Failure> {
     ended.map_err(|error| why(&error))
 }
 
-fn refused(state: &Path, directory: &Path, why: &str) -> Failure {
+fn refused(state: &Path, directory: &Path, why: &str) -> Refusal {
     let problem = Problem::new("state/mount", format!("cannot mount on {}: {why}", Shown(directory)));
     let help = format!("`phasesplit state extract {} DIR` takes the files out instead", Shown(state));
-    Failure::Problem(Status::Environment, Box::new(problem.help(help)))
+    Refusal::Problem(Status::Environment, Box::new(problem.help(help)))
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Deserialize;
 
-use super::failure::Failure;
 use crate::cli::PackageArgs;
 use crate::command::at_stage::split;
 use crate::command::build::look::Named;
 use crate::command::r#gen::{self, GenRequest, Generated};
+use crate::command::refusal::Refusal;
 use crate::command::{build, objects};
 use crate::diagnostic::Problem;
 use crate::gcroot::Roots;
@@ -53,24 +53,24 @@ PKG may be followed by @STAGE, as in hello.nix@build, or be the store path of a 
 before finish that is in the store. A state that only a binary cache has is fetched.";
 
 /// Finds the state that the command line names.
-pub fn find(arguments: &StateArgs, nix: &NixArgs) -> Result<State, Failure> {
+pub fn find(arguments: &StateArgs, nix: &NixArgs) -> Result<State, Refusal> {
     let name = arguments.package.package.clone().or_else(|| arguments.package.expression.clone());
     find_named(arguments, nix, &name.unwrap_or_default())
 }
 
 /// Refuses an expression where more follows behind PKG: it would be taken for PKG.
-pub fn no_expression(arguments: &StateArgs) -> Result<(), Failure> {
+pub fn no_expression(arguments: &StateArgs) -> Result<(), Refusal> {
     if arguments.package.expression.is_none() {
         return Ok(());
     }
     let problem = Problem::new("state/expression", "this subcommand takes no -E: what follows would be taken for PKG");
     let help = "name the state by its store path; `phasesplit state info -E EXPR --at STAGE` tells it";
-    Err(Failure::Problem(Status::Usage, Box::new(problem.help(help))))
+    Err(Refusal::Problem(Status::Usage, Box::new(problem.help(help))))
 }
 
 /// Finds another state of the same command line: `name` stands in the place of PKG, and `@STAGE` alone is another stage of
 /// the same package.
-pub fn find_other(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State, Failure> {
+pub fn find_other(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State, Refusal> {
     let Some(stage) = name.strip_prefix('@') else { return find_named(arguments, nix, name) };
     let mut arguments = arguments.clone();
     if let Some(package) = &arguments.package.package {
@@ -80,7 +80,7 @@ pub fn find_other(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<St
     find(&arguments, nix)
 }
 
-fn find_named(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State, Failure> {
+fn find_named(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State, Refusal> {
     let is_expression = arguments.package.expression.is_some();
     if !is_expression && let Some(state) = path(name, nix)? {
         return Ok(State::open(&state)?);
@@ -90,7 +90,7 @@ fn find_named(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State,
         let (package, stage) = split(name);
         if stage.is_some() && arguments.at.is_some() {
             let problem = Problem::new("state/stage", format!("`{name}` names a stage, and so does --at"));
-            return Err(Failure::Problem(Status::Usage, Box::new(problem.help("name it once"))));
+            return Err(Refusal::Problem(Status::Usage, Box::new(problem.help("name it once"))));
         }
         arguments.package.package = Some(package.to_owned());
         arguments.at = arguments.at.or(stage.map(str::to_owned));
@@ -99,7 +99,7 @@ fn find_named(arguments: &StateArgs, nix: &NixArgs, name: &str) -> Result<State,
 }
 
 /// A state that is named by its path; one that is not in the store is fetched.
-fn path(name: &str, nix: &NixArgs) -> Result<Option<PathBuf>, Failure> {
+fn path(name: &str, nix: &NixArgs) -> Result<Option<PathBuf>, Refusal> {
     let path = Path::new(name);
     if path.is_dir() && (State::is_at(path) || is_store_object(path)) {
         return Ok(Some(path.to_owned()));
@@ -111,7 +111,7 @@ fn path(name: &str, nix: &NixArgs) -> Result<Option<PathBuf>, Failure> {
         return Ok(Some(path.to_owned()));
     }
     let problem = Problem::new("state/gone", format!("{name} is neither in the store nor in a binary cache"));
-    Err(Failure::input(problem.help("name the package and the stage: then the command that builds it is told")))
+    Err(Refusal::input(problem.help("name the package and the stage: then the command that builds it is told")))
 }
 
 fn is_store_object(path: &Path) -> bool {
@@ -119,7 +119,7 @@ fn is_store_object(path: &Path) -> bool {
 }
 
 /// Has a path in the store that a cache has; says so while it does.
-fn fetched(path: &str, options: &[OsString]) -> Result<bool, Failure> {
+fn fetched(path: &str, options: &[OsString]) -> Result<bool, Refusal> {
     let progress = Progress::new();
     progress.status(format!("looking for {path}"));
     let there = fetch::fetch(path, options, |event| {
@@ -133,7 +133,7 @@ fn fetched(path: &str, options: &[OsString]) -> Result<bool, Failure> {
 }
 
 /// The state of a package's stage.
-fn of_package(arguments: &StateArgs, options: &[OsString]) -> Result<PathBuf, Failure> {
+fn of_package(arguments: &StateArgs, options: &[OsString]) -> Result<PathBuf, Refusal> {
     let mut request = GenRequest::of(&arguments.package);
     options.clone_into(&mut request.nix_options);
     objects::fill(&mut request, &arguments.package)?;
@@ -164,7 +164,7 @@ fn of_package(arguments: &StateArgs, options: &[OsString]) -> Result<PathBuf, Fa
         Some(stage) => format!("the state of {stage} of {} is neither in the store nor in a binary cache", chain.name),
         None => format!("no state of {} is in the store or in a binary cache", chain.name),
     };
-    Err(Failure::input(Problem::new("state/not-built", what).help(advice(arguments, options, &generated, &chain, &[]))))
+    Err(Refusal::input(Problem::new("state/not-built", what).help(advice(arguments, options, &generated, &chain, &[]))))
 }
 
 /// Whether a stage is the last, whose outputs are the package.
@@ -172,8 +172,8 @@ fn is_result(chain: &Chain, stage: &str) -> bool {
     chain.stages.last().is_some_and(|last| last.stage == stage)
 }
 
-fn stage_named<'a>(chain: &'a Chain, name: &str) -> Result<&'a chain::Stage, Failure> {
-    let usage = |problem| Failure::Problem(Status::Usage, Box::new(problem));
+fn stage_named<'a>(chain: &'a Chain, name: &str) -> Result<&'a chain::Stage, Refusal> {
+    let usage = |problem| Refusal::Problem(Status::Usage, Box::new(problem));
     let known = || {
         let names = chain.stages.iter().map(|stage| stage.stage.as_str()).filter(|stage| !is_result(chain, stage));
         names.collect::<Vec<_>>().join(", ")
@@ -204,7 +204,7 @@ fn failed(
     options: &[OsString],
     generated: &Generated,
     chain: &Chain,
-) -> Result<PathBuf, Failure> {
+) -> Result<PathBuf, Refusal> {
     const BODY: &str = "builtins.mapAttrs (_: d: { outputs = builtins.listToAttrs (map (o: { name = o; \
         value = builtins.unsafeDiscardStringContext d.${o}.outPath; }) (d.outputs or [ \"out\" ])); }) (s.failed or { })";
     let operation = "cannot evaluate the split package";
@@ -232,7 +232,7 @@ fn failed(
     let stage = arguments.at.as_deref().unwrap_or("any stage");
     let what = format!("no failed state of {stage} of {} is in the store or in a binary cache", chain.name);
     let help = advice(arguments, options, generated, chain, &["--keep-failed"]);
-    Err(Failure::input(Problem::new("state/not-failed", what).help(help)))
+    Err(Refusal::input(Problem::new("state/not-failed", what).help(help)))
 }
 
 /// The command that builds the state, and the state of the last build where there is one.

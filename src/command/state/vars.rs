@@ -5,17 +5,20 @@ mod text;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use clap::Args;
 use serde_json::{Map, Value as Json, json};
 
-use super::failure::Failure;
 use super::output;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::refusal::Refusal;
+use crate::diagnostic::Problem;
 use crate::inspect::content::Spool;
 use crate::inspect::json::Bytes;
-use crate::inspect::shell::{self, Shell, Value};
+use crate::inspect::shell::{self, NotUnderstood, Shell, Value};
 use crate::inspect::{State, select};
+use crate::state::error::Shown;
 use crate::state::{self, format};
 
 /// The arguments of `phasesplit state vars`.
@@ -46,7 +49,7 @@ pub struct VarsArgs {
 }
 
 /// Runs it.
-pub fn run(arguments: &VarsArgs) -> Result<(), Failure> {
+pub fn run(arguments: &VarsArgs) -> Result<(), Refusal> {
     let mut before = shell_of(&subject::find(&arguments.state, &arguments.nix)?)?;
     let mut after = match &arguments.other {
         Some(other) => Some(shell_of(&subject::find_other(&arguments.state, &arguments.nix, other)?)?),
@@ -79,20 +82,27 @@ pub fn run(arguments: &VarsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write(text: &str) -> Result<(), Failure> {
+fn write(text: &str) -> Result<(), Refusal> {
     let mut out = output::standard();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
 /// Reads the shell of a state.
-pub fn shell_of(state: &State) -> Result<Shell, Failure> {
+pub fn shell_of(state: &State) -> Result<Shell, Refusal> {
     let index = select::one(state, std::ffi::OsStr::from_bytes(format::SHELL))?;
     let mut wanted = vec![false; state.records().len()];
     wanted[index] = true;
     let content = Spool::fill(state, &wanted)?.content(&state.records()[index], index);
     let content = content.map_err(|source| state::Error::reading("read", &state.path, source))?;
-    shell::read(&content).map_err(|error| Failure::shell(&state.path, &error))
+    shell::read(&content).map_err(|error| unreadable(&state.path, &error))
+}
+
+/// A shell state that cannot be read.
+fn unreadable(state: &Path, error: &NotUnderstood) -> Refusal {
+    let problem = Problem::new("state/shell", format!("{}: shell: {error}", Shown(state)));
+    let help = "`phasesplit state cat PKG@STAGE shell` shows it as it is; do not run it if you do not trust it";
+    Refusal::input(problem.help(help))
 }
 
 /// Leaves only what has one of these names.
