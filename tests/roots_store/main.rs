@@ -243,6 +243,12 @@ fn a_size_is_kept_to_within_a_hundredth() {
         );
         before = left;
     }
+    // Smaller than any state: it is said why all of it stays free.
+    let none = world.roots(&["prune", "--max-size", "2000", "--dry-run"]);
+    let said = text(&none.stderr);
+    assert!(said.starts_with("note: 2.0 KiB of the size stay free: the next state, p-1.0@build, needs 3."), "{said}");
+    let none = world.json(&["prune", "--max-size", "2000", "--dry-run", "--json"]);
+    assert_eq!((none["short"]["free"].as_u64(), &none["left"]), (Some(2000), &0.into()));
 }
 
 /// Kills the work at its first step, its second, and so on until it comes to its end; after each the roots must be good, and
