@@ -4,6 +4,7 @@
 //! store or the roots runs in another process: `phasesplit`, or this very program as [`child`], so that it can be killed.
 
 mod machines;
+mod many;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
