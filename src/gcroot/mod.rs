@@ -160,11 +160,13 @@ impl Roots {
         self.of_package(package).join(format!("{stage}{FAILED}.drv"))
     }
 
-    /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be removed stays listed.
+    /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be noted or removed stays listed.
     pub fn forget_failed(&self, package: &str, stage: &str) {
         let link = self.of_failed(package, stage);
-        if let Ok(path) = std::fs::read_link(&link) {
-            let _ = disk::write(&self.note(&path.to_string_lossy()), format!("{}\n", path.display()).as_bytes());
+        if let Ok(path) = std::fs::read_link(&link)
+            && disk::write(&self.note(&path.to_string_lossy()), format!("{}\n", path.display()).as_bytes()).is_err()
+        {
+            return;
         }
         for link in [self.of_failed_derivation(package, stage), link] {
             if link.is_symlink() {
