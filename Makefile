@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup tools demo test test-mutation test-state test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
+.PHONY: all engine build setup tools demo test test-mutation test-state test-kills test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
 
 all: build
 
@@ -56,6 +56,15 @@ IN_MEMORY := $(shell [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 
 test-state:
 	$(IN_MEMORY) PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
+
+# Kills build, roots prune, roots gc and cache push so many times at random moments (tests/random_kills). A seed makes the same
+# choices again.
+PHASESPLIT_KILLS ?= 200
+PHASESPLIT_KILLS_SEED ?=
+
+test-kills: setup build
+	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_KILLS='$(PHASESPLIT_KILLS)' \
+	  PHASESPLIT_KILLS_SEED='$(PHASESPLIT_KILLS_SEED)' $(CARGO) test --locked --test random_kills -- --nocapture
 
 # The same bytes from another folder and beside another version of phasesplit.
 test-engine: engine

@@ -10,12 +10,14 @@ pub mod look;
 pub mod pin;
 pub mod push;
 mod record;
+mod refused;
 pub mod report;
 pub mod run;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Instant;
 
 use clap::Args;
@@ -219,8 +221,10 @@ fn refused(error: &BuildError) -> Status {
     status_of(error)
 }
 
-/// Has in the store what the generated text names; without it the evaluation could only fail.
+/// Has in the store what the generated text names; without it the evaluation could only fail. That it cannot be kept is told
+/// once: it is asked for before the evaluation and before the build.
 pub(super) fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<(), NixError> {
+    static TOLD: Once = Once::new();
     let nix = Nix::default();
     for object in objects {
         match roots {
@@ -229,9 +233,9 @@ pub(super) fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<
             }
             Some(roots) => match roots.provide(&nix, object) {
                 Err(RootError::Nix(error)) => return Err(error),
-                Err(error) => {
+                Err(error) => TOLD.call_once(|| {
                     anstream::eprintln!("warning: {} is not protected from garbage collection: {error}", object.name());
-                }
+                }),
                 Ok(_) => {}
             },
         }

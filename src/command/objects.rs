@@ -62,6 +62,9 @@ pub fn provide(generated: &Generated, arguments: &PackageArgs) {
                      `phasesplit gen` once, or have a binary cache that holds the state engine"
                 );
             }
+            Err(error @ RootError::NotKept(_)) => {
+                eprintln!("warning: {} is not protected from garbage collection: {error}", object.name());
+            }
             Err(error) => eprintln!("warning: {} is not in the Nix store yet: {error}", object.name()),
         }
     }

@@ -61,6 +61,7 @@ pub enum ConfigError {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)] // a policy under another name would be none, and the default gives up more
 struct File {
     #[serde(default)]
     roots: RootsTable,
@@ -259,6 +260,7 @@ mod tests {
         assert!(why("[[roots.policy]]\nkeep-lest = 3\n").contains("keep-lest"));
         assert!(why("[[roots.policy]]\nkeep-last = 1\nolder-than = \"14\"\n").contains("`14` is no age"));
         assert!(why("[[roots.policy]]\npackage = [\"x\"]\n").contains("would give up all"));
+        assert!(why("[[root.policy]]\nkeep-last = 9\n").contains("root"));
         assert!(why("roots = [").contains("line 1"));
     }
 }

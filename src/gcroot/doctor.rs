@@ -1,5 +1,6 @@
 //! What is wrong with the roots: told, and mended where it is phasesplit's own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -93,12 +94,14 @@ impl Roots {
         for lone in lone_derivations(&roots) {
             findings.push(finding(Problem::LoneDerivation, lone.link.clone(), String::new()));
         }
-        let links: Vec<&Path> = roots.iter().map(|root| root.link.as_path()).collect();
+        let links: BTreeSet<&Path> = roots.iter().map(|root| root.link.as_path()).collect();
         self.look_at_index(&links, &mut findings)?;
         let dead = self.left_running().map_err(|source| RootError::io("read", &home, source))?;
         findings.extend(dead.into_iter().map(|path| finding(Problem::DeadBuild, path, String::new())));
+        let rooted = roots.iter().filter(|root| root.state().is_some());
+        let rooted: BTreeSet<&str> = rooted.map(|root| root.path.as_str()).collect();
         for path in self.given_up()? {
-            if roots.iter().any(|root| root.path == path && root.state().is_some()) {
+            if rooted.contains(path.as_str()) {
                 findings.push(finding(Problem::WrongNote, self.note(&path), path));
             }
         }
@@ -132,7 +135,7 @@ impl Roots {
     }
 
     /// What lies beside the roots for them.
-    fn look_at_index(&self, links: &[&Path], findings: &mut Vec<Finding>) -> Result<(), RootError> {
+    fn look_at_index(&self, links: &BTreeSet<&Path>, findings: &mut Vec<Finding>) -> Result<(), RootError> {
         for package in files(&self.home().join("packages"))? {
             let key = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
             for file in files(&package)?.into_iter().chain(files(&self.abouts(&key))?) {
@@ -165,7 +168,9 @@ impl Roots {
 
     fn mend(&self, nix: &Nix, finding: &Finding, roots: &[Root]) -> Result<bool, RootError> {
         // What a build is about to do is no fault: it does it under this lock, and afterwards there is nothing to mend.
-        let key = finding.path.components().skip_while(|part| part.as_os_str() != "packages").nth(1);
+        // A directory above ours may have the same name.
+        let below = finding.path.strip_prefix(self.home()).unwrap_or(&finding.path);
+        let key = below.components().skip_while(|part| part.as_os_str() != "packages").nth(1);
         let is_locked_below = finding.problem == Problem::LoneDerivation;
         let _package = key
             .filter(|_| !is_locked_below)

@@ -7,6 +7,7 @@
 //! The note is written before the root goes, so whatever comes in between, no state is lost sight of: one that has a root
 //! (again) is no more given up, and one that somebody else deleted is done. What Nix still uses for anything, it does not delete.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,12 @@ use std::path::{Path, PathBuf};
 use super::about::with_suffix;
 use super::config::Config;
 use super::list::{Kept, Root, graph_of, is_ours, lone_derivations};
-use super::policy::{Candidate, Choice, Policy, Why, choose};
+use super::policy::{Candidate, Choice, Policy, Why, choose, is_far};
 use super::{FAILED, RootError, Roots, disk, record};
-use crate::nix::{Nix, store};
+use crate::nix::{Nix, NixError, store};
+
+/// How many store paths one command line names.
+const AT_ONCE: usize = 4096;
 
 /// What a policy did, or would do.
 #[derive(Debug, Default)]
@@ -27,8 +31,23 @@ pub struct Pruned {
     pub frees: u64,
     /// What the states that are left hold, of those the policies look at; of the last one.
     pub left: u64,
+    /// The bytes that are left where that is more than a size allows: the rest is protected.
+    pub over: Option<u64>,
+    /// Why more than a hundredth of a size stays free, where it does; of the last policy with one.
+    pub short: Option<Short>,
     /// Roots that could not be removed, and why.
     pub failed: Vec<RootError>,
+}
+
+/// Room that stays free, because no state that was given up fits.
+#[derive(Debug)]
+pub struct Short {
+    /// The bytes that stay free.
+    pub free: u64,
+    /// The state that was used last of those without room.
+    pub next: Root,
+    /// The bytes that it would need.
+    pub needs: u64,
 }
 
 /// What became of the states that were given up.
@@ -36,7 +55,9 @@ pub struct Pruned {
 pub struct Collected {
     /// Those that Nix deleted, and their bytes.
     pub deleted: Vec<(String, u64)>,
-    /// Those that are still used for something, and Nix's words.
+    /// Those that rooted states continue from.
+    pub needed: Vec<String>,
+    /// Those that are still used for something else, and Nix's words.
     pub alive: Vec<(String, String)>,
 }
 
@@ -69,28 +90,35 @@ impl Roots {
         for policy in policies {
             let (choice, places) = choice(&roots, policy);
             pruned.left = choice.left;
-            let mut gone = Vec::new();
+            if let Some(limit) = policy.max_size {
+                pruned.over = Some(choice.left).filter(|left| *left > limit);
+                let next = choice.next.filter(|_| is_far(choice.left, limit));
+                let short = |(at, needs): (usize, u64)| Short {
+                    free: limit - choice.left,
+                    next: roots[places[at]].clone(),
+                    needs,
+                };
+                pruned.short = next.map(short);
+            }
+            let mut gone = BTreeSet::new();
             for (at, why) in choice.given_up {
                 let place = places[at];
                 let root = roots[place].clone();
                 if dry {
-                    gone.push(place);
+                    gone.insert(place);
                     pruned.given_up.push((root, why));
                     continue;
                 }
                 match self.give_up(&root) {
                     Ok(()) => {
-                        gone.push(place);
+                        gone.insert(place);
                         pruned.given_up.push((root, why));
                     }
                     Err(error) => pruned.failed.push(error),
                 }
             }
-            let mut at = 0;
-            roots.retain(|_| {
-                at += 1;
-                !gone.contains(&(at - 1))
-            });
+            let mut places = 0..;
+            roots.retain(|_| places.next().is_none_or(|place| !gone.contains(&place)));
         }
         if !dry {
             self.drop_lone_derivations()?;
@@ -215,14 +243,14 @@ impl Roots {
         Ok(paths)
     }
 
-    /// What was given up, is there and has no root of ours: what [`Roots::collect`] asks Nix to delete, with its bytes.
+    /// What was given up, is there and is kept by no root of ours: what [`Roots::collect`] asks Nix to delete, with its bytes.
     ///
     /// # Errors
     /// As there.
     pub fn to_collect(&self) -> Result<Vec<(String, u64)>, RootError> {
-        let rooted = self.list()?;
+        let (rooted, needed) = kept(&self.list()?);
         let mut paths = self.given_up()?;
-        paths.retain(|path| rooted.iter().all(|root| root.path != *path) && is_ours(Path::new(path)).is_ok());
+        paths.retain(|path| !rooted.contains(path) && !needed.contains(path) && is_ours(Path::new(path)).is_ok());
         let with_size = |path: String| store::size_of(Path::new(&path)).ok().map(|bytes| (path, bytes));
         Ok(paths.into_iter().filter_map(with_size).collect())
     }
@@ -233,41 +261,35 @@ impl Roots {
     /// # Errors
     /// Where the roots cannot be read, or Nix cannot be asked.
     pub fn collect(&self, nix: &Nix) -> Result<Collected, RootError> {
-        let rooted = self.list()?;
+        let (rooted, needed) = kept(&self.list()?);
+        let noted = self.given_up()?;
+        let gone = invalid(nix, noted.iter())?;
         let mut collected = Collected::default();
-        let mut todo = Vec::new();
-        for path in self.given_up()? {
-            let is_rooted = rooted.iter().any(|root| root.path == path);
-            if is_rooted || store::invalid_paths(nix, &[&path])?.contains(&path) {
+        let mut todo = BTreeMap::new();
+        for path in noted {
+            if rooted.contains(&path) || gone.contains(&path) {
                 self.take_back(&path);
+            } else if needed.contains(&path) {
+                collected.needed.push(path);
             } else if is_ours(Path::new(&path)).is_ok() {
-                todo.push((store::size_of(Path::new(&path)).unwrap_or(0), path));
+                let bytes = store::size_of(Path::new(&path)).unwrap_or(0);
+                todo.insert(path, bytes);
             }
         }
-        // A state goes before the one that it names. All at once first: Nix itself then finds the order.
-        let all: Vec<&str> = todo.iter().map(|(_, path)| path.as_str()).collect();
-        let _ = store::delete(nix, &all);
-        let mut words = Vec::new();
+        // A state goes before the one that it names: what is refused now may go when others have gone.
         loop {
-            words.clear();
-            let mut left = Vec::new();
-            let before = todo.len();
-            for (bytes, path) in todo {
-                let there = !store::invalid_paths(nix, &[&path])?.contains(&path);
-                if there && let Err(error) = store::delete(nix, &[&path]) {
-                    words.push(error.to_string());
-                    left.push((bytes, path));
-                    continue;
-                }
-                self.take_back(&path);
-                collected.deleted.push((path, bytes));
+            let mut refused = Vec::new();
+            delete(nix, &todo.keys().map(String::as_str).collect::<Vec<_>>(), &mut refused);
+            let gone = invalid(nix, todo.keys())?;
+            for path in &gone {
+                self.take_back(path);
+                collected.deleted.extend(todo.remove_entry(path));
             }
-            todo = left;
-            if todo.is_empty() || todo.len() == before {
+            if gone.is_empty() || todo.is_empty() {
+                collected.alive.extend(refused.into_iter().filter(|(path, _)| todo.contains_key(path)));
                 break;
             }
         }
-        collected.alive = todo.into_iter().map(|(_, path)| path).zip(words).collect();
         collected.deleted.sort();
         Ok(collected)
     }
@@ -281,6 +303,36 @@ impl Roots {
     }
 }
 
+/// What has a root of ours, and what those states need.
+fn kept(roots: &[Root]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let graph = graph_of(roots);
+    let states = roots.iter().filter(|root| root.state().is_some()).filter_map(|root| graph.number(&root.path));
+    let needed = graph.kept(states).into_iter().map(|state| graph.path(state).to_owned()).collect();
+    (roots.iter().map(|root| root.path.clone()).collect(), needed)
+}
+
+fn invalid<'a>(nix: &Nix, paths: impl Iterator<Item = &'a String>) -> Result<BTreeSet<String>, NixError> {
+    let paths: Vec<&str> = paths.map(String::as_str).collect();
+    let mut invalid = BTreeSet::new();
+    for some in paths.chunks(AT_ONCE) {
+        invalid.extend(store::invalid_paths(nix, some)?);
+    }
+    Ok(invalid)
+}
+
+/// Has Nix delete these. It stops at the first that it refuses, so those are asked for in halves until that one is alone.
+fn delete(nix: &Nix, paths: &[&str], refused: &mut Vec<(String, String)>) {
+    if paths.len() <= AT_ONCE {
+        let Err(error) = store::delete(nix, paths) else { return };
+        if let [path] = paths {
+            return refused.push(((*path).to_owned(), error.to_string()));
+        }
+    }
+    let (first, second) = paths.split_at(paths.len() / 2);
+    delete(nix, first, refused);
+    delete(nix, second, refused);
+}
+
 /// What a policy gives up, and where the candidates are among the roots.
 fn choice(roots: &[Root], policy: &Policy) -> (Choice, Vec<usize>) {
     let graph = graph_of(roots);
@@ -290,9 +342,11 @@ fn choice(roots: &[Root], policy: &Policy) -> (Choice, Vec<usize>) {
     let mut candidates = Vec::new();
     for (at, root) in roots.iter().enumerate().filter(|(_, root)| !root.dangling) {
         let (package, key, stage, kind) = match &root.kept {
-            Kept::State { package, key, stage } => (package, key, stage, ""),
-            Kept::Failed { package, key, stage } => (package, key, stage, FAILED),
-            _ => continue,
+            Kept::State { package, key, stage } => (package, key.as_str(), stage, ""),
+            Kept::Failed { package, key, stage } => (package, key.as_str(), stage, FAILED),
+            // What the user keeps takes room, and is no state of its stage more.
+            Kept::Added { package, stage } => (package, "", stage, ""),
+            Kept::Own { .. } | Kept::Derivation { .. } => continue,
         };
         let Some(number) = graph.number(&root.path) else { continue };
         // The part of the key that stays when the version changes.

@@ -20,6 +20,7 @@ pub struct Graph {
 
 #[derive(Debug)]
 struct Node {
+    path: String,
     bytes: u64,
     keeps: Vec<usize>,
 }
@@ -51,7 +52,7 @@ impl Graph {
 
     pub(super) fn add(&mut self, path: &str, bytes: u64, keeps: Vec<usize>) -> usize {
         let number = self.nodes.len();
-        self.nodes.push(Node { bytes, keeps });
+        self.nodes.push(Node { path: path.to_owned(), bytes, keeps });
         self.numbers.insert(path.to_owned(), number);
         number
     }
@@ -66,6 +67,16 @@ impl Graph {
             }
         }
         kept
+    }
+
+    /// The store path of a state.
+    pub fn path(&self, state: usize) -> &str {
+        &self.nodes[state].path
+    }
+
+    /// The bytes of a state alone.
+    pub fn size(&self, state: usize) -> u64 {
+        self.nodes[state].bytes
     }
 
     /// The bytes of states, each once.

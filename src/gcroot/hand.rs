@@ -79,6 +79,10 @@ impl Roots {
         let file = self.about_file(key, &root.link);
         let io = |source| RootError::io("write", &file, source);
         let _package = self.lock_package(key).map_err(io)?;
+        // Given up meanwhile: an index of nothing would be left.
+        if !root.link.is_symlink() {
+            return Ok(());
+        }
         let mut about = self.about(key, &root.link, package, stage, &root.path);
         about.last_used = record::now();
         self.write_about(key, &root.link, &about).map_err(io)

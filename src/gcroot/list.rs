@@ -140,6 +140,21 @@ impl Roots {
         Ok(roots)
     }
 
+    /// The roots that keep a state: its own, and those of states that continue from it.
+    ///
+    /// # Errors
+    /// As [`Roots::list`].
+    pub fn that_keep(&self, path: &str) -> Result<Vec<Root>, RootError> {
+        let mut roots = self.list()?;
+        let graph = graph_of(&roots);
+        let wanted = graph.number(path);
+        roots.retain(|root| {
+            let number = root.state().and_then(|_| graph.number(&root.path));
+            number.is_some_and(|number| wanted.is_some_and(|wanted| graph.kept([number]).contains(&wanted)))
+        });
+        Ok(roots)
+    }
+
     /// All that lies in the directories of roots.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, RootError> {
         let mut entries = Vec::new();

@@ -55,7 +55,7 @@ pub enum RootError {
     #[error("cannot tell where gc roots belong: neither XDG_STATE_HOME nor HOME is an absolute path")]
     NoHome,
     /// The directory for the links cannot be made.
-    #[error("cannot create {path}")]
+    #[error("cannot create {path}: {source}")]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -91,6 +91,9 @@ pub enum RootError {
         /// Why not.
         why: String,
     },
+    /// One of phasesplit's own objects is in the store, and cannot be rooted.
+    #[error(transparent)]
+    NotKept(Box<RootError>),
     /// The user's policies cannot be read.
     #[error(transparent)]
     Config(#[from] config::ConfigError),
@@ -157,11 +160,13 @@ impl Roots {
         self.of_package(package).join(format!("{stage}{FAILED}.drv"))
     }
 
-    /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be removed stays listed.
+    /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be noted or removed stays listed.
     pub fn forget_failed(&self, package: &str, stage: &str) {
         let link = self.of_failed(package, stage);
-        if let Ok(path) = std::fs::read_link(&link) {
-            let _ = disk::write(&self.note(&path.to_string_lossy()), format!("{}\n", path.display()).as_bytes());
+        if let Ok(path) = std::fs::read_link(&link)
+            && disk::write(&self.note(&path.to_string_lossy()), format!("{}\n", path.display()).as_bytes()).is_err()
+        {
+            return;
         }
         for link in [self.of_failed_derivation(package, stage), link] {
             if link.is_symlink() {
@@ -188,7 +193,7 @@ impl Roots {
     /// A root that is in place spares the call of Nix: a rooted path is not collected.
     ///
     /// # Errors
-    /// Where it cannot be added or rooted.
+    /// Where it cannot be added; [`RootError::NotKept`] where it was and cannot be rooted.
     pub fn provide(&self, nix: &Nix, object: &StoreObject) -> Result<String, RootError> {
         if let Ok(path) = object.store_path() {
             let link = self.of_own(&path);
@@ -197,8 +202,10 @@ impl Roots {
             }
         }
         let path = object.ensure(nix)?;
-        self.register(nix, &self.of_own(&path), &path)?;
-        Ok(path)
+        match self.register(nix, &self.of_own(&path), &path) {
+            Ok(()) => Ok(path),
+            Err(error) => Err(RootError::NotKept(Box::new(error))),
+        }
     }
 
     fn of_own(&self, store_path: &str) -> PathBuf {

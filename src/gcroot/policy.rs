@@ -5,10 +5,15 @@
 //!
 //! `max_size` takes the protected states first and then those used last, each with the layers below it that are not counted yet,
 //! as long as they fit: so a small state may stay where a larger one that was used later does not fit, and what is left
-//! free is less than any state that was given up would need.
+//! free is less than any state that was given up would need. Where that is more than a hundredth, older states are
+//! exchanged for such that fill the room ([`use_room`]).
+
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+pub use room::is_far;
 
 use super::graph::Graph;
 
@@ -90,6 +95,8 @@ pub struct Choice {
     pub given_up: Vec<(usize, Why)>,
     /// What the states that are left keep, in bytes, of those the policy looks at.
     pub left: u64,
+    /// Of the candidates that were given up for the size the one used last, and the bytes that it would need.
+    pub next: Option<(usize, u64)>,
 }
 
 /// Chooses.
@@ -139,8 +146,67 @@ pub fn choose(candidates: &[Candidate], graph: &Graph, policy: &Policy, now: u64
             kept.extend(more);
         }
     }
-    Choice { given_up: why.into_iter().collect(), left }
+    if let Some(limit) = policy.max_size.filter(|limit| room::is_far(left, *limit)) {
+        left = use_room(candidates, graph, limit, &order, &protected, &mut why).unwrap_or(left);
+    }
+    let stays = order.iter().filter(|at| !why.contains_key(at));
+    let kept = graph.kept(stays.map(state));
+    let next = order.iter().find(|at| why.get(at) == Some(&Why::Size)).map(|at| {
+        let more = graph.kept([state(at)]).difference(&kept).copied().collect();
+        (*at, graph.bytes(&more))
+    });
+    Choice { given_up: why.into_iter().collect(), left, next }
 }
+
+/// Changes what is given up for its size, where more than a hundredth of the size is free. Gives what is left then.
+///
+/// Of the states that were used before the first one that had no room, any may make place for others. Where that is not
+/// enough, so may those that a newer state of their stage has taken the place of, but only if no more than a hundredth is free
+/// then: what was used last is worth more than room.
+fn use_room(
+    candidates: &[Candidate],
+    graph: &Graph,
+    limit: u64,
+    order: &[usize],
+    protected: &BTreeSet<usize>,
+    why: &mut BTreeMap<usize, Why>,
+) -> Option<u64> {
+    let line = order.iter().position(|at| why.get(at) == Some(&Why::Size))?;
+    let mut groups = BTreeSet::new();
+    let is_newest: Vec<bool> = order.iter().map(|at| groups.insert(candidates[*at].group.as_str())).collect();
+    let mut reached = None;
+    for with_replaced in [false, true] {
+        let (mut fixed, mut free) = (Vec::new(), Vec::new());
+        for (place, at) in order.iter().enumerate() {
+            if protected.contains(at) || place < line && (is_newest[place] || !with_replaced) {
+                fixed.push(candidates[*at].state);
+            } else if why.get(at) != Some(&Why::Old) {
+                free.push(*at);
+            }
+        }
+        let states: Vec<_> = free.iter().map(|at| (candidates[*at].state, !why.contains_key(at))).collect();
+        let mut room = room::Room::new(graph, limit, fixed.into_iter(), &states);
+        let left = room.fill();
+        if with_replaced && room::is_far(left, limit) {
+            break;
+        }
+        for (at, stays) in free.into_iter().zip(room.stays()) {
+            if stays {
+                why.remove(&at);
+            } else {
+                why.insert(at, Why::Size);
+            }
+        }
+        reached = Some(left);
+        if !room::is_far(left, limit) {
+            break;
+        }
+    }
+    reached
+}
+
+#[cfg(test)]
+mod realistic;
 
 #[cfg(test)]
 mod tests {

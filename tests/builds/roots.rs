@@ -1,6 +1,7 @@
 //! What `build` keeps: each state from the moment it is there, also when the build is killed, and older ones as the policy says.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -103,6 +104,135 @@ fn older_states_stay_as_the_policy_says() {
     assert!(said.contains("warning: no state was given up: ") && said.contains("keep-lest"), "{said}");
     let refused = command(&project, &["roots", "prune"]).output().expect("runs");
     assert_eq!(refused.status.code(), Some(1));
+}
+
+/// Two builds of the same package at once: the one that waits for the other has the same states, and keeps them.
+#[test]
+fn what_another_build_made_meanwhile_is_kept() {
+    let project = Project::new(&edited(&salt(), "preConfigure = \"sleep 3\";"));
+    let mut first = build(&project).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
+    let start = Instant::now();
+    let elsewhere = project.path().join("elsewhere");
+    while !states(&project).iter().any(|(stage, _)| stage == "patch") {
+        assert!(start.elapsed() < Duration::from_secs(110), "it does not come to configure");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let second = succeed(build(&project).arg("--json").env("XDG_STATE_HOME", &elsewhere));
+    assert!(first.wait().expect("over").success());
+    let report: Value = serde_json::from_slice(&second.stdout).expect("JSON");
+    let stages = report["stages"].as_array().expect("stages");
+    let without = stages.iter().filter(|stage| !matches!(stage["outcome"].as_str(), Some("built" | "reused")));
+    assert_eq!(without.count(), 0, "{report:#}");
+    let output = succeed(command(&project, &["roots", "list", "--json"]).env("XDG_STATE_HOME", &elsewhere));
+    let listed = text(&output.stdout);
+    let kept = stages.iter().filter(|stage| stage["stage"] != "finish");
+    for path in kept.map(|stage| stage["path"].as_str().expect("a path")) {
+        assert!(listed.contains(&format!("\"path\": \"{path}\"")), "{path} is not rooted: {listed}");
+    }
+}
+
+/// The command, in a place where this directory cannot be written. Whoever may write anywhere needs another view of it.
+fn read_only(project: &Project, directory: &Path, words: &[&str]) -> Command {
+    let is_root = rustix::process::geteuid().is_root();
+    let view = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec \"$@\"";
+    let mode = "find \"$0\" -type d -exec chmod a-w {} + && exec \"$@\"";
+    let mut command = crate::support::command(if is_root { "unshare" } else { "bash" }, project.path());
+    if is_root {
+        command.args(["--mount", "--propagation", "private", "bash"]);
+    }
+    command.args(["-euc", if is_root { view } else { mode }]).arg(directory).arg(env!("CARGO_BIN_EXE_phasesplit"));
+    command.env("XDG_STATE_HOME", directory).env("XDG_CONFIG_HOME", project.path().join("config")).args(words);
+    command
+}
+
+/// The text, without what is this run's own.
+fn plain(text: &str, project: &Project) -> String {
+    let text = text.replace(&project.path().display().to_string(), "HERE");
+    let is_hash = |word: &str| word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let key = text.split(['-', '/', ':']).find(|word| is_hash(word)).map(str::to_owned);
+    let text = key.map_or(text.clone(), |key| text.replace(&key, "KEY"));
+    // The engine's own version is not what this is about.
+    match text.split_once("warning: phasesplit-state-").and_then(|(_, rest)| rest.split_once(' ')) {
+        Some((_, rest)) => format!("warning: ENGINE {rest}"),
+        None => text,
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_written_costs_the_roots_and_nothing_else() {
+    let salt = salt();
+    let project = Project::new(&edited(&salt, ""));
+    let home = project.path().join("home");
+    std::fs::create_dir(&home).expect("made");
+    let words = ["build", "pkg.nix", "--pkgs", "host", "--no-link"];
+    let warnings = |output: &std::process::Output| -> Vec<String> {
+        let said = text(&output.stderr);
+        said.lines().filter(|line| line.starts_with("warning: ")).map(|line| plain(line, &project)).collect()
+    };
+    let empty = succeed(&mut read_only(&project, &home, &words));
+    let expected = [
+        "warning: ENGINE is not protected from garbage collection: \
+         cannot create HERE/home/phasesplit/roots/own: Read-only file system (os error 30)",
+        "warning: `phasesplit roots prune` does not see this build: Read-only file system (os error 30)",
+        "warning: the states are not protected from garbage collection: \
+         cannot lock HERE/home/phasesplit/roots/packages/reuse-1.0-KEY: Read-only file system (os error 30)",
+        "warning: the next build cannot be explained: cannot write the build record \
+         HERE/home/phasesplit/packages/reuse-1.0-KEY/last.json: Read-only file system (os error 30)",
+    ];
+    assert_eq!(warnings(&empty), expected);
+    assert_eq!(std::fs::read_dir(&home).expect("there").count(), 0);
+
+    // One that was written before, by another version of phasesplit, with another engine.
+    let result = succeed(build(&project).env("XDG_STATE_HOME", &home)).stdout;
+    assert_eq!(result, empty.stdout);
+    for link in std::fs::read_dir(home.join("phasesplit/roots/own")).expect("there").flatten() {
+        std::fs::remove_file(link.path()).expect("removed");
+    }
+    let listed = || text(&succeed(command(&project, &["roots", "list", "--json"]).env("XDG_STATE_HOME", &home)).stdout);
+    let before = listed();
+    project.write(&edited(&salt, "postInstall = \"echo edited >$out/installed\";"));
+    let full = succeed(&mut read_only(&project, &home, &words));
+    let told = warnings(&full);
+    assert_eq!(told.len(), 4, "{told:#?}");
+    assert!(told[0].starts_with("warning: ENGINE is not protected from garbage collection: "), "{told:#?}");
+    assert!(told.iter().all(|line| line.contains("Read-only file system")), "{told:#?}");
+    assert_eq!(listed(), before);
+    for (words, error) in [
+        (&["roots", "prune", "--keep-last", "0"][..], "error: cannot lock HERE/home/phasesplit: Read-only file system"),
+        (&["roots", "rm", "reuse"], "error: cannot lock HERE/home/phasesplit: Read-only file system"),
+        (&["roots", "touch", "reuse"], "error: cannot write HERE/home/phasesplit/packages/reuse-1.0-KEY/states/"),
+        (&["roots", "add", "reuse@build"], "error: cannot create HERE/home/phasesplit/roots/added: Read-only file"),
+        (&["roots", "doctor", "--fix"], "error: cannot lock HERE/home/phasesplit: Read-only file system"),
+    ] {
+        let refused = read_only(&project, &home, words).output().expect("runs");
+        assert_eq!(refused.status.code(), Some(4), "{words:?}");
+        let said = plain(&text(&refused.stderr), &project);
+        assert!(said.starts_with(error), "{words:?}: {said}");
+    }
+    assert_eq!(listed(), before);
+}
+
+/// A file system of its own that is full: what cannot be kept is told, and the build is the same.
+#[test]
+fn a_full_disk_costs_the_roots_and_nothing_else() {
+    let project = Project::new(&edited(&salt(), ""));
+    let home = project.path().join("home");
+    std::fs::create_dir(&home).expect("made");
+    let full =
+        "mount -t tmpfs -o size=16k tmpfs \"$0\"; head -c 1M /dev/zero >\"$0/filler\" 2>/dev/null || true; exec \"$@\"";
+    let mut unshare = crate::support::command("unshare", project.path());
+    if !rustix::process::geteuid().is_root() {
+        unshare.arg("--map-current-user");
+    }
+    unshare.args(["--mount", "--propagation", "private", "bash", "-euc", full]).arg(&home);
+    unshare.arg(env!("CARGO_BIN_EXE_phasesplit")).args(["build", "pkg.nix", "--pkgs", "host", "--no-link"]);
+    unshare.env("XDG_STATE_HOME", &home).env("XDG_CONFIG_HOME", project.path().join("config"));
+    let output = succeed(&mut unshare);
+    let said = text(&output.stderr);
+    let warnings: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert!(!warnings.is_empty(), "{said}");
+    assert!(warnings.iter().all(|line| line.contains("No space left on device")), "{warnings:#?}");
+    assert_eq!(succeed(&mut build(&project)).stdout, output.stdout);
 }
 
 fn text_of(command: &mut Command) -> String {

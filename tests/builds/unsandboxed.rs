@@ -1,7 +1,9 @@
 //! Without a sandbox every stage runs at one stable path, under a lock, and leaves nothing behind.
 
-use crate::support::{Project, package, phasesplit, salt, text};
+use crate::reuse::edited;
+use crate::support::{Project, command, package, phasesplit, salt, succeed, text};
 use std::path::Path;
+use std::process::Command;
 
 /// Where the stages ran, as the log says.
 fn stable_directory(log: &str) -> &Path {
@@ -84,23 +86,57 @@ fn wait_for_outer(package: &str) -> String {
     panic!("no stage of {package} started");
 }
 
+/// The commands in the report are those that a person copies: they are run as they stand.
 #[test]
-fn a_state_that_was_refused_is_not_called_safe() {
-    let project = Project::new(&package("reuse", &format!("salt = \"{}\";", salt())));
+fn a_state_that_was_refused_is_not_called_safe_and_goes_as_the_report_says() {
+    let salt = salt();
+    let project = Project::new(&edited(&salt, ""));
+    let settle = |command: &mut Command| {
+        command
+            .env("XDG_STATE_HOME", project.path().join("state"))
+            .env("XDG_CONFIG_HOME", project.path().join("config"));
+    };
     let build = |options: &[&str]| {
         let mut command = phasesplit(project.path());
-        command.env("XDG_STATE_HOME", project.path().join("state"));
-        command
-            .args(["build", "pkg.nix", "--pkgs", "host", "--no-link"])
-            .args(options)
-            .output()
-            .expect("phasesplit runs")
+        settle(&mut command);
+        command.args(["build", "pkg.nix", "--pkgs", "host"]).args(options).output().expect("phasesplit runs")
     };
-    assert_eq!(build(&["--until", "build"]).status.code(), Some(0));
+    // All stages are rooted, and a link keeps the one that the edit below continues from.
+    assert_eq!(build(&["--no-link"]).status.code(), Some(0));
+    assert_eq!(build(&["--until", "check"]).status.code(), Some(0));
+    let state = std::fs::read_link(project.path().join("result")).expect("a link");
+    project.write(&edited(&salt, "postInstall = \"echo edited >$out/installed\";"));
     let output = build(&["--", "--option", "sandbox", "false"]);
     assert_eq!(output.status.code(), Some(3));
     let said = text(&output.stderr);
-    assert!(said.contains("  refused:   the state after build: /nix/store/"), "{said}");
+    assert!(said.contains(&format!("  refused:   the state after check: {}", state.display())), "{said}");
     assert!(!said.contains("  safe: "), "{said}");
-    assert!(said.contains("/roots/packages/") && said.contains("; nix-store --delete /nix/store/"), "{said}");
+
+    let commands = said.lines().skip_while(|line| !line.ends_with("or have it made again:")).nth(1).expect("commands");
+    let commands = commands.trim();
+    let path = state.display();
+    assert!(commands.starts_with("rm result; phasesplit roots rm /nix/store/"), "{commands}");
+    assert!(commands.contains(&path.to_string()) && commands.contains("-phase-install"), "{commands}");
+    assert!(commands.ends_with("; phasesplit roots gc"), "{commands}");
+    let mut bash = command("bash", project.path());
+    settle(&mut bash);
+    let directory = Path::new(env!("CARGO_BIN_EXE_phasesplit")).parent().expect("a directory");
+    let search = format!("{}:{}", directory.display(), std::env::var("PATH").expect("a path"));
+    let done = succeed(bash.env("PATH", search).args(["-euc", commands]));
+    assert!(!state.exists(), "{commands}:\n{}{}", text(&done.stdout), text(&done.stderr));
+    let again = succeed_json(&build(&["--json"]));
+    assert_eq!(again, [("build", "reused"), ("check", "built"), ("install", "built"), ("finish", "built")].map(owned));
+}
+
+/// The last four stages of a build that succeeded, and what became of each.
+fn succeed_json(output: &std::process::Output) -> Vec<(String, String)> {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let stages = report["stages"].as_array().expect("stages");
+    let word = |value: &serde_json::Value| value.as_str().expect("a word").to_owned();
+    stages[stages.len() - 4..].iter().map(|stage| (word(&stage["stage"]), word(&stage["outcome"]))).collect()
+}
+
+fn owned((stage, outcome): (&str, &str)) -> (String, String) {
+    (stage.to_owned(), outcome.to_owned())
 }

@@ -1,12 +1,11 @@
 //! The report of a failed build: what failed, its last lines, what is safe, and how to go on.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::kept::Kept;
-use crate::nix::spawn::shell_word;
+use super::refused::RefusedState;
 use crate::nix::watch::TAIL;
 
 /// A build that failed.
@@ -53,17 +52,6 @@ pub struct SafeState {
     pub path: String,
 }
 
-/// A state that a stage could not continue from: it is damaged, or made under another sandbox setting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RefusedState {
-    /// The stage that it is the state of.
-    pub stage: String,
-    /// Its store path.
-    pub path: String,
-    /// The link that keeps it, where it is kept.
-    pub root: Option<PathBuf>,
-}
-
 /// Whether a build's last lines say that it could not continue from a state. The words are those of `phasesplit_restore` in
 /// `nix-lib/runtime/90-stage.sh`.
 pub fn refuses<'a>(tail: impl IntoIterator<Item = &'a String>, state: &str) -> bool {
@@ -91,15 +79,8 @@ impl fmt::Display for Failure {
         match (&self.refused, &self.safe, &self.stage) {
             (Some(refused), _, _) => {
                 writeln!(f, "  refused:   the state after {}: {} (the log says why)", refused.stage, refused.path)?;
-                write!(
-                    f,
-                    "  go on:     build with the sandbox setting it was made with, or have it made again: {}nix-store --delete {}",
-                    refused
-                        .root
-                        .as_ref()
-                        .map_or_else(String::new, |root| format!("rm {}; ", shell_word(root.as_os_str()))),
-                    refused.path
-                )?;
+                writeln!(f, "  go on:     build with the sandbox setting it was made with, or have it made again:")?;
+                write!(f, "             {}", refused.command)?;
             }
             (None, Some(safe), _) => {
                 writeln!(f, "  safe:      the state after {}: {}", safe.stage, safe.path)?;
@@ -196,7 +177,7 @@ buildPhase failed, in stage build: builder failed with exit code 2
         let refused = RefusedState {
             stage: "configure".to_owned(),
             path: "/nix/store/y-phase-configure".to_owned(),
-            root: Some("/home/me/roots/configure".into()),
+            command: "nix-store --delete /nix/store/y-phase-configure".to_owned(),
         };
         let failure = Failure {
             stage: Some("build".to_owned()),
@@ -214,8 +195,8 @@ buildPhase failed, in stage build: builder failed with exit code 2
 stage build failed: builder failed with exit code 1
   full log:  nix-store --read-log /nix/store/x-phase-build.drv
   refused:   the state after configure: /nix/store/y-phase-configure (the log says why)
-  go on:     build with the sandbox setting it was made with, or have it made again: rm /home/me/roots/configure; \
-nix-store --delete /nix/store/y-phase-configure";
+  go on:     build with the sandbox setting it was made with, or have it made again:
+             nix-store --delete /nix/store/y-phase-configure";
         assert_eq!(failure.to_string(), expected);
     }
 }

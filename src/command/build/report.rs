@@ -20,7 +20,7 @@ pub enum Outcome {
     Built,
     /// Its state came from a cache.
     Fetched,
-    /// Its state was in the store.
+    /// Its state was in the store, or another build made it meanwhile.
     Reused,
     /// Its state is the one that `--pin` names, whatever it would be now.
     Pinned,

@@ -1,16 +1,17 @@
 //! Evaluates a generated split package, builds it, roots its states, and reports.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::break_point::NoBreakPoint;
-use super::failure::{self, Failure, RefusedState, SafeState, Shell};
+use super::failure::{self, Failure, SafeState, Shell};
 use super::kept::{Again, Kept};
 use super::look::Named;
 use super::pin::{self, PinError, PinnedState};
 use super::push::{Push, Pusher};
 use super::record;
+use super::refused::RefusedState;
 use super::report::{Outcome, Pinned, Report, StageReport};
 use crate::command::size;
 use crate::gcroot::{self, Roots};
@@ -179,10 +180,20 @@ pub(in crate::command) fn run_chain(
         ended.status.success()
     };
 
-    let built = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded));
+    // What another build made while this one waited for it.
+    let unseen = stages.iter().filter(|stage| {
+        !was_there(stage) && watch.build(&stage.drv_path).is_none() && watch.fetched_from(stage.path()).is_none()
+    });
+    let unseen: Vec<&str> = unseen.map(Stage::path).collect();
+    let absent = store::invalid_paths(&nix, &unseen)?;
+    let is_there = |stage: &Stage| {
+        was_there(stage) || unseen.contains(&stage.path()) && !absent.iter().any(|path| path == stage.path())
+    };
+
+    let built = stages.iter().map(|stage| row(stage, &watch, is_there(stage), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
     let rooted = roots.map(|roots| (roots, package.as_str()));
-    let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, rooted)).flatten();
+    let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, roots, wish.link.as_deref())).flatten();
     let mut failed = None;
     if let Some(failure) = &mut failure
         && let Some(stage) = failure.stage.clone()
@@ -248,12 +259,12 @@ fn pinned_row(pin: &PinnedState) -> StageReport {
     }
 }
 
-fn row(stage: &Stage, watch: &Watch, was_there: bool, succeeded: bool) -> StageReport {
+fn row(stage: &Stage, watch: &Watch, is_there: bool, succeeded: bool) -> StageReport {
     let ran = watch.build(&stage.drv_path);
     let outcome = match ran {
         Some(build) if build.failure.is_some() => Outcome::Failed,
         Some(build) if build.ended.is_some() => Outcome::Built,
-        None if was_there => Outcome::Reused,
+        None if is_there => Outcome::Reused,
         None if watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
         None if succeeded => Outcome::NotNeeded,
         Some(_) | None => Outcome::NotReached,
@@ -273,7 +284,13 @@ fn stage_size(stage: &Stage) -> Option<u64> {
     size::of_all(stage.outputs.values().map(String::as_str))
 }
 
-fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots, &str)>) -> Option<Failure> {
+fn failure(
+    watch: &Watch,
+    rows: &[StageReport],
+    host: bool,
+    roots: Option<&Roots>,
+    link: Option<&Path>,
+) -> Option<Failure> {
     // A stage's failure first: what else failed is then beside the point.
     let failed_row = rows.iter().position(|row| row.outcome == Outcome::Failed);
     let drv = match failed_row {
@@ -298,13 +315,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
         kept: Kept::NotAsked,
         shell: None,
         safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
-        refused: refused.map(|row| RefusedState {
-            stage: row.stage.clone(),
-            path: row.path.clone(),
-            root: kept
-                .map(|(roots, package)| roots.of_state(package, &row.stage, &row.path))
-                .filter(|link| link.is_symlink()),
-        }),
+        refused: refused.map(|row| RefusedState::new(&row.stage, &row.path, roots, link)),
     })
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::list::marks;
 use super::{Trouble, write_json};
 use crate::gcroot::config::{Age, Config, Size};
-use crate::gcroot::given_up::Pruned;
+use crate::gcroot::given_up::{Pruned, Short};
 use crate::gcroot::list::Root;
 use crate::gcroot::policy::{Policy, Why};
 use crate::gcroot::{Roots, record};
@@ -77,6 +77,16 @@ struct PruneReport<'a> {
     given_up: Vec<GivenUp<'a>>,
     frees: u64,
     left: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short: Option<ShortReport<'a>>,
+}
+
+/// Where more than a hundredth of the size stays free: the state that was used last of those without room, and its need.
+#[derive(Serialize)]
+struct ShortReport<'a> {
+    free: u64,
+    next: &'a str,
+    needs: u64,
 }
 
 #[derive(Serialize)]
@@ -127,21 +137,32 @@ pub(super) fn prune(roots: &Roots, arguments: &PruneArgs) -> Result<Status, Trou
     if arguments.json {
         let given_up = pruned.given_up.iter().map(|(root, why)| GivenUp { why: *why, root }).collect();
         let (frees, left) = (pruned.frees, pruned.left);
-        write_json(&PruneReport { dry_run: arguments.dry_run, given_up, frees, left })?;
+        let short = pruned.short.as_ref();
+        let short = short.map(|short| ShortReport { free: short.free, next: &short.next.path, needs: short.needs });
+        write_json(&PruneReport { dry_run: arguments.dry_run, given_up, frees, left, short })?;
     } else {
         write!(io::stdout().lock(), "{}", text(&pruned, arguments.dry_run, record::now()))?;
     }
     for error in &pruned.failed {
         anstream::eprintln!("error: {error}");
     }
-    let limit = policies.iter().filter_map(|policy| policy.max_size).next_back();
-    if limit.is_some_and(|limit| pruned.left > limit) {
-        let left = human::size(pruned.left);
+    if let Some(short) = &pruned.short {
+        anstream::eprintln!("note: {}", why_short(short));
+    }
+    if let Some(left) = pruned.over {
+        let left = human::size(left);
         anstream::eprintln!(
             "warning: {left} are left: the rest is protected by --keep options, `roots add` or a running build"
         );
     }
     Ok(if pruned.failed.is_empty() { Status::Success } else { Status::Environment })
+}
+
+/// Why not all of a size is used.
+fn why_short(short: &Short) -> String {
+    let (package, stage) = short.next.state().unwrap_or_default();
+    let (free, needs) = (human::size(short.free), human::size(short.needs));
+    format!("{free} of the size stay free: the next state, {package}@{stage}, needs {needs} ({})", short.next.path)
 }
 
 fn text(pruned: &Pruned, dry: bool, now: u64) -> String {
@@ -197,9 +218,13 @@ pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
         for (path, words) in &collected.alive {
             anstream::eprintln!("note: {path} is still used, so it stays: {words}");
         }
+        if !collected.needed.is_empty() {
+            let count = collected.needed.len();
+            anstream::eprintln!("note: {count} more stay until the states that continue from them are given up");
+        }
         let bytes = collected.deleted.iter().map(|(_, bytes)| bytes).sum();
         let deleted = collected.deleted.into_iter().map(|(path, _)| path).collect();
-        let still_used = collected.alive.into_iter().map(|(path, _)| path).collect();
+        let still_used = collected.alive.into_iter().map(|(path, _)| path).chain(collected.needed).collect();
         GcReport { dry_run: false, deleted, bytes, still_used }
     };
     if arguments.json {

@@ -1,0 +1,75 @@
+//! Kills at random moments: `build`, `roots prune`, `roots gc` and `cache push`, as a user runs them, with a store of their own.
+//! After each no root is broken, no state lost, and the same command has the very result that it has undisturbed.
+//!
+//! `PHASESPLIT_KILLS` says how many (`make test-kills`: 200), `PHASESPLIT_KILLS_SEED` gives the same choices again; the
+//! moments are as exact as the machine's timers.
+
+mod chance;
+mod kill;
+mod look;
+mod planted;
+mod reference;
+mod rounds;
+mod world;
+
+#[path = "../support/http.rs"]
+mod http;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use chance::Chance;
+use rounds::{Kind, Rounds};
+
+fn number(name: &str) -> Option<u64> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+}
+
+#[test]
+fn kills_at_random_moments_break_nothing() {
+    let wanted = number("PHASESPLIT_KILLS").unwrap_or(20);
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seed = number("PHASESPLIT_KILLS_SEED").unwrap_or(clock);
+    println!("{wanted} kills, PHASESPLIT_KILLS_SEED={seed}");
+
+    let mut rounds = Rounds::new(Chance::new(seed));
+    let (mut kills, mut missed) = (BTreeMap::new(), 0);
+    let mut wrong = Vec::new();
+    while kills.values().sum::<u64>() < wanted && wrong.len() < 5 {
+        let round = rounds.next();
+        if round.killed {
+            *kills.entry((round.kind, round.whom, round.beside)).or_insert(0_u64) += 1;
+        } else {
+            missed += 1;
+        }
+        // Too many that end before their kill would be a test of nothing.
+        assert!(missed < 20 + wanted, "the commands are faster than they were measured");
+        if !round.wrong.is_empty() {
+            wrong.push(format!("{}\n  {}", round.words, round.wrong.join("\n  ")));
+            println!("WRONG: {}", round.wrong.join("\n  "));
+        }
+    }
+    let mut report = String::new();
+    for ((kind, whom, beside), count) in &kills {
+        let beside = beside.map_or_else(String::new, |beside| format!(", {beside} beside"));
+        let _ = writeln!(report, "{count:4} {kind:?}, {whom:?}{beside}");
+    }
+    let total: u64 = kills.values().sum();
+    println!("{report}{total} kills in all, {missed} commands ended before; the doctor mended {:?}", rounds.mended());
+    let bad = wrong.len();
+    assert!(
+        bad == 0,
+        "of {total} kills (PHASESPLIT_KILLS_SEED={seed}) {bad} left something wrong:\n{}",
+        wrong.join("\n")
+    );
+    if wanted >= 20 {
+        for kind in [Kind::Build, Kind::Prune, Kind::Gc, Kind::Push] {
+            assert!(kills.keys().any(|(killed, ..)| *killed == kind), "no {kind:?} was killed");
+        }
+    }
+    rounds.planted();
+}
