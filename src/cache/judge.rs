@@ -163,7 +163,8 @@ struct Claim<'a> {
     fingerprint: String,
 }
 
-/// Whether all of these signatures are good.
+/// Whether all of these signatures are good. What would pass here and not alone, only the owner of a trusted key can make;
+/// keys that are weak by themselves are left out before.
 fn are_good<'a>(claims: impl Iterator<Item = &'a Claim<'a>>) -> bool {
     let claims: Vec<&Claim<'_>> = claims.collect();
     let messages: Vec<&[u8]> = claims.iter().map(|claim| claim.fingerprint.as_bytes()).collect();

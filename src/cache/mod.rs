@@ -165,7 +165,7 @@ fn judged(found: &Mutex<Receiver<Find>>, paths: &[&str], judge: &Judge) -> Vec<(
                 Record::Untold(failure) => Answer::Untold(failure.clone()),
                 Record::Found(_) => match held.next() {
                     Some(held) => Answer::There(held),
-                    None => Answer::Missing,
+                    None => Answer::Untold(Failure::Other("its record was not judged".to_owned())),
                 },
             };
             answers.push((*cache, *path, answer));

@@ -136,7 +136,9 @@ fn ask_caches(arguments: &PlanArgs, chain: &Chain, missing: &BTreeSet<String>) -
     if arguments.offline {
         return None;
     }
-    let how = Asking { patience: Patience::default(), nix_options: &arguments.nix_options };
+    // A plan is wanted at once.
+    let patience = Patience { retries: 1, ..Patience::default() };
+    let how = Asking { patience, nix_options: &arguments.nix_options };
     let lacking = chain.stages.iter().flat_map(outputs).filter(|path| missing.contains(*path));
     match found::ask(&how, &[], None, lacking) {
         Ok(found) => Some(found),

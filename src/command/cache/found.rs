@@ -52,11 +52,16 @@ pub fn ask(
     paths: impl IntoIterator<Item = impl Into<String>>,
 ) -> Result<Found, Refusal> {
     let configuration = configuration(how.nix_options)?;
-    let urls = if urls.is_empty() { configuration.urls } else { urls.to_vec() };
+    let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
+    let urls = match urls {
+        // Nobody is asked for nothing.
+        _ if paths.is_empty() => Vec::new(),
+        [] => configuration.urls,
+        urls => urls.to_vec(),
+    };
     let judge = Judge::new(&store_dir(), configuration.keys.iter().map(String::as_str).chain(key)).map_err(|why| {
         Refusal::Problem(Status::Environment, Box::new(Problem::new("cache/keys", format!("in Nix's settings, {why}"))))
     })?;
-    let paths: Vec<String> = paths.into_iter().map(Into::into).collect();
     let plain: Vec<&str> = paths.iter().map(String::as_str).collect();
     let answers = cache::ask(&urls, &plain, &judge, how.patience, how.nix_options);
     let (caches, answers) = urls
