@@ -39,6 +39,7 @@ pub struct Watch {
     transcript: String,
     stopped: Option<String>,
     just_ended: Option<String>,
+    just_started: Option<String>,
 }
 
 impl Watch {
@@ -47,13 +48,19 @@ impl Watch {
         // Whether it failed, 2.8 and 2.26 say before a build stops, 2.34 right after: its end is told with
         // the event behind it.
         self.just_ended = self.stopped.take();
+        self.just_started = None;
         match event {
             Event::BuildStarted { id, drv, machine } => {
+                // Told twice by a remote build. What was lost with one machine starts again, here or on another.
+                let runs = self.runs(drv);
                 self.running.insert(*id, drv.clone());
                 let build =
                     self.builds.entry(drv.clone()).or_insert_with(|| Build { started: now, ..Build::default() });
                 build.ended = None;
-                if !machine.is_empty() {
+                if !runs || !machine.is_empty() {
+                    if !runs || build.machine != *machine {
+                        self.just_started = Some(drv.clone());
+                    }
                     build.machine.clone_from(machine);
                 }
             }
@@ -75,6 +82,7 @@ impl Watch {
             }
             Event::Stopped { id } => {
                 if let Some(drv) = self.running.remove(id)
+                    && !self.runs(&drv)
                     && let Some(build) = self.builds.get_mut(&drv)
                 {
                     build.ended = Some(now);
@@ -100,6 +108,16 @@ impl Watch {
     /// The derivation an activity builds, while it runs.
     pub fn drv_of(&self, id: u64) -> Option<&str> {
         self.running.get(&id).map(String::as_str)
+    }
+
+    fn runs(&self, drv: &str) -> bool {
+        self.running.values().any(|running| running == drv)
+    }
+
+    /// The build whose start, or whose machine, the last event made known.
+    pub fn just_started(&self) -> Option<(&str, &Build)> {
+        let (drv, build) = self.builds.get_key_value(self.just_started.as_ref()?)?;
+        Some((drv, build))
     }
 
     /// The build whose end the last event made known, and how long it took.
@@ -259,6 +277,35 @@ mod tests {
         let build = watch.build("/nix/store/a-x.drv").expect("started");
         assert_eq!((build.started.as_secs(), build.ended.map(|e| e.as_secs())), (0, Some(3)));
         assert_eq!(build.machine, "ssh://m");
+    }
+
+    #[test]
+    fn each_start_is_told_once_and_with_the_machine_it_is_on() {
+        let start = |id: u64, machine: &str| {
+            format!(r#"@nix {{"action":"start","fields":["/nix/store/a-x.drv","{machine}",1,1],"id":{id},"type":105}}"#)
+        };
+        let stop = |id: u64| format!(r#"@nix {{"action":"stop","id":{id}}}"#);
+        // On a machine, which is lost; on another, told the other way round; at last here.
+        let log = [
+            start(1, "ssh://m"),
+            start(2, ""),
+            stop(2),
+            stop(1),
+            start(3, ""),
+            start(4, "ssh://n"),
+            stop(3),
+            stop(4),
+            start(5, ""),
+        ];
+        let mut watch = Watch::default();
+        let (mut starts, mut ends) = (Vec::new(), 0);
+        for line in &log {
+            watch.take(&parse(line), Duration::ZERO);
+            starts.extend(watch.just_started().map(|(_, build)| build.machine.clone()));
+            ends += usize::from(watch.just_ended().is_some());
+        }
+        assert_eq!(starts, ["ssh://m", "", "ssh://n", ""]);
+        assert_eq!(ends, 2);
     }
 
     #[test]

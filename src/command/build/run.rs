@@ -18,7 +18,7 @@ use crate::nix::chain::{self, Chain, Stage};
 use crate::nix::events::Event;
 use crate::nix::sandbox;
 use crate::nix::store;
-use crate::nix::watch::Watch;
+use crate::nix::watch::{Build, Watch};
 use crate::nix::{Nix, NixError, Tool};
 use crate::report::human;
 use crate::report::progress::Progress;
@@ -232,6 +232,7 @@ fn pinned_row(pin: &PinnedState) -> StageReport {
         stage: pin.stage.clone(),
         outcome: Outcome::Pinned,
         seconds: None,
+        machine: None,
         bytes: size::of_all([pin.state.as_str()]),
         path: pin.state.clone(),
         drv: pin.drv.clone(),
@@ -252,6 +253,7 @@ fn row(stage: &Stage, watch: &Watch, was_there: bool, succeeded: bool) -> StageR
         stage: stage.stage.clone(),
         outcome,
         seconds: ran.and_then(|b| b.ended.map(|end| end.saturating_sub(b.started).as_secs_f64())),
+        machine: ran.map(|build| build.machine.clone()).filter(|machine| !machine.is_empty()),
         bytes: outcome.has_state().then(|| stage_size(stage)).flatten(),
         path: stage.path().to_owned(),
         drv: stage.drv_path.clone(),
@@ -339,15 +341,19 @@ pub(super) fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Ev
         progress.step(&format!("{}: {word} after {took}", label(chain, drv)));
     }
     match event {
-        Event::BuildStarted { drv, .. } => {
-            let label = label(chain, drv);
-            progress.status(format!("{}: {label}", chain.name));
-            progress.step(&format!("{label}: started"));
+        Event::BuildStarted { .. } => {
+            if let Some((drv, build)) = watch.just_started() {
+                let label = label(chain, drv);
+                let on = on(build);
+                progress.status(format!("{}: {label}{on}", chain.name));
+                progress.step(&format!("{label}: started{on}"));
+            }
         }
         Event::Phase { id, phase } => {
             if let Some(drv) = watch.drv_of(*id) {
                 let label = label(chain, drv);
-                progress.status(format!("{}: {label}, {phase}", chain.name));
+                let on = watch.build(drv).map(on).unwrap_or_default();
+                progress.status(format!("{}: {label}, {phase}{on}", chain.name));
                 progress.step(&format!("{label}: {phase}"));
             }
         }
@@ -357,6 +363,11 @@ pub(super) fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Ev
         Event::Message { level: 1, text } => progress.line(text),
         Event::Stopped { .. } | Event::Message { .. } | Event::LogLine { .. } | Event::Text(_) | Event::Other => {}
     }
+}
+
+/// Where a build runs, where that is not here.
+fn on(build: &Build) -> String {
+    if build.machine.is_empty() { String::new() } else { format!(" on {}", build.machine) }
 }
 
 /// `stage build` for a stage, the derivation's name for anything else.

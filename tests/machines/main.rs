@@ -1,0 +1,13 @@
+//! Many machines: chains that are spread over builders, binary caches that people share, and what happens when one of them
+//! goes away.
+//!
+//! Each machine has its own Nix, store, users, process and mount namespace; the systems are this one and those that
+//! `scripts/machines.sh` made (`make test-machines` does both). Where they are not made, or this is not root, every test
+//! here says SKIPPED.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chain;
+mod dies;
+mod machine;
