@@ -12,6 +12,11 @@ use crate::state::log::BASH_NOISE;
 /// How many of a build's last lines are kept for a report of its failure.
 pub const TAIL: usize = 25;
 
+/// What Nix says when a connection to a machine breaks; that the build there failed comes next, and says no more than so.
+/// The first was seen with 2.8, 2.26 and 2.34; the others are what the system and ssh call the same.
+const LOSSES: [&str; 5] =
+    ["unexpected end-of-file", "Nix daemon disconnected", "Broken pipe", "Connection reset", "Connection timed out"];
+
 /// One derivation that was built, or is being built.
 #[derive(Debug, Clone, Default)]
 pub struct Build {
@@ -27,6 +32,8 @@ pub struct Build {
     pub machine: String,
     /// Nix's words about its failure.
     pub failure: Option<String>,
+    /// Nix's words about the connection to its machine, where it failed because that broke.
+    pub lost: Option<String>,
 }
 
 /// Collects events.
@@ -40,6 +47,7 @@ pub struct Watch {
     stopped: Option<String>,
     just_ended: Option<String>,
     just_started: Option<String>,
+    loss: Option<String>,
 }
 
 impl Watch {
@@ -160,10 +168,18 @@ impl Watch {
 
     fn error(&mut self, text: &str) {
         let text = text.trim_start_matches("error:").trim().to_owned();
-        if !is_about_an_input(&text)
+        // What could not be fetched was not built: no stage failed.
+        if !text.starts_with("some substitutes for the outputs of derivation")
+            && !is_about_an_input(&text)
             && let Some(drv) = quoted_drv(&text)
         {
-            self.builds.entry(drv.to_owned()).or_default().failure = Some(reason(&text));
+            let build = self.builds.entry(drv.to_owned()).or_default();
+            build.failure = Some(reason(&text));
+            if !build.machine.is_empty() {
+                build.lost = self.loss.take();
+            }
+        } else if LOSSES.iter().any(|words| text.contains(words)) {
+            self.loss = Some(text.clone());
         }
         self.errors.push(text);
     }
@@ -250,6 +266,16 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_fetched_is_no_failed_build() {
+        // The words of 2.8, 2.26 and 2.34.
+        let text = "error: some substitutes for the outputs of derivation '/nix/store/a-x.drv' failed (usually happens due to networking issues); try '--fallback' to build derivation from source ";
+        let mut watch = Watch::default();
+        watch.take(&Event::Message { level: 0, text: text.to_owned() }, Duration::ZERO);
+        assert_eq!(watch.failed().count(), 0);
+        assert!(watch.transcript().contains("some substitutes"));
+    }
+
+    #[test]
     fn a_name_is_not_taken_for_nixs_words() {
         let message = |text: &str| {
             let mut watch = Watch::default();
@@ -277,6 +303,24 @@ mod tests {
         let build = watch.build("/nix/store/a-x.drv").expect("started");
         assert_eq!((build.started.as_secs(), build.ended.map(|e| e.as_secs())), (0, Some(3)));
         assert_eq!(build.machine, "ssh://m");
+    }
+
+    #[test]
+    fn a_machine_that_was_lost_is_told_from_a_build_that_failed() {
+        let start = r#"@nix {"action":"start","fields":["/nix/store/a-x.drv","ssh://m",1,1],"id":1,"type":105}"#;
+        let error = |text: &str| format!("@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: {text}\"}}");
+        let failed = error("builder for '/nix/store/a-x.drv' failed with exit code 1");
+        let lost = error("unexpected end-of-file");
+        let of = |lines: &[&str]| {
+            let watch = watch(&lines.join("\n"));
+            let build = watch.build("/nix/store/a-x.drv").expect("started");
+            assert!(build.failure.is_some());
+            build.lost.clone()
+        };
+        assert_eq!(of(&[start, &lost, &failed]).as_deref(), Some("unexpected end-of-file"));
+        assert_eq!(of(&[start, &failed]), None);
+        assert_eq!(of(&[start, &error("writing to file: No space left on device"), &failed]), None);
+        assert_eq!(of(&[&start.replace("ssh://m", ""), &lost, &failed]), None, "it was built here");
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn fails_and_goes_on(system: System) {
     let mut one = machines.take("one");
     let client = machines.get("client");
     let cut = client.build_until(&builders(&["one"]), &["pkg.nix"], "stage build: buildPhase", || one.kill());
-    assert_eq!(cut.code, Some(3), "{}", cut.talk);
+    assert_eq!(cut.code, Some(4), "{}", cut.talk);
     assert_eq!(cut.with("built"), STAGES[..3], "{}", cut.report);
     assert_eq!(cut.with("failed"), ["build"], "{}", cut.report);
     assert_eq!(cut.with("not-reached"), STAGES[4..], "{}", cut.report);
@@ -36,12 +36,17 @@ fn fails_and_goes_on(system: System) {
     }
     client.assert_whole();
 
-    // It is still off, and so Nix takes the other one.
+    // It is still off. Alone it can build nothing.
+    let off = client.build_with(&builders(&["one"]), &["pkg.nix"]);
+    assert_eq!(off.code, Some(4), "{}", off.talk);
+    assert!(off.talk.contains("no builder takes the build: cannot build on 'ssh-ng://root@one'"), "{}", off.talk);
+    // And with the other one Nix takes that.
     let again = client.build_with(&builders(&["one", "two"]), &["pkg.nix"]).good();
-    assert_eq!(again.with("reused"), ["configure"], "{}", again.report);
+    assert_eq!(again.with("reused"), STAGES[..3], "{}", again.report);
     assert_eq!(again.built(), STAGES[3..].iter().map(|stage| (*stage, "ssh-ng://root@two")).collect::<Vec<_>>());
     let here = machines.get("alone").build(&["pkg.nix"]).good();
-    let report = phasesplit::compare::compare_packages(&outputs(client, &again), &outputs(machines.get("alone"), &here));
+    let report =
+        phasesplit::compare::compare_packages(&outputs(client, &again), &outputs(machines.get("alone"), &here));
     let report = report.expect("both can be read");
     assert!(report.is_equal(), "{report}");
 

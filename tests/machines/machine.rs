@@ -212,6 +212,18 @@ impl Machine {
         self.own.path().join(path.trim_start_matches('/'))
     }
 
+    /// Makes a pair of keys for a cache and gives the public one; the secret one is `/root/NAME.sec`.
+    pub fn key(&self, name: &str) -> String {
+        let files = ["sec", "pub"].map(|kind| format!("/root/{name}.{kind}"));
+        self.run(&["nix-store", "--generate-binary-cache-key", name, &files[0], &files[1]]);
+        fs::read_to_string(self.own(&files[1])).expect("the public key").trim().to_owned()
+    }
+
+    /// Has its Nix fetch from this cache what was signed with this key.
+    pub fn trust(&self, url: &str, key: &str) {
+        self.configure(&format!("extra-substituters = {url}\nextra-trusted-public-keys = {key}"));
+    }
+
     /// Writes a file of the machine's own.
     pub fn write(&self, path: &str, content: &str) {
         let file = self.own(path);
@@ -271,11 +283,8 @@ impl Machine {
     pub fn build_until(&self, configuration: &str, words: &[&str], said: &str, meanwhile: impl FnOnce()) -> Built {
         let mut command = self.build_command(configuration, words);
         let talk = tempfile::NamedTempFile::new().expect("a file");
-        let child = command
-            .stdout(Stdio::piped())
-            .stderr(talk.reopen().expect("that file"))
-            .spawn()
-            .expect("nsenter runs");
+        let child =
+            command.stdout(Stdio::piped()).stderr(talk.reopen().expect("that file")).spawn().expect("nsenter runs");
         let talk = || fs::read_to_string(talk.path()).unwrap_or_default();
         let mut waits = 0;
         while !talk().contains(said) {
@@ -350,7 +359,7 @@ pub struct Built {
 }
 
 impl Built {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
         Self { code: output.status.code(), report, talk: text(&output.stderr) }
     }

@@ -5,9 +5,16 @@
 //! `scripts/machines.sh` made (`make test-machines` does both). Where they are not made, or this is not root, every test
 //! here says SKIPPED.
 
+#[path = "../support/http.rs"]
+mod http;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod chain;
+mod clock;
+mod cores;
 mod dies;
+mod fresh;
 mod machine;
+mod vanishes;
+mod versions;

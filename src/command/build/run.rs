@@ -171,13 +171,17 @@ pub(in crate::command) fn run_chain(
         ended.status.success()
     };
 
-    let built = stages.iter().map(|stage| row(stage, &watch, was_there(stage), succeeded));
+    // Of a build that failed, what was being fetched may not be there.
+    let missing = if succeeded { Vec::new() } else { store::invalid_paths(&nix, &paths)? };
+    let is_there = |stage: &Stage| !missing.iter().any(|path| path == stage.path());
+    let built = stages.iter().map(|stage| row(stage, &watch, (was_there(stage), is_there(stage)), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
     let rooted = roots.map(|roots| (roots, package.as_str()));
     let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, rooted)).flatten();
     let mut failed = None;
     if let Some(failure) = &mut failure
         && let Some(stage) = failure.stage.clone()
+        && failure.lost.is_none()
         && wish.keep_failed
     {
         let again = Again { nix: &nix, input, wish, chain, stage: &stage };
@@ -239,13 +243,14 @@ fn pinned_row(pin: &PinnedState) -> StageReport {
     }
 }
 
-fn row(stage: &Stage, watch: &Watch, was_there: bool, succeeded: bool) -> StageReport {
+/// What became of a stage, whose state was there before the build or not, and may be there now.
+fn row(stage: &Stage, watch: &Watch, (was_there, is_there): (bool, bool), succeeded: bool) -> StageReport {
     let ran = watch.build(&stage.drv_path);
     let outcome = match ran {
         Some(build) if build.failure.is_some() => Outcome::Failed,
         Some(build) if build.ended.is_some() => Outcome::Built,
         None if was_there => Outcome::Reused,
-        None if watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
+        None if is_there && watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
         None if succeeded => Outcome::NotNeeded,
         Some(_) | None => Outcome::NotReached,
     };
@@ -283,6 +288,8 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
     Some(Failure {
         stage: failed_row.map(|at| rows[at].stage.clone()),
         phase: build.phase.clone().filter(|_| failed_row.is_some()),
+        machine: Some(build.machine.clone()).filter(|machine| !machine.is_empty()),
+        lost: build.lost.clone(),
         drv: drv.to_owned(),
         hint: host.then(|| toolchain_hint(&message, &build.tail)).flatten(),
         message,
@@ -296,6 +303,7 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
             root: kept
                 .map(|(roots, package)| roots.of_state(package, &row.stage, &row.path))
                 .filter(|link| link.is_symlink()),
+            ahead: failure::is_ahead(&build.tail),
         }),
     })
 }
@@ -303,6 +311,9 @@ fn failure(watch: &Watch, rows: &[StageReport], host: bool, kept: Option<(&Roots
 /// The command that leads to where a stage failed; before the stage, where no phase of it failed.
 fn shell(failure: &Failure, named: Named<'_>) -> Option<Shell> {
     let stage = failure.stage.as_deref().filter(|stage| *stage != chain::UNSPLIT && failure.refused.is_none())?;
+    if failure.lost.is_some() {
+        return None;
+    }
     let of_phase = match &failure.kept {
         Kept::State(_) => true,
         Kept::Not { .. } => false,
