@@ -44,7 +44,7 @@ pub struct Machines {
 
 /// One machine; it goes with this.
 pub struct Machine {
-    name: &'static str,
+    pub name: &'static str,
     system: System,
     own: tempfile::TempDir,
     port: u16,

@@ -51,6 +51,11 @@ fn daemon(machine: &Machine) -> Daemon {
 }
 
 impl Person<'_> {
+    /// The name of their key: of two with one name Nix takes the first alone.
+    fn key(&self) -> String {
+        format!("{}-1", self.machine.name)
+    }
+
     /// `phasesplit` with these words, in the home of this user.
     fn command(&self, words: &[&str]) -> Command {
         let home = self.home;
@@ -105,14 +110,15 @@ fn two_users_and_three_versions_share_a_cache() {
         assert!(version.contains(&format!(" {expected}.")) || expected == "2.8", "{version}");
     }
     // Who pushes signs; everybody trusts everybody.
-    let keys = people.map(|person| person.machine.key("team-1"));
-    machines.get("newer").run(&["install", "-m", "600", "-o", "alice", "/root/team-1.sec", "/home/alice/team-1.sec"]);
+    let keys = people.map(|person| person.machine.key(&person.key()));
+    let key = format!("{}.sec", alice.key());
+    alice.machine.run(&["install", "-m", "600", "-o", "alice", &format!("/root/{key}"), &format!("/home/alice/{key}")]);
     for person in people {
         person.machine.trust(&cache.url, &keys.join(" "));
     }
     let _daemon = daemon(machines.get("newer"));
     let push = |person: &Person<'_>, words: &[&str]| {
-        let key = format!("{}/team-1.sec", person.home);
+        let key = format!("{}/{}.sec", person.home, person.key());
         person.cache(&[&["push", "--to", &cache.url, "--key", &key], words].concat())
     };
 
