@@ -14,6 +14,7 @@ mod chain;
 mod clock;
 mod cores;
 mod dies;
+mod document;
 mod fresh;
 mod machine;
 mod vanishes;
