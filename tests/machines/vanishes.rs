@@ -41,7 +41,6 @@ fn vanishes(system: System) {
     client.configure("download-attempts = 1");
     left.store(2, Ordering::SeqCst);
     let cut = client.build(&["pkg.nix"]);
-    eprintln!("{:?} {}\n{}", cut.code, cut.talk, cut.report);
     assert_eq!(cut.code, Some(4), "{}", cut.talk);
     assert!(cut.talk.contains("a binary cache failed") && cut.talk.contains(&cache.url), "{}", cut.talk);
     assert!(cut.talk.contains("run this again"), "{}", cut.talk);
@@ -57,6 +56,16 @@ fn vanishes(system: System) {
     client.assert_whole();
     let report = compare_packages(&outputs(client, &again), &outputs(maker, &made)).expect("both can be read");
     assert!(report.is_equal(), "{report}");
+
+    // Away from the start: known from before, and never seen.
+    left.store(0, Ordering::SeqCst);
+    for url in [cache.url.as_str(), "http://127.0.0.1:9"] {
+        write_package(client, &crate::support::salt(), "");
+        let without = client.build_with(&format!("substituters = {url}"), &["pkg.nix"]);
+        eprintln!("{url}: {}", without.talk);
+        let without = without.good();
+        assert_eq!(without.built(), STAGES.map(|stage| (stage, "here")), "{}", without.talk);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Nothing is built. The parts: [`chains`] evaluates the packages, [`found`] joins their stages with what [`crate::cache`]
 //! was told, [`report`] and [`outcome`] say it,
-//! [`moves`] what is going on; [`status`], [`push`] and [`pull`] are the subcommands, [`pinned`] is what may not be passed on, [`refusal`] why one ends early.
+//! [`moves`] what is going on; [`status`], [`push`] and [`pull`] are the subcommands, [`pinned`] is what may not be passed on, [`sources`] what a chain was made from, [`refusal`] why one ends early.
 
 mod chains;
 mod found;
@@ -13,6 +13,7 @@ mod pull;
 mod push;
 mod refusal;
 mod report;
+mod sources;
 mod status;
 
 use std::ffi::OsString;

@@ -9,7 +9,7 @@ use super::found::{self, Found};
 use super::moves::Moves;
 use super::outcome::{self, Outcome, Row};
 use super::refusal::Refusal;
-use super::{CacheArgs, pinned, transfer_options};
+use super::{CacheArgs, pinned, sources, transfer_options};
 use crate::cache::failure::Failure;
 use crate::cache::judge::Verdict;
 use crate::cache::{Answer, place};
@@ -40,6 +40,12 @@ pub struct PushArgs {
     /// Push the package too, not only its states
     #[arg(long, conflicts_with = "only")]
     pub with_outputs: bool,
+
+    /// Push what fetchers brought too: sources, patches, vendored crates
+    ///
+    /// Who continues from a state with an edit needs them, and may not be able to fetch them.
+    #[arg(long)]
+    pub with_sources: bool,
 
     /// How the cache packs what it gets; Nix's own choice is xz
     #[arg(long, value_name = "none|zstd|xz|gzip|bzip2", value_enum, hide_possible_values = true)]
@@ -112,6 +118,8 @@ pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
         return Err(Refusal::input(problem.help("build them first: `phasesplit build`")));
     }
     pinned::check(&paths, &arguments.pinned)?;
+    let sources = if arguments.with_sources { sources::of(&packages)? } else { Vec::new() };
+    paths.extend(sources.iter().map(String::as_str));
     let ask = || {
         let urls = [arguments.to.clone()];
         found::ask_with(&arguments.cache, &urls, key.as_deref(), &packages)
