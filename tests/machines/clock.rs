@@ -58,13 +58,13 @@ fn ten_minutes_are_told_and_some_seconds_waited_for() {
     // The other machine has the state as it was: what is registered again does not take its place.
     machines.get("two").run(&["nix-store", "--delete", state]);
     ahead(client, state, 6);
-    let waited = client.build_with(&builders(&["two"]), &["pkg.nix"]).good();
-    assert_eq!(waited.built(), STAGES[3..].iter().map(|stage| (*stage, "ssh-ng://root@two")).collect::<Vec<_>>());
-    let row = waited.report["stages"].as_array().and_then(|rows| rows.iter().find(|row| row["stage"] == "build"));
+    let late = client.build_with(&builders(&["two"]), &["pkg.nix"]).good();
+    assert_eq!(late.built(), STAGES[3..].iter().map(|stage| (*stage, "ssh-ng://root@two")).collect::<Vec<_>>());
+    let row = late.report["stages"].as_array().and_then(|rows| rows.iter().find(|row| row["stage"] == "build"));
     let drv = row.and_then(|row| row["drv"].as_str()).expect("a derivation");
     let log = client.run(&["nix-store", "--read-log", drv]);
     assert!(log.contains("ahead of this machine's clock; waiting that long"), "{log}");
     let here = alone.build(&["pkg.nix"]).good();
-    let report = compare_packages(&outputs(client, &waited), &outputs(alone, &here)).expect("both can be read");
+    let report = compare_packages(&outputs(client, &late), &outputs(alone, &here)).expect("both can be read");
     assert!(report.is_equal(), "{report}");
 }

@@ -17,13 +17,11 @@ fn source() -> Option<String> {
     let mut fetch = Command::new("bash");
     fetch.args(["tests/nix/real/fetch.sh", "ninja"]).current_dir(root()).env("NIX_CONFIG", nix_config());
     let status: Value = serde_json::from_slice(&succeed(&mut fetch).stdout).expect("JSON");
-    match status["paths"][0].as_str() {
-        Some(path) => Some(path.to_owned()),
-        None => {
-            eprintln!("SKIPPED: the source of ninja is not to be had here: {}", status["reason"]);
-            None
-        }
+    let path = status["paths"][0].as_str().map(str::to_owned);
+    if path.is_none() {
+        eprintln!("SKIPPED: the source of ninja is not to be had here: {}", status["reason"]);
     }
+    path
 }
 
 /// Puts a path of this system's store into the machine's.
