@@ -11,7 +11,7 @@
 set -euo pipefail
 
 # libdbi-perl: debootstrap does not see that nix-bin needs it before it can be configured.
-packages=libdbi-perl,nix-bin,openssh-server,ca-certificates
+packages=libdbi-perl,nix-bin,openssh-server,openssh-client,ca-certificates
 place=$(realpath -m "$(dirname "$0")/../target/machines")
 
 fail() {

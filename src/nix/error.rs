@@ -207,7 +207,7 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
         return Cause::Cache { detail: line.unwrap_or_else(detail) };
     }
     if let Some(line) = line_with(&["cannot build on '"])
-        .or_else(|| line_with(&["unable to start any build", "Failed to find a machine for remote build"]))
+        .or_else(|| line_with(&["unable to start any build", "local builds are disabled"]))
     {
         return Cause::NoBuilder { detail: line };
     }

@@ -168,8 +168,9 @@ impl Watch {
 
     fn error(&mut self, text: &str) {
         let text = text.trim_start_matches("error:").trim().to_owned();
-        // What could not be fetched was not built: no stage failed.
+        // What could not be fetched, or no machine takes (2.34), was not built: no stage failed.
         if !text.starts_with("some substitutes for the outputs of derivation")
+            && !text.contains("Reason: local builds are disabled")
             && !is_about_an_input(&text)
             && let Some(drv) = quoted_drv(&text)
         {
@@ -273,6 +274,9 @@ mod tests {
         watch.take(&Event::Message { level: 0, text: text.to_owned() }, Duration::ZERO);
         assert_eq!(watch.failed().count(), 0);
         assert!(watch.transcript().contains("some substitutes"));
+        let text = "error: Cannot build '/nix/store/a-x.drv'.\n       Reason: local builds are disabled (max-jobs = 0)\n       Hint: set 'max-jobs'";
+        watch.take(&Event::Message { level: 0, text: text.to_owned() }, Duration::ZERO);
+        assert_eq!(watch.failed().count(), 0);
     }
 
     #[test]

@@ -10,8 +10,8 @@ fn write_package(machine: &Machine, salt: &str) {
     crate::chain::write_package(machine, salt, edit);
 }
 
-fn fails_and_goes_on(system: System) {
-    let wanted = [("client", System::Here), ("alone", System::Here), ("one", system), ("two", System::Sid)];
+fn fails_and_goes_on(client: System, builder: System) {
+    let wanted = [("client", client), ("alone", System::Here), ("one", builder), ("two", System::Sid)];
     let Some(mut machines) = Machines::start(&wanted) else { return };
     let salt = salt();
     write_package(machines.get("client"), &salt);
@@ -62,10 +62,20 @@ fn fails_and_goes_on(system: System) {
 
 #[test]
 fn a_builder_of_2_26_dies() {
-    fails_and_goes_on(System::Trixie);
+    fails_and_goes_on(System::Here, System::Trixie);
 }
 
 #[test]
 fn a_builder_of_2_34_dies() {
-    fails_and_goes_on(System::Sid);
+    fails_and_goes_on(System::Here, System::Sid);
+}
+
+#[test]
+fn a_client_of_2_26_loses_its_builder() {
+    fails_and_goes_on(System::Trixie, System::Sid);
+}
+
+#[test]
+fn a_client_of_2_34_loses_its_builder() {
+    fails_and_goes_on(System::Sid, System::Trixie);
 }
