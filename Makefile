@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup tools demo test test-mutation test-state test-kills test-engine test-arm64 fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
+.PHONY: all engine build setup tools demo test test-mutation test-state test-kills test-engine test-arm64 test-machines fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
 
 all: build
 
@@ -74,6 +74,11 @@ test-engine: engine
 test-arm64: engine
 	scripts/engine-arm64.sh '$(CURDIR)/$(ENGINE)' '$(CURDIR)/target'
 
+# Builders and caches on machines with other versions of Nix, which it makes where they are missing (target/machines, 400 MB).
+test-machines: setup build
+	scripts/machines.sh || echo 'the tests of machines will be skipped'
+	. scripts/nix-env.sh && PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' $(CARGO) test --locked --test machines -- --nocapture
+
 # Each target of engine/fuzz/ for so long (CONTRIBUTING.md).
 FUZZ_SECONDS ?= 60
 
@@ -104,7 +109,7 @@ lint:
 	$(CARGO) fmt --check --manifest-path engine/fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets $(IN_ENGINE) -- -D warnings
-	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh
+	shellcheck -x .ci/run scripts/*.sh tests/nix/real/fetch.sh tests/machines/*.sh
 	find nix-lib/host -name '*.sh' -exec shellcheck -s bash -x {} +
 	cat nix-lib/runtime/*.sh | shellcheck -s bash -S warning -
 	cat nix-lib/runtime/*.sh nix-lib/shell/enter.sh | shellcheck -s bash -S warning -e SC2218 -

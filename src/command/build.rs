@@ -259,8 +259,12 @@ fn tell(report: &Report, arguments: &BuildArgs) -> Status {
             anstream::eprintln!("error: cannot write to standard output: {error}");
             Status::Environment
         }
-        _ if report.failure.is_some() => Status::Build,
-        _ => pushed,
+        _ => match &report.failure {
+            // A machine is at fault, not a phase.
+            Some(failure) if failure.lost.is_some() => Status::Environment,
+            Some(_) => Status::Build,
+            None => pushed,
+        },
     }
 }
 

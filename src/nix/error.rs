@@ -44,6 +44,18 @@ pub enum Cause {
         /// Nix's words.
         detail: String,
     },
+    /// Nothing may be built here, and no builder that Nix knows takes the build.
+    #[error("no builder takes the build: {detail}")]
+    NoBuilder {
+        /// Nix's words.
+        detail: String,
+    },
+    /// A binary cache had something, and then did not give it.
+    #[error("a binary cache failed: {detail}")]
+    Cache {
+        /// Nix's words.
+        detail: String,
+    },
     /// The user may not write to the store or talk to its daemon.
     #[error("no permission to use the Nix store: {detail}")]
     Denied {
@@ -127,6 +139,14 @@ impl NixError {
             Cause::Unreachable { .. } => "start the daemon (`systemctl start nix-daemon`), or, to work on the store \
                 without one, unset NIX_REMOTE and run as the user who owns /nix"
                 .to_owned(),
+            Cause::NoBuilder { .. } => {
+                "see that `ssh HOST nix-store --version` works without a question, as the user who \
+                runs Nix (root, where there is a daemon); or build here, with `-- --option max-jobs auto`"
+                    .to_owned()
+            }
+            Cause::Cache { .. } => "run this again when it answers: what it gave is kept; or build here what it does \
+                not give, with `-- --option fallback true`"
+                .to_owned(),
             Cause::Denied { .. } => "use the daemon (NIX_REMOTE=daemon; on Debian your user must be in the group \
                 `nix-users`), or run as the user who owns /nix"
                 .to_owned(),
@@ -181,6 +201,15 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
         .filter(|l| l.contains("Permission denied") || l.contains("Operation not permitted") || l.contains("Read-only"))
     {
         return Cause::Denied { detail: line };
+    }
+    if text.contains("some substitutes for the outputs of derivation") {
+        let line = line_with(&["unable to download '"]).or_else(|| line_with(&["some substitutes"]));
+        return Cause::Cache { detail: line.unwrap_or_else(detail) };
+    }
+    if let Some(line) = line_with(&["cannot build on '"])
+        .or_else(|| line_with(&["unable to start any build", "local builds are disabled"]))
+    {
+        return Cause::NoBuilder { detail: line };
     }
     if let Some(line) = line_with(&[
         "cannot connect to socket",
@@ -312,6 +341,21 @@ mod tests {
         assert!(matches!(store("error: writing to file: No space left on device"), Cause::DiskFull { .. }));
         assert!(matches!(store("error: unrecognised flag '--frob'"), Cause::Option { .. }));
         assert!(matches!(store("error: operation 'addToStore' is not supported"), Cause::Failed { .. }));
+    }
+
+    #[test]
+    fn a_cache_that_goes_away_is_not_the_package() {
+        let text = "error: unable to download 'http://c/nar/1.nar.xz': HTTP error 200 (curl error: Transferred a partial file)\nerror: some substitutes for the outputs of derivation '/nix/store/a-x.drv' failed (usually happens due to networking issues); try '--fallback' to build derivation from source";
+        let Cause::Cache { detail } = store(text) else { panic!("not a cache") };
+        assert!(detail.starts_with("unable to download 'http://c/nar/1.nar.xz'"), "{detail}");
+    }
+
+    #[test]
+    fn a_builder_that_is_off_is_not_the_store() {
+        // Seen with 2.8.
+        let text = "Failed to find a machine for remote build!\nerror: cannot build on 'ssh-ng://root@one': error: cannot open connection to remote store 'ssh-ng://root@one': error: unexpected end-of-file";
+        let Cause::NoBuilder { detail } = store(text) else { panic!("not a builder") };
+        assert!(detail.starts_with("cannot build on 'ssh-ng://root@one'"), "{detail}");
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! `/bin/sh=SHELL` (most; Debian's since trixie) `/bin` must not come beside it. To have something to
 //! bind SHELL to, Nix truncates the file at `/bin/sh` in the sandbox, which is then the machine's own
 //! (seen with 2.8, 2.26 and 2.34 and a directory of the test's). Where `/bin` is a symlink, 2.26 and
-//! 2.34 copy it and fail instead: "creating directory …/root/bin". What the list has elsewhere is kept.
+//! 2.34 copy it and fail instead: "creating directory …/root/bin". What the list has elsewhere is kept, and so is what it
+//! puts in the place of a whole directory of the toolchain (`/usr=/opt/toolchain/usr`): machines that share states share
+//! one toolchain that way.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -46,13 +48,17 @@ pub fn toolchain_paths() -> Vec<&'static str> {
 }
 
 /// `own` and the entries of `list` (`PATH`, `TARGET=SOURCE`, either with a `?` behind it) whose
-/// place in the sandbox does not lie in one of `own`.
+/// place in the sandbox does not lie in one of `own`, or is one.
 fn merged(own: &[&str], list: &str) -> String {
-    let others = list.split_whitespace().filter(|entry| {
-        let target = entry.split('=').next().unwrap_or(entry).trim_end_matches('?');
-        !own.iter().any(|path| Path::new(target).starts_with(path))
+    let target = |entry: &str| parsed(entry).0;
+    let entries: Vec<&str> = list.split_whitespace().collect();
+    let given = |path: &str| entries.iter().any(|entry| target(entry) == path);
+    let own = own.iter().copied();
+    let others = entries.iter().copied().filter(|entry| {
+        let target = target(entry);
+        !own.clone().any(|path| target != path && Path::new(&target).starts_with(path))
     });
-    own.iter().copied().chain(others).collect::<Vec<_>>().join(" ")
+    own.clone().filter(|path| !given(path)).chain(others).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -68,6 +74,12 @@ mod tests {
     #[test]
     fn what_the_user_lets_in_elsewhere_stays() {
         let list = "/binary /usr/bin/env? /rust=/usr/local/rust /bin /var/cache/ccache?";
-        assert_eq!(merged(&["/bin", "/usr"], list), "/bin /usr /binary /rust=/usr/local/rust /var/cache/ccache?");
+        assert_eq!(merged(&["/bin", "/usr"], list), "/usr /binary /rust=/usr/local/rust /bin /var/cache/ccache?");
+    }
+
+    #[test]
+    fn a_toolchain_of_the_users_stays() {
+        let list = "/usr=/opt/toolchain/usr /bin=/opt/toolchain/bin? /usr/bin/env=/opt/env";
+        assert_eq!(merged(&["/bin", "/usr", "/lib"], list), "/lib /usr=/opt/toolchain/usr /bin=/opt/toolchain/bin?");
     }
 }

@@ -12,6 +12,11 @@ use crate::state::log::BASH_NOISE;
 /// How many of a build's last lines are kept for a report of its failure.
 pub const TAIL: usize = 25;
 
+/// What Nix says when a connection to a machine breaks; that the build there failed comes next, and says no more than so.
+/// The first was seen with 2.8, 2.26 and 2.34; the others are what the system and ssh call the same.
+const LOSSES: [&str; 5] =
+    ["unexpected end-of-file", "Nix daemon disconnected", "Broken pipe", "Connection reset", "Connection timed out"];
+
 /// One derivation that was built, or is being built.
 #[derive(Debug, Clone, Default)]
 pub struct Build {
@@ -27,6 +32,8 @@ pub struct Build {
     pub machine: String,
     /// Nix's words about its failure.
     pub failure: Option<String>,
+    /// Nix's words about the connection to its machine, where it failed because that broke.
+    pub lost: Option<String>,
 }
 
 /// Collects events.
@@ -39,6 +46,8 @@ pub struct Watch {
     transcript: String,
     stopped: Option<String>,
     just_ended: Option<String>,
+    just_started: Option<String>,
+    loss: Option<String>,
 }
 
 impl Watch {
@@ -47,13 +56,19 @@ impl Watch {
         // Whether it failed, 2.8 and 2.26 say before a build stops, 2.34 right after: its end is told with
         // the event behind it.
         self.just_ended = self.stopped.take();
+        self.just_started = None;
         match event {
             Event::BuildStarted { id, drv, machine } => {
+                // Told twice by a remote build. What was lost with one machine starts again, here or on another.
+                let runs = self.runs(drv);
                 self.running.insert(*id, drv.clone());
                 let build =
                     self.builds.entry(drv.clone()).or_insert_with(|| Build { started: now, ..Build::default() });
                 build.ended = None;
-                if !machine.is_empty() {
+                if !runs || !machine.is_empty() {
+                    if !runs || build.machine != *machine {
+                        self.just_started = Some(drv.clone());
+                    }
                     build.machine.clone_from(machine);
                 }
             }
@@ -75,6 +90,7 @@ impl Watch {
             }
             Event::Stopped { id } => {
                 if let Some(drv) = self.running.remove(id)
+                    && !self.runs(&drv)
                     && let Some(build) = self.builds.get_mut(&drv)
                 {
                     build.ended = Some(now);
@@ -100,6 +116,16 @@ impl Watch {
     /// The derivation an activity builds, while it runs.
     pub fn drv_of(&self, id: u64) -> Option<&str> {
         self.running.get(&id).map(String::as_str)
+    }
+
+    fn runs(&self, drv: &str) -> bool {
+        self.running.values().any(|running| running == drv)
+    }
+
+    /// The build whose start, or whose machine, the last event made known.
+    pub fn just_started(&self) -> Option<(&str, &Build)> {
+        let (drv, build) = self.builds.get_key_value(self.just_started.as_ref()?)?;
+        Some((drv, build))
     }
 
     /// The build whose end the last event made known, and how long it took.
@@ -142,10 +168,19 @@ impl Watch {
 
     fn error(&mut self, text: &str) {
         let text = text.trim_start_matches("error:").trim().to_owned();
-        if !is_about_an_input(&text)
+        // What could not be fetched, or no machine takes (2.34), was not built: no stage failed.
+        if !text.starts_with("some substitutes for the outputs of derivation")
+            && !text.contains("Reason: local builds are disabled")
+            && !is_about_an_input(&text)
             && let Some(drv) = quoted_drv(&text)
         {
-            self.builds.entry(drv.to_owned()).or_default().failure = Some(reason(&text));
+            let build = self.builds.entry(drv.to_owned()).or_default();
+            build.failure = Some(reason(&text));
+            if !build.machine.is_empty() {
+                build.lost = self.loss.take();
+            }
+        } else if LOSSES.iter().any(|words| text.contains(words)) {
+            self.loss = Some(text.clone());
         }
         self.errors.push(text);
     }
@@ -232,6 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_fetched_is_no_failed_build() {
+        // The words of 2.8, 2.26 and 2.34.
+        let text = "error: some substitutes for the outputs of derivation '/nix/store/a-x.drv' failed (usually happens due to networking issues); try '--fallback' to build derivation from source ";
+        let mut watch = Watch::default();
+        watch.take(&Event::Message { level: 0, text: text.to_owned() }, Duration::ZERO);
+        assert_eq!(watch.failed().count(), 0);
+        assert!(watch.transcript().contains("some substitutes"));
+        let text = "error: Cannot build '/nix/store/a-x.drv'.\n       Reason: local builds are disabled (max-jobs = 0)\n       Hint: set 'max-jobs'";
+        watch.take(&Event::Message { level: 0, text: text.to_owned() }, Duration::ZERO);
+        assert_eq!(watch.failed().count(), 0);
+    }
+
+    #[test]
     fn a_name_is_not_taken_for_nixs_words() {
         let message = |text: &str| {
             let mut watch = Watch::default();
@@ -259,6 +307,55 @@ mod tests {
         let build = watch.build("/nix/store/a-x.drv").expect("started");
         assert_eq!((build.started.as_secs(), build.ended.map(|e| e.as_secs())), (0, Some(3)));
         assert_eq!(build.machine, "ssh://m");
+    }
+
+    #[test]
+    fn a_machine_that_was_lost_is_told_from_a_build_that_failed() {
+        let start = r#"@nix {"action":"start","fields":["/nix/store/a-x.drv","ssh://m",1,1],"id":1,"type":105}"#;
+        let error = |text: &str| format!("@nix {{\"action\":\"msg\",\"level\":0,\"msg\":\"error: {text}\"}}");
+        let failed = error("builder for '/nix/store/a-x.drv' failed with exit code 1");
+        let lost = error("unexpected end-of-file");
+        let of = |lines: &[&str]| {
+            let watch = watch(&lines.join("\n"));
+            let build = watch.build("/nix/store/a-x.drv").expect("started");
+            assert!(build.failure.is_some());
+            build.lost.clone()
+        };
+        assert_eq!(of(&[start, &lost, &failed]).as_deref(), Some("unexpected end-of-file"));
+        assert_eq!(of(&[start, &failed]), None);
+        assert_eq!(of(&[start, &error("writing to file: No space left on device"), &failed]), None);
+        assert_eq!(of(&[&start.replace("ssh://m", ""), &lost, &failed]), None, "it was built here");
+    }
+
+    #[test]
+    fn each_start_is_told_once_and_with_the_machine_it_is_on() {
+        let start = |id: u64, machine: &str| {
+            format!(r#"@nix {{"action":"start","fields":["/nix/store/a-x.drv","{machine}",1,1],"id":{id},"type":105}}"#)
+        };
+        let stop = |id: u64| format!(r#"@nix {{"action":"stop","id":{id}}}"#);
+        // On a machine, which is lost; on another, told the other way round; at last here.
+        let log = [
+            start(1, "ssh://m"),
+            start(2, ""),
+            stop(2),
+            stop(1),
+            start(3, ""),
+            start(4, "ssh://n"),
+            stop(3),
+            stop(4),
+            start(5, ""),
+            stop(5),
+            String::new(),
+        ];
+        let mut watch = Watch::default();
+        let (mut starts, mut ends) = (Vec::new(), 0);
+        for line in &log {
+            watch.take(&parse(line), Duration::ZERO);
+            starts.extend(watch.just_started().map(|(_, build)| build.machine.clone()));
+            ends += usize::from(watch.just_ended().is_some());
+        }
+        assert_eq!(starts, ["ssh://m", "", "ssh://n", ""]);
+        assert_eq!(ends, 1, "what starts again has not ended");
     }
 
     #[test]

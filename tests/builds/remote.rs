@@ -183,6 +183,9 @@ fn failed_there_and_looked_at_here(protocol: &str) {
     assert_eq!(failure["stage"], "install", "{said}");
     let kept = failure["kept"]["path"].as_str().unwrap_or_else(|| panic!("not kept:\n{said}"));
     assert!(said.contains("about to fail") && said.contains("exit code 4"), "{said}");
+    let on = format!("{protocol}://root@127.0.0.1");
+    assert_eq!((failure["machine"].as_str(), &failure["lost"]), (Some(on.as_str()), &Value::Null), "{failure}");
+    assert!(said.contains(&format!("stage install: started on {on}\n")), "{said}");
     assert!(Path::new(kept).join("info.json").is_file(), "it came back");
     assert!(machine.has(kept), "it was made over there:\n{}", machine.log());
     assert!(!machine.has("/nix/store/00000000000000000000000000000000-nothing"), "that question can be answered no");
@@ -190,6 +193,8 @@ fn failed_there_and_looked_at_here(protocol: &str) {
         if let Some(path) = row["path"].as_str().filter(|_| row["outcome"] == "built") {
             assert!(machine.has(path), "{row}");
         }
+        let ran = ["built", "failed"].iter().any(|outcome| row["outcome"] == *outcome);
+        assert_eq!(row["machine"].as_str(), ran.then_some(format!("{protocol}://root@127.0.0.1").as_str()), "{row}");
     }
 
     let point = "pkg.nix@install";

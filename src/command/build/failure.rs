@@ -15,6 +15,10 @@ pub struct Failure {
     pub stage: Option<String>,
     /// The phase the stage was in, where the builder told.
     pub phase: Option<String>,
+    /// The builder it ran on, where that is another machine.
+    pub machine: Option<String>,
+    /// Nix's words about the connection to that builder, where it broke: the stage itself may be well.
+    pub lost: Option<String>,
     /// The derivation.
     pub drv: String,
     /// Nix's words: `builder for '…' failed with exit code 2`.
@@ -60,14 +64,14 @@ pub fn refuses<'a>(tail: impl IntoIterator<Item = &'a String>, state: &str) -> b
     tail.into_iter().any(|line| words.iter().any(|words| line.contains(words)))
 }
 
+/// Whether a build's last lines say that a state's time has not come. The words are those of `Error::Clock` in the engine.
+pub fn is_ahead<'a>(tail: impl IntoIterator<Item = &'a String>) -> bool {
+    tail.into_iter().any(|line| line.contains("seconds ahead of this machine's clock"))
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.stage, &self.phase) {
-            (Some(stage), Some(phase)) => write!(f, "{phase} failed, in stage {stage}")?,
-            (Some(stage), None) => write!(f, "stage {stage} failed")?,
-            (None, _) => write!(f, "something the package needs could not be built")?,
-        }
-        writeln!(f, ": {}", self.message)?;
+        self.write_what(f)?;
         if !self.log_tail.is_empty() {
             writeln!(f, "  its last lines:")?;
             for line in &self.log_tail {
@@ -79,8 +83,30 @@ impl fmt::Display for Failure {
         match (&self.refused, &self.safe, &self.stage) {
             (Some(refused), _, _) => {
                 writeln!(f, "  refused:   the state after {}: {} (the log says why)", refused.stage, refused.path)?;
-                writeln!(f, "  go on:     build with the sandbox setting it was made with, or have it made again:")?;
+                if refused.ahead {
+                    writeln!(
+                        f,
+                        "  go on:     set the clocks of the machines that build; run this again when the state's time has \
+                         come, or have it made again (there, too, where it was made):"
+                    )?;
+                } else {
+                    writeln!(
+                        f,
+                        "  go on:     build with the sandbox setting it was made with, or have it made again:"
+                    )?;
+                }
                 write!(f, "             {}", refused.command)?;
+            }
+            (None, safe, Some(_)) if self.lost.is_some() => {
+                if let Some(safe) = safe {
+                    writeln!(f, "  safe:      the state after {}: {}", safe.stage, safe.path)?;
+                }
+                let after =
+                    safe.as_ref().map_or(String::new(), |safe| format!("it continues after {}, and ", safe.stage));
+                write!(
+                    f,
+                    "  go on:     run the same command again: {after}Nix passes over a builder that does not answer"
+                )?;
             }
             (None, Some(safe), _) => {
                 writeln!(f, "  safe:      the state after {}: {}", safe.stage, safe.path)?;
@@ -99,6 +125,26 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
+    fn write_what(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(machine), Some(lost)) = (&self.machine, &self.lost) {
+            match (&self.stage, &self.phase) {
+                (Some(stage), Some(phase)) => write!(f, "stage {stage} was cut off in {phase}")?,
+                (Some(stage), None) => write!(f, "stage {stage} was cut off")?,
+                (None, _) => write!(f, "something the package needs was cut off")?,
+            }
+            return writeln!(f, ": the builder {machine} was lost: {lost}");
+        }
+        match (&self.stage, &self.phase) {
+            (Some(stage), Some(phase)) => write!(f, "{phase} failed, in stage {stage}")?,
+            (Some(stage), None) => write!(f, "stage {stage} failed")?,
+            (None, _) => write!(f, "something the package needs could not be built")?,
+        }
+        if let Some(machine) = &self.machine {
+            write!(f, ", on {machine}")?;
+        }
+        writeln!(f, ": {}", self.message)
+    }
+
     fn write_kept(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Kept::Not { reason } = &self.kept {
             writeln!(f, "  not kept:  {reason}")?;
@@ -144,6 +190,8 @@ mod tests {
         let failure = Failure {
             stage: Some("build".to_owned()),
             phase: Some("buildPhase".to_owned()),
+            machine: None,
+            lost: None,
             drv: "/nix/store/x-phase-build.drv".to_owned(),
             message: "builder failed with exit code 2".to_owned(),
             log_tail: vec!["make: *** [all] Error 1".to_owned()],
@@ -165,6 +213,34 @@ buildPhase failed, in stage build: builder failed with exit code 2
         assert_eq!(failure.to_string(), expected);
     }
     #[test]
+    fn a_lost_builder_is_not_a_failed_phase() {
+        let mut failure = Failure {
+            stage: Some("build".to_owned()),
+            phase: Some("buildPhase".to_owned()),
+            machine: Some("ssh-ng://one".to_owned()),
+            lost: None,
+            drv: "/nix/store/x-phase-build.drv".to_owned(),
+            message: "builder failed with exit code 1".to_owned(),
+            log_tail: Vec::new(),
+            safe: Some(SafeState { stage: "configure".to_owned(), path: "/nix/store/y-phase-configure".to_owned() }),
+            refused: None,
+            kept: Kept::NotAsked,
+            shell: None,
+            hint: None,
+        };
+        let first = |failure: &Failure| failure.to_string().lines().next().map(str::to_owned);
+        let expected = "buildPhase failed, in stage build, on ssh-ng://one: builder failed with exit code 1";
+        assert_eq!(first(&failure).as_deref(), Some(expected));
+        failure.lost = Some("unexpected end-of-file".to_owned());
+        let expected = "\
+stage build was cut off in buildPhase: the builder ssh-ng://one was lost: unexpected end-of-file
+  full log:  nix-store --read-log /nix/store/x-phase-build.drv
+  safe:      the state after configure: /nix/store/y-phase-configure
+  go on:     run the same command again: it continues after configure, and Nix passes over a builder that does not answer";
+        assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
     fn a_refused_state_is_not_called_safe() {
         let line = |words: &str| format!("phasesplit: hello: stage build: {words}");
         let tail = [line("the state /nix/store/y-phase-configure could not be restored (see above; …)")];
@@ -178,10 +254,13 @@ buildPhase failed, in stage build: builder failed with exit code 2
             stage: "configure".to_owned(),
             path: "/nix/store/y-phase-configure".to_owned(),
             command: "nix-store --delete /nix/store/y-phase-configure".to_owned(),
+            ahead: false,
         };
-        let failure = Failure {
+        let mut failure = Failure {
             stage: Some("build".to_owned()),
             phase: None,
+            machine: None,
+            lost: None,
             drv: "/nix/store/x-phase-build.drv".to_owned(),
             message: "builder failed with exit code 1".to_owned(),
             log_tail: Vec::new(),
@@ -198,5 +277,11 @@ stage build failed: builder failed with exit code 1
   go on:     build with the sandbox setting it was made with, or have it made again:
              nix-store --delete /nix/store/y-phase-configure";
         assert_eq!(failure.to_string(), expected);
+        let line =
+            "phasesplit-state: restore /nix/store/y: its newest file is 600 seconds ahead of this machine's clock, so";
+        assert!(is_ahead(&[line.to_owned()]) && !is_ahead(&tail));
+        failure.refused = failure.refused.map(|refused| RefusedState { ahead: true, ..refused });
+        let said = failure.to_string();
+        assert!(said.contains("go on:     set the clocks") && !said.contains("sandbox"), "{said}");
     }
 }

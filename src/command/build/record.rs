@@ -188,6 +188,7 @@ mod tests {
             stage: stage.to_owned(),
             outcome,
             seconds: (outcome == Outcome::Built).then_some(2.0),
+            machine: None,
             bytes: None,
             path: format!("/s/{stage}{edit}"),
             drv: format!("/s/{stage}{edit}.drv"),

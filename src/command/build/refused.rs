@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::gcroot::Roots;
 use crate::nix::spawn::shell_word;
 
-/// A state that a stage could not continue from: it is damaged, or made under another sandbox setting.
+/// A state that a stage could not continue from: it is damaged, made under another sandbox setting, or its time has not come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RefusedState {
     /// The stage that it is the state of.
@@ -17,6 +17,8 @@ pub struct RefusedState {
     pub path: String,
     /// The commands that delete it, as bash reads them.
     pub command: String,
+    /// Whether its newest file is newer than the clock of the machine that should have continued from it.
+    pub ahead: bool,
 }
 
 impl RefusedState {
@@ -43,7 +45,7 @@ impl RefusedState {
         if !is_noted {
             commands.push(format!("nix-store --delete {path}"));
         }
-        Self { stage: stage.to_owned(), path: path.to_owned(), command: commands.join("; ") }
+        Self { stage: stage.to_owned(), path: path.to_owned(), command: commands.join("; "), ahead: false }
     }
 }
 

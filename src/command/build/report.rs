@@ -60,12 +60,21 @@ pub struct StageReport {
     pub outcome: Outcome,
     /// How long it was built, where it was.
     pub seconds: Option<f64>,
+    /// The builder it ran on, as Nix's `builders` names it; none where it was not built now, or here.
+    pub machine: Option<String>,
     /// The size of its state (of the output, for finish) in bytes, where it is there.
     pub bytes: Option<u64>,
     /// The store path of its state, whether there or not.
     pub path: String,
     /// Its derivation.
     pub drv: String,
+}
+
+impl StageReport {
+    /// What stands for the machine where no other is.
+    fn here(&self) -> &'static str {
+        if self.seconds.is_some() { "here" } else { "-" }
+    }
 }
 
 /// The state that a build continued from, whatever changed since it was made.
@@ -103,14 +112,19 @@ pub struct Report {
 impl Report {
     /// The table for standard error, with a closing line.
     pub fn table(&self) -> String {
-        let columns = [Column::Text("stage"), Column::Text("outcome"), Column::Number("time"), Column::Number("size")];
+        let mut columns =
+            vec![Column::Text("stage"), Column::Text("outcome"), Column::Number("time"), Column::Number("size")];
+        let somewhere_else = self.stages.iter().any(|row| row.machine.is_some());
+        columns.extend(somewhere_else.then_some(Column::Text("machine")));
         let rows = self.stages.iter().map(|row| {
-            vec![
+            let mut cells = vec![
                 row.stage.clone(),
                 row.outcome.word().to_owned(),
                 row.seconds.map_or_else(|| "-".to_owned(), |s| human::seconds(Duration::from_secs_f64(s))),
                 row.bytes.map_or_else(|| "-".to_owned(), human::size),
-            ]
+            ];
+            cells.extend(somewhere_else.then(|| row.machine.clone().unwrap_or_else(|| row.here().to_owned())));
+            cells
         });
         let count = |outcome| self.stages.iter().filter(|row| row.outcome == outcome).count();
         let (built, reused) = (count(Outcome::Built), count(Outcome::Reused) + count(Outcome::NotNeeded));
@@ -142,6 +156,7 @@ mod tests {
             stage: stage.to_owned(),
             outcome,
             seconds,
+            machine: None,
             bytes,
             path: format!("/nix/store/x-{stage}"),
             drv: format!("/nix/store/x-{stage}.drv"),
@@ -174,6 +189,38 @@ hello-2.12: 1 built, 2 reused, 1.0 s in all
 ";
         assert_eq!(report.table(), expected);
     }
+    #[test]
+    fn the_machines_are_told_where_there_are_others() {
+        let mut stages = vec![
+            row("build", Outcome::Fetched, None, Some(2048)),
+            row("install", Outcome::Built, Some(0.5), Some(20)),
+            row("finish", Outcome::Built, Some(0.5), Some(20)),
+        ];
+        stages[1].machine = Some("ssh-ng://one".to_owned());
+        let report = Report {
+            package: "hello-2.12".to_owned(),
+            until: "finish".to_owned(),
+            stages,
+            outputs: BTreeMap::new(),
+            link: None,
+            seconds: 1.0,
+            pinned: None,
+            failure: None,
+            pushed: None,
+        };
+        let expected = "\
+stage    outcome   time     size  machine
+build    fetched      -  2.0 KiB  -
+install  built    0.5 s     20 B  ssh-ng://one
+finish   built    0.5 s     20 B  here
+hello-2.12: 2 built, 0 reused, 1 fetched, 1.0 s in all
+";
+        assert_eq!(report.table(), expected);
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["stages"][1]["machine"], "ssh-ng://one");
+        assert_eq!(json["stages"][2]["machine"], serde_json::Value::Null);
+    }
+
     #[test]
     fn a_pinned_result_says_so_and_what_to_do() {
         let report = Report {

@@ -20,7 +20,7 @@ use crate::nix::chain::{self, Chain, Stage};
 use crate::nix::events::Event;
 use crate::nix::sandbox;
 use crate::nix::store;
-use crate::nix::watch::Watch;
+use crate::nix::watch::{Build, Watch};
 use crate::nix::{Nix, NixError, Tool};
 use crate::report::human;
 use crate::report::progress::Progress;
@@ -180,23 +180,21 @@ pub(in crate::command) fn run_chain(
         ended.status.success()
     };
 
-    // What another build made while this one waited for it.
-    let unseen = stages.iter().filter(|stage| {
-        !was_there(stage) && watch.build(&stage.drv_path).is_none() && watch.fetched_from(stage.path()).is_none()
-    });
+    // What another build made while this one waited for it; and of a build that failed, what was being fetched may not be there.
+    let unseen = stages.iter().filter(|stage| !was_there(stage) && watch.build(&stage.drv_path).is_none());
     let unseen: Vec<&str> = unseen.map(Stage::path).collect();
     let absent = store::invalid_paths(&nix, &unseen)?;
     let is_there = |stage: &Stage| {
         was_there(stage) || unseen.contains(&stage.path()) && !absent.iter().any(|path| path == stage.path())
     };
-
-    let built = stages.iter().map(|stage| row(stage, &watch, is_there(stage), succeeded));
+    let built = stages.iter().map(|stage| row(stage, &watch, (was_there(stage), is_there(stage)), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
     let rooted = roots.map(|roots| (roots, package.as_str()));
     let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, roots, wish.link.as_deref())).flatten();
     let mut failed = None;
     if let Some(failure) = &mut failure
         && let Some(stage) = failure.stage.clone()
+        && failure.lost.is_none()
         && wish.keep_failed
     {
         let again = Again { nix: &nix, input, wish, chain, stage: &stage };
@@ -253,19 +251,23 @@ fn pinned_row(pin: &PinnedState) -> StageReport {
         stage: pin.stage.clone(),
         outcome: Outcome::Pinned,
         seconds: None,
+        machine: None,
         bytes: size::of_all([pin.state.as_str()]),
         path: pin.state.clone(),
         drv: pin.drv.clone(),
     }
 }
 
-fn row(stage: &Stage, watch: &Watch, is_there: bool, succeeded: bool) -> StageReport {
+/// What became of a stage, whose state was there before the build or not, and may be there now.
+fn row(stage: &Stage, watch: &Watch, (was_there, is_there): (bool, bool), succeeded: bool) -> StageReport {
     let ran = watch.build(&stage.drv_path);
     let outcome = match ran {
         Some(build) if build.failure.is_some() => Outcome::Failed,
         Some(build) if build.ended.is_some() => Outcome::Built,
+        None if was_there => Outcome::Reused,
+        None if is_there && watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
+        // By another build.
         None if is_there => Outcome::Reused,
-        None if watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
         None if succeeded => Outcome::NotNeeded,
         Some(_) | None => Outcome::NotReached,
     };
@@ -273,6 +275,7 @@ fn row(stage: &Stage, watch: &Watch, is_there: bool, succeeded: bool) -> StageRe
         stage: stage.stage.clone(),
         outcome,
         seconds: ran.and_then(|b| b.ended.map(|end| end.saturating_sub(b.started).as_secs_f64())),
+        machine: ran.map(|build| build.machine.clone()).filter(|machine| !machine.is_empty()),
         bytes: outcome.has_state().then(|| stage_size(stage)).flatten(),
         path: stage.path().to_owned(),
         drv: stage.drv_path.clone(),
@@ -308,6 +311,8 @@ fn failure(
     Some(Failure {
         stage: failed_row.map(|at| rows[at].stage.clone()),
         phase: build.phase.clone().filter(|_| failed_row.is_some()),
+        machine: Some(build.machine.clone()).filter(|machine| !machine.is_empty()),
+        lost: build.lost.clone(),
         drv: drv.to_owned(),
         hint: host.then(|| toolchain_hint(&message, &build.tail)).flatten(),
         message,
@@ -315,13 +320,19 @@ fn failure(
         kept: Kept::NotAsked,
         shell: None,
         safe: safe.map(|row| SafeState { stage: row.stage.clone(), path: row.path.clone() }),
-        refused: refused.map(|row| RefusedState::new(&row.stage, &row.path, roots, link)),
+        refused: refused.map(|row| RefusedState {
+            ahead: failure::is_ahead(&build.tail),
+            ..RefusedState::new(&row.stage, &row.path, roots, link)
+        }),
     })
 }
 
 /// The command that leads to where a stage failed; before the stage, where no phase of it failed.
 fn shell(failure: &Failure, named: Named<'_>) -> Option<Shell> {
     let stage = failure.stage.as_deref().filter(|stage| *stage != chain::UNSPLIT && failure.refused.is_none())?;
+    if failure.lost.is_some() {
+        return None;
+    }
     let of_phase = match &failure.kept {
         Kept::State(_) => true,
         Kept::Not { .. } => false,
@@ -360,15 +371,19 @@ pub(super) fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Ev
         progress.step(&format!("{}: {word} after {took}", label(chain, drv)));
     }
     match event {
-        Event::BuildStarted { drv, .. } => {
-            let label = label(chain, drv);
-            progress.status(format!("{}: {label}", chain.name));
-            progress.step(&format!("{label}: started"));
+        Event::BuildStarted { .. } => {
+            if let Some((drv, build)) = watch.just_started() {
+                let label = label(chain, drv);
+                let on = on(build);
+                progress.status(format!("{}: {label}{on}", chain.name));
+                progress.step(&format!("{label}: started{on}"));
+            }
         }
         Event::Phase { id, phase } => {
             if let Some(drv) = watch.drv_of(*id) {
                 let label = label(chain, drv);
-                progress.status(format!("{}: {label}, {phase}", chain.name));
+                let on = watch.build(drv).map(on).unwrap_or_default();
+                progress.status(format!("{}: {label}, {phase}{on}", chain.name));
                 progress.step(&format!("{label}: {phase}"));
             }
         }
@@ -378,6 +393,11 @@ pub(super) fn show(progress: &Progress, chain: &Chain, watch: &Watch, event: &Ev
         Event::Message { level: 1, text } => progress.line(text),
         Event::Stopped { .. } | Event::Message { .. } | Event::LogLine { .. } | Event::Text(_) | Event::Other => {}
     }
+}
+
+/// Where a build runs, where that is not here.
+fn on(build: &Build) -> String {
+    if build.machine.is_empty() { String::new() } else { format!(" on {}", build.machine) }
 }
 
 /// `stage build` for a stage, the derivation's name for anything else.

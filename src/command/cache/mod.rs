@@ -2,8 +2,8 @@
 //!
 //! Nothing is built. The parts: [`chains`] evaluates the packages, [`found`] joins their stages with what [`crate::cache`]
 //! was told, [`report`] and [`outcome`] say it, [`moves`] what is going on; [`status`], [`push`] and [`pull`] are the
-//! subcommands, [`sending`] is what `push` has in common with `build --push`, [`pinned`] what may not be passed on,
-//! and why it may not be.
+//! subcommands, [`sending`] is what `push` has in common with `build --push`, [`sources`] what a chain was made from,
+//! [`pinned`] what may not be passed on, and why it may not be.
 
 mod chains;
 pub(super) mod found;
@@ -14,6 +14,7 @@ mod pull;
 mod push;
 mod report;
 pub(super) mod sending;
+mod sources;
 mod status;
 
 use std::ffi::OsString;

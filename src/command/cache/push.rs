@@ -6,7 +6,7 @@ use super::chains::{self, Package};
 use super::moves::Moves;
 use super::outcome::{self, Outcome, Row};
 use super::sending::{SendArgs, Target};
-use super::{CacheArgs, found, pinned, transfer_options};
+use super::{CacheArgs, found, pinned, sources, transfer_options};
 use crate::cache::place;
 use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
@@ -31,6 +31,12 @@ pub struct PushArgs {
     /// What is sent, and how.
     #[command(flatten)]
     pub send: SendArgs,
+
+    /// Push what fetchers brought too: sources, patches, vendored crates
+    ///
+    /// Who continues from a state with an edit needs them, and may not be able to fetch them.
+    #[arg(long)]
+    pub with_sources: bool,
 
     /// Push this store path too, though it continues from a pinned state; may be repeated
     #[arg(long, value_name = "STORE_PATH")]
@@ -66,6 +72,8 @@ pub fn run(arguments: &PushArgs) -> Result<Status, Refusal> {
         return Err(Refusal::input(problem.help("build them first: `phasesplit build`")));
     }
     pinned::check(&paths, &arguments.pinned)?;
+    let sources = if arguments.with_sources { sources::of(&packages)? } else { Vec::new() };
+    paths.extend(sources.iter().map(String::as_str));
     let urls = [arguments.to.clone()];
     let outputs = || wanted.iter().flat_map(|(_, stage)| stage.outputs.values());
     let ask = || found::ask(&arguments.cache.asking(), &urls, target.key.as_deref(), outputs());
