@@ -126,7 +126,7 @@ impl Report {
             Column::Text("stage"),
             Column::Words("phases"),
             Column::Words("first gets"),
-            Column::Text("cached"),
+            Column::Words("cached"),
             Column::Number("size"),
             Column::Number("last time"),
         ];
@@ -263,14 +263,15 @@ pub(super) mod tests {
         let all = ReadsAll { reason: "`env`".to_owned(), line: 2 };
         build.moved.push(moved("installTargets", "postBuild", Some(all)));
         build.caches = vec!["https://cache.example.org/x?priority=1".into(), "file:///srv/states".into()];
-        build.refused.push(RefusedRow { url: "file:///srv/states".to_owned(), why: "wrong key (k-2)".to_owned() });
+        build.refused.push(RefusedRow { url: "file:///srv/states".to_owned(), why: "unsigned".to_owned() });
         let mut install = row("install", &["postInstall"], false);
         install.inputs.push("makeWrapper".to_owned());
         let expected = "\
-stage    phases        first gets               cached                                             size  last time
-unpack   unpackPhase   src                      here                                            1.4 MiB      0.4 s
-build    buildPhase    buildFlags makeFlags     in cache.example.org, states: wrong key (k-2)         -          -
-install  installPhase  postInstall makeWrapper  no                                                    -          -
+stage    phases        first gets               cached                             size  last time
+unpack   unpackPhase   src                      here                            1.4 MiB      0.4 s
+build    buildPhase    buildFlags makeFlags     in cache.example.org, states:         -          -
+                                                unsigned
+install  installPhase  postInstall makeWrapper  no                                    -          -
 earlier than the table of scopes says:
   makeFlags installFlags: in build, not install: preBuild mentions it
   installTargets: in build, not install: postBuild reads everything: `env` (line 2)
