@@ -9,6 +9,13 @@ use super::fetch::{Transfer, transfer};
 use super::settings::settings_in;
 use super::{Nix, Tool};
 
+/// What Nix 2.8 says when another program copies to the same cache. Of a path that is there since it looked it takes the rest of
+/// all paths for that path's, and finds no more; and both make an entry for the cache in what they remember of caches.
+const OVERTAKEN: [&str; 2] = ["coroutine has finished", "': constraint failed (in '"];
+
+/// How often a copy is begun that others overtake. Each time there is less to copy.
+const TIMES: usize = 5;
+
 /// Copies paths, and all that they need, to the store at `url`, but for what it has. Of `options`, those of the form
 /// `--option NAME VALUE` count.
 ///
@@ -18,14 +25,24 @@ pub fn copy_to(
     url: &str,
     paths: &[&str],
     options: &[OsString],
-    on_event: impl FnMut(&Event),
+    mut on_event: impl FnMut(&Event),
 ) -> Result<Transfer, NixError> {
     // A path that the cache lost, or got from elsewhere, since Nix last looked.
     let words = "--extra-experimental-features nix-command copy --option narinfo-cache-negative-ttl 0 \
         --option narinfo-cache-positive-ttl 0 --log-format internal-json --to";
     let words = words.split_whitespace().map(OsString::from).chain([OsString::from(url)]);
     let words = words.chain(settings_in(options)).chain(paths.iter().map(OsString::from));
-    transfer(Nix::default().command(Tool::Nix, words), Tool::Nix, "cannot copy to the cache", on_event)
+    let words: Vec<OsString> = words.collect();
+    let mut copy =
+        || transfer(Nix::default().command(Tool::Nix, &words), Tool::Nix, "cannot copy to the cache", &mut on_event);
+    let mut done = copy()?;
+    for _ in 1..TIMES {
+        if done.succeeded || !OVERTAKEN.iter().any(|words| done.said.contains(words)) {
+            break;
+        }
+        done = copy()?;
+    }
+    Ok(done)
 }
 
 /// The paths and all that they need, each with the derivation that it is known to be made by.

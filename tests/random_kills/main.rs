@@ -22,7 +22,10 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use chance::Chance;
+use http::{Act, Server};
+use reference::Reference;
 use rounds::{Kind, Rounds};
+use world::World;
 
 fn number(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
@@ -72,4 +75,29 @@ fn kills_at_random_moments_break_nothing() {
         }
     }
     rounds.planted();
+}
+
+/// As when a push was killed and what it started goes on, or when several machines push what they have in common.
+#[test]
+fn pushes_at_once_all_succeed() {
+    let world = World::new();
+    let caches = world.path("caches");
+    let server = Server::new(&caches, |_, _| Act::Serve);
+    let output = support::succeed(&mut world.build());
+    let reference = Reference::of(&world, &output);
+    for round in 0..4 {
+        let cache = caches.join(round.to_string());
+        std::fs::create_dir_all(&cache).expect("made");
+        let info = format!("StoreDir: {}\n", world.path("store").display());
+        std::fs::write(cache.join("nix-cache-info"), info).expect("written");
+        let url = format!("{}/{round}", server.url);
+        let words = ["cache", "push", "pkg.nix", "--pkgs", "host", "--with-outputs", "--to", &url];
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| support::succeed(&mut world.phasesplit(&words)));
+            }
+        });
+        assert_eq!(look::cache_lacks(&cache, &reference.paths), Vec::<String>::new());
+        assert_eq!(look::cache_damaged(&world, &cache), Vec::<String>::new());
+    }
 }

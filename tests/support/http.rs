@@ -121,7 +121,10 @@ fn answer(mut stream: &TcpStream, seen: &Seen, behaviour: &Behaviour, directory:
         Act::Status(status) => send(status, b"", false),
         _ if method == "PUT" => {
             fs::create_dir_all(file.parent()?).ok()?;
-            fs::write(&file, body).ok()?;
+            // Whole or not at all, for who reads it meanwhile.
+            let part = file.with_extension(format!("{:?}.part", thread::current().id()));
+            fs::write(&part, body).ok()?;
+            fs::rename(&part, &file).ok()?;
             send(201, b"", false)
         }
         act => match fs::read(&file) {
