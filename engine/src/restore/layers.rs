@@ -150,41 +150,61 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Extracts what `plan` wants of the layers `files`; each of `makers` gets a thread.
+/// The layers of a chain that something is wanted of, opened.
+pub struct Layers<'a> {
+    input: frames::Reader,
+    all: Vec<Wish<'a>>,
+}
+
+/// A layer, and what is wanted of it.
+struct Wish<'a> {
+    path: &'a Path,
+    wanted: &'a Spill,
+    layer: Layer,
+    /// Whether it is the state's own, not one of its parents'.
+    is_own: bool,
+}
+
+/// Opens what `plan` wants of the layers `files`: from then on they are decompressed, as far ahead as there is room.
+///
+/// # Errors
+/// Layers that are no files.
+pub fn open<'a>(files: &'a [PathBuf], manifest: &Packed, plan: &'a Plan) -> Result<Layers<'a>> {
+    let own = files.len().saturating_sub(1);
+    let all = files.iter().zip(&plan.0).zip(&manifest.layers).enumerate();
+    let all: Vec<Wish> = all
+        .map(|(index, ((path, wanted), layer))| Wish { path, wanted, layer: *layer, is_own: index == own })
+        // The own one is read even where nothing of it is wanted: it may not hold what the manifest does not know.
+        .filter(|wish| !wish.wanted.is_empty() || wish.is_own && wish.layer.members > 0)
+        .collect();
+    let opened = all.iter().map(|wish| Ok(file::open(RESTORE, wish.path)?.0)).collect::<Result<_>>()?;
+    // Each content that is wanted is compared with its hash in the manifest, and what else a member has with its record.
+    let input = frames::Reader::of_all(opened).map_err(|source| Error::io(RESTORE, "layers", source))?;
+    Ok(Layers { input, all })
+}
+
+/// Extracts what is wanted of layers; each of `makers` gets a thread.
 ///
 /// # Errors
 /// Layers that are not what the manifest says; what the file system says.
-pub fn extract<'a>(files: &'a [PathBuf], manifest: &'a Packed, plan: &Plan, makers: &mut [Maker]) -> Result<()> {
-    // The state's own one is read even where nothing of it is wanted: it may not hold what the manifest does not know.
-    let own = files.len().saturating_sub(1);
-    let layers: Vec<(&Path, &Spill, Layer, bool)> = files
-        .iter()
-        .zip(&plan.0)
-        .zip(&manifest.layers)
-        .enumerate()
-        .filter(|(index, ((_, wanted), layer))| !wanted.is_empty() || *index == own && layer.members > 0)
-        .map(|(index, ((file, wanted), layer))| (file.as_path(), wanted, *layer, index == own))
-        .collect();
-    let opened = layers.iter().map(|(path, ..)| Ok(file::open(RESTORE, path)?.0)).collect::<Result<_>>()?;
-    // Each content that is wanted is compared with its hash in the manifest, and what else a member has with its record.
-    let threads = |source| Error::io(RESTORE, "layers", source);
-    let mut input = frames::Reader::of_all(opened).map_err(threads)?;
+pub fn extract(layers: Layers, manifest: &Packed, makers: &mut [Maker]) -> Result<()> {
+    let Layers { mut input, all } = layers;
     let failed = AtomicBool::new(false);
-    let (sender, receiver) = sync_channel::<Batch<'a>>(makers.len() * QUEUE);
+    let (sender, receiver) = sync_channel::<Batch>(makers.len() * QUEUE);
     let receiver = Mutex::new(receiver);
     thread::scope(|scope| {
         let (batches, failed) = (&receiver, &failed);
         let threads: Vec<_> =
             makers.iter_mut().map(|maker| scope.spawn(move || make_all(maker, batches, failed))).collect();
         let reader = LayerReader { records: &manifest.records, sender, failed };
-        let read = layers.iter().enumerate().try_for_each(|(index, (path, wanted, layer, is_own))| {
+        let read = all.iter().enumerate().try_for_each(|(index, wish)| {
             if failed.load(Relaxed) {
                 return Ok(());
             }
             if index > 0 {
                 input.next_file();
             }
-            reader.layer(path, &mut input, wanted, *layer, *is_own)
+            reader.layer(wish, &mut input)
         });
         // The threads of a reader that is gone decompress no more.
         drop(input);
@@ -203,14 +223,8 @@ struct LayerReader<'a, 'b> {
 }
 
 impl<'a> LayerReader<'a, '_> {
-    fn layer(
-        &self,
-        path: &'a Path,
-        input: &mut frames::Reader,
-        wanted: &Spill,
-        layer: Layer,
-        is_own: bool,
-    ) -> Result<()> {
+    fn layer(&self, wish: &Wish<'a>, input: &mut frames::Reader) -> Result<()> {
+        let Wish { path, wanted, layer, is_own } = *wish;
         let reading = |source| Error::reading(RESTORE, path, source);
         let stored = |source| Error::io(RESTORE, "manifest", source);
         let damaged = |path: &[u8], what: &str| Error::damaged(RESTORE, as_path(path), what);

@@ -120,8 +120,10 @@ fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) ->
     let mut others = (0..layers::threads()).map(|_| maker()).collect::<Result<Vec<_>>>()?;
     clock::wait_for(&request.from, info.newest.into(), notice)?;
 
+    // While the directories are made, the first frames are decompressed.
+    let opened = layers::open(&files, &manifest, &plan)?;
     own.directories(&manifest.records)?;
-    layers::extract(&files, &manifest, &plan, &mut others)?;
+    layers::extract(opened, &manifest, &mut others)?;
     own.hard_links(&manifest.records)?;
     own.close_directories(&manifest.records)?;
     let mut notices = Notices::default();
