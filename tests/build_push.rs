@@ -156,7 +156,8 @@ fn a_cache_that_was_away_for_a_while_has_all_in_the_end() {
     let output = running.wait_with_output().expect("over");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(!said.contains("error"), "{said}");
+    // Nix's own words about its database being busy are a warning.
+    assert!(!said.lines().any(|line| line.starts_with("error")), "{said}");
     let (_, status, _) = project.status(&[&server.url], &[], &key);
     assert_eq!(answers(&status, 0), ["signed", "signed", "signed", "missing"]);
 }
