@@ -319,11 +319,17 @@ fn entry(link: PathBuf, kept: impl FnOnce(&Path, &Path) -> Result<Kept, &'static
     })))
 }
 
-/// Nix writes a link beside its place first: as `.<number>_<name>` in 2.8, as `.tmp-…` or `.link-…` later.
+/// Nix writes a link beside its place first: as `<name>.tmp-<number>-<number>` or `.<number>_<name>` in 2.8, as `.tmp-…` or
+/// `.link-…` later.
 fn is_unfinished(link: &Path) -> bool {
     let name = text(link.file_name().unwrap_or_default().as_ref());
+    let is_number = |text: &str| text.parse::<u64>().is_ok();
+    let numbers = name.rsplit_once(".tmp-").and_then(|(_, numbers)| numbers.split_once('-'));
+    if numbers.is_some_and(|(process, random)| is_number(process) && is_number(random)) {
+        return true;
+    }
     let Some(rest) = name.strip_prefix('.') else { return false };
-    let counted = rest.split_once('_').is_some_and(|(number, _)| number.parse::<u64>().is_ok());
+    let counted = rest.split_once('_').is_some_and(|(number, _)| is_number(number));
     counted || rest.starts_with("tmp-") || rest.starts_with("link-")
 }
 
@@ -372,6 +378,7 @@ mod tests {
         symlink("/etc", directory.join("etc")).expect("linked");
         symlink(&kept, directory.join("build@other")).expect("linked");
         symlink(&kept, directory.join(".0_build")).expect("linked");
+        symlink(&kept, directory.join("build@hash.drv.tmp-7820-748940504")).expect("linked");
 
         let (package, key) = ("p-1.0".to_owned(), "p-1.0-0123456789ab".to_owned());
         let list = roots.list().expect("read");
