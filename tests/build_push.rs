@@ -162,6 +162,18 @@ fn a_cache_that_was_away_for_a_while_has_all_in_the_end() {
     assert_eq!(answers(&status, 0), ["signed", "signed", "signed", "missing"]);
 }
 
+/// Who cannot ask the cache does not know whether anything is there.
+#[test]
+fn a_push_that_nobody_can_look_at_is_no_success() {
+    let project = Project::new();
+    project.write_with("pkg.nix", &salt(), "");
+    let mut command = push(&project, &project.url(), &[]);
+    let output = command.args(["--", "--option", "trusted-public-keys", "nonsense"]).output().expect("runs");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("in Nix's settings, `nonsense` in trusted-public-keys is no key"), "{said}");
+}
+
 #[test]
 fn what_a_failed_build_has_made_is_pushed() {
     let project = Project::new();

@@ -59,12 +59,6 @@ pub fn configuration(options: &[OsString]) -> Option<Configuration> {
     })
 }
 
-/// The caches that Nix is configured to use, also by `--option substituters …` among `options`; `None` where Nix does not
-/// tell.
-pub fn configured(options: &[OsString]) -> Option<Vec<String>> {
-    Some(configuration(options)?.urls)
-}
-
 /// Asks each cache which of `paths` it has, in the order of `urls`.
 pub fn ask(urls: &[String], paths: &[&str], options: &[OsString]) -> Vec<Cache> {
     if paths.is_empty() {

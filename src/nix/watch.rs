@@ -68,6 +68,8 @@ impl Watch {
                 if !runs || !machine.is_empty() {
                     if !runs || build.machine != *machine {
                         self.just_started = Some(drv.clone());
+                        // That one builder could not be reached says nothing of the next one.
+                        self.loss = None;
                     }
                     build.machine.clone_from(machine);
                 }
@@ -323,6 +325,8 @@ mod tests {
         };
         assert_eq!(of(&[start, &lost, &failed]).as_deref(), Some("unexpected end-of-file"));
         assert_eq!(of(&[start, &failed]), None);
+        let passed_over = error("cannot build on 'ssh://l': unexpected end-of-file");
+        assert_eq!(of(&[&passed_over, start, &failed]), None, "another builder took it");
         assert_eq!(of(&[start, &error("writing to file: No space left on device"), &failed]), None);
         assert_eq!(of(&[&start.replace("ssh://m", ""), &lost, &failed]), None, "it was built here");
     }

@@ -147,15 +147,15 @@ impl<'a> Pusher<'a> {
         match ask(target, self.nix_options, &here) {
             Ok(after) => {
                 stages.extend(here.iter().map(|stage| target.row(self.package, stage, before.as_ref(), &after)));
+                // What failed on the way does not matter where all is there in the end.
+                if !here.is_empty() && stages.iter().all(|row| row.outcome != Outcome::Failed) {
+                    refusals.clear();
+                }
             }
             Err(refusal) => refusals.push(refusal),
         }
         let not_here = |stage: &Stage| Row::new(self.package, stage, Outcome::NotHere, outcome::NOT_HERE.to_owned());
         stages.extend(self.stages.iter().filter(|stage| !is_here(stage)).map(|stage| not_here(stage)));
-        // What failed on the way does not matter where all is there in the end.
-        if !stages.iter().any(|row| row.outcome == Outcome::Failed) && !here.is_empty() {
-            refusals.clear();
-        }
         Pushed { to: target.to.clone(), stages, refusals }
     }
 }
