@@ -81,16 +81,16 @@ end
 function request() at = at % #names + 1; return wrk.format("GET", names[at]) end
 LUA
 
-"$ask" "$url" "$(cat public)" "$rounds" <paths >asked
-awk -v paths="$paths" '$6 != paths { print "bench-cache: only " $6 " are said to be signed" >"/dev/stderr"; exit 1 }' asked
 # In turns, so that what else the machine does is the same for all.
 for ((round = 0; round < rounds; round++)); do
+  "$ask" "$url" "$(cat public)" 1 <paths >>asked
   clock questions >>whole
   if command -v wrk >/dev/null; then
     wrk -t 1 -c 64 -d 1 -s ask.lua "$url" -- paths | awk -v paths="$paths" '/^Requests\/sec/ { printf "%.1f\n", paths / $2 * 1000 }' >>rates
   fi
   clock path_info >>path-info
 done
+awk -v paths="$paths" '$6 != paths { print "bench-cache: only " $6 " are said to be signed" >"/dev/stderr"; exit 1 }' asked
 printf '%s paths over loopback, milliseconds, median of %s by the clock (of the processor):\n' "$paths" "$rounds"
 line() { printf '  %-44s %8s %s\n' "$@"; }
 processor() { printf '(%s)' "$(awk '{ print $2 }' "$1" | median)"; }

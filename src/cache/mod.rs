@@ -12,8 +12,9 @@ pub mod judge;
 pub mod place;
 
 use std::ffi::OsString;
+use std::mem;
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
@@ -73,33 +74,65 @@ enum Record {
 /// What a cache has of a path: the number of the cache, that of the path, and what was found.
 type Find = (usize, usize, Record);
 
+/// How many records are judged together. To wake a judge for each of them costs as much as to ask for it.
+const TOGETHER: usize = 64;
+
+/// The priority of a judge: the least.
+const LAST: i32 = 19;
+
+/// What is found, on its way to the judges. The last ones go when this ends.
+struct Finds {
+    judges: Sender<Vec<Find>>,
+    waiting: Vec<Find>,
+}
+
+impl Finds {
+    fn to(judges: &Sender<Vec<Find>>) -> Self {
+        Self { judges: judges.clone(), waiting: Vec::with_capacity(TOGETHER) }
+    }
+
+    fn add(&mut self, find: Find) {
+        self.waiting.push(find);
+        if self.waiting.len() == TOGETHER {
+            let together = mem::replace(&mut self.waiting, Vec::with_capacity(TOGETHER));
+            let _ = self.judges.send(together);
+        }
+    }
+}
+
+impl Drop for Finds {
+    fn drop(&mut self) {
+        let _ = self.judges.send(mem::take(&mut self.waiting));
+    }
+}
+
 /// Asks every cache for every path. Of `options`, those of the form `--option NAME VALUE` count where Nix is asked.
 ///
 /// What comes is judged while more is on its way.
 pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, options: &[OsString]) -> Vec<Answers> {
     let places: Vec<Place> = urls.iter().map(|url| Place::of(url)).collect();
-    let (finds, found) = mpsc::channel::<Find>();
+    let (finds, found) = mpsc::channel::<Vec<Find>>();
     let found = Mutex::new(found);
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let judges: Vec<_> = (0..threads).map(|_| scope.spawn(|| judged(&found, paths, judge))).collect();
         let over_http: Vec<(usize, &str)> =
             places.iter().enumerate().filter_map(|(cache, place)| Some((cache, place.base()?))).collect();
-        let for_http = finds.clone();
+        let for_http = Finds::to(&finds);
         let http = (!over_http.is_empty())
-            .then(|| scope.spawn(move || http::records(&over_http, paths, judge.store_dir(), patience, &for_http)));
+            .then(|| scope.spawn(move || http::records(&over_http, paths, judge.store_dir(), patience, for_http)));
         let others: Vec<_> = urls
             .iter()
             .zip(&places)
             .enumerate()
             .map(|(cache, (url, place))| {
-                let finds = finds.clone();
+                let mut finds = Finds::to(&finds);
                 match place {
                     Place::Http(_) => None,
                     Place::Directory(directory) => Some(scope.spawn(move || {
                         let records = directory::records(directory, paths, judge.store_dir())?;
                         for (path, record) in records.into_iter().enumerate() {
-                            let _ = finds.send((cache, path, record));
+                            finds.add((cache, path, record));
                         }
                         Ok(None)
                     })),
@@ -131,27 +164,14 @@ pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, o
     })
 }
 
-/// How many records are judged together.
-const TOGETHER: usize = 64;
-
-/// How long the first of these waits for the others.
-const FOR_OTHERS: Duration = Duration::from_millis(1);
-
-/// Judges what is found, until all has come. A signature costs more than the question for it did.
-fn judged(found: &Mutex<Receiver<Find>>, paths: &[&str], judge: &Judge) -> Vec<(usize, usize, Answer)> {
+/// Judges what is found, until all has come. A signature costs as much as the question for it did, and where the cache is on
+/// this machine the two are after the same processors: the questions go first, and the judges take what is left.
+fn judged(found: &Mutex<Receiver<Vec<Find>>>, paths: &[&str], judge: &Judge) -> Vec<(usize, usize, Answer)> {
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LAST);
     let mut answers = Vec::new();
     loop {
-        let mut finds: Vec<Find> = Vec::new();
-        {
-            let Ok(found) = found.lock() else { return answers };
-            let Ok(first) = found.recv() else { return answers };
-            finds.push(first);
-            while finds.len() < TOGETHER
-                && let Ok(next) = found.recv_timeout(FOR_OTHERS)
-            {
-                finds.push(next);
-            }
-        }
+        let next = found.lock().map(|found| found.recv());
+        let Ok(Ok(finds)) = next else { return answers };
         let mut records: Vec<(&str, &[u8])> = Vec::new();
         for (_, path, record) in &finds {
             if let Record::Found(record) = record {

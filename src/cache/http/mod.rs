@@ -4,23 +4,30 @@
 //! it is at fault or busy. That a record is not there is an answer: 404, 410, and 403, which S3 gives for it. The proxy is
 //! that of `http_proxy`, `https_proxy` and `no_proxy`. Must not know what a record says.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+mod line;
 
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
 use nix_narinfo::MAX_NARINFO_SIZE;
-use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, header, redirect};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use line::{Line, Lost, Reply};
+
 use super::failure::Failure;
-use super::{Find, Patience, Record, check_info, record_name};
+use super::{Finds, Patience, Record, check_info, record_name};
 
 /// Questions under way to one cache at a time. Nix has 25; answers of the distant caches take 20 ms and more.
 const AT_ONCE: usize = 64;
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
+/// With so many it begins. A connection costs as much as some questions do, and a cache that is near is no faster for more.
+const AT_FIRST: usize = 16;
+
+/// An answer that takes longer brings one more question under way.
+const NEAR: Duration = Duration::from_millis(5);
 
 /// The first pause before a question is asked again; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -38,31 +45,32 @@ pub fn records(
     paths: &[&str],
     store_dir: &str,
     patience: Patience,
-    finds: &Sender<Find>,
+    finds: Finds,
 ) -> Vec<Result<(), Failure>> {
-    let all = |failure: &Failure| caches.iter().map(|_| Err(failure.clone())).collect();
-    let client = match client(caches, patience) {
-        Ok(client) => client,
-        Err(error) => return all(&Failure::Other(format!("cannot speak HTTP: {}", cause(&error)))),
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return all(&Failure::Other(format!("cannot speak HTTP: {error}"))),
+        Err(error) => {
+            return caches.iter().map(|_| Err(Failure::Other(format!("cannot speak HTTP: {error}")))).collect();
+        }
     };
+    let line = Arc::new(Line::new(caches.iter().map(|(_, base)| *base), patience, AT_ONCE, MAX_NARINFO_SIZE));
     let names: Arc<[String]> = paths.iter().map(|path| record_name(path)).collect();
+    let finds = Arc::new(Mutex::new(finds));
     runtime.block_on(async {
         let caches: Vec<_> = caches
             .iter()
             .map(|(number, base)| {
                 let cache = Cache {
-                    client: client.clone(),
+                    line: Arc::clone(&line),
                     number: *number,
                     base: (*base).to_owned(),
                     patience,
                     names: Arc::clone(&names),
                     next: AtomicUsize::new(0),
+                    turns: Semaphore::new(AT_FIRST),
+                    more: AtomicUsize::new(AT_ONCE - AT_FIRST),
                     failed: AtomicU32::new(0),
-                    finds: finds.clone(),
+                    finds: Arc::clone(&finds),
                 };
                 tokio::spawn(Arc::new(cache).records(store_dir.to_owned()))
             })
@@ -75,33 +83,9 @@ pub fn records(
     })
 }
 
-/// The client for all caches. The system's certificates take time to read and may be missing where only http is spoken.
-fn client(caches: &[(usize, &str)], patience: Patience) -> reqwest::Result<Client> {
-    // That another part of the program chose one before is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || -> ClientBuilder {
-        Client::builder()
-            .user_agent(concat!("phasesplit/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT.min(patience.answer))
-            .timeout(patience.answer)
-            .pool_max_idle_per_host(AT_ONCE)
-    };
-    if !caches.iter().any(|(_, base)| base.starts_with("https:")) {
-        let stays_plain = redirect::Policy::custom(|attempt| match attempt.url().scheme() {
-            "http" if attempt.previous().len() < 10 => attempt.follow(),
-            _ => attempt.stop(),
-        });
-        return builder().tls_certs_only([]).redirect(stays_plain).build();
-    }
-    // Nix reads this file, as do its builds.
-    let own = std::env::var_os("NIX_SSL_CERT_FILE").and_then(|file| std::fs::read(file).ok());
-    let own = own.and_then(|bytes| Certificate::from_pem_bundle(&bytes).ok()).unwrap_or_default();
-    builder().tls_certs_merge(own).build()
-}
-
 /// A cache that is asked.
 struct Cache {
-    client: Client,
+    line: Arc<Line>,
     number: usize,
     base: String,
     patience: Patience,
@@ -109,10 +93,14 @@ struct Cache {
     names: Arc<[String]>,
     /// The first that nobody has asked for yet.
     next: AtomicUsize,
+    /// For each of those who may ask.
+    turns: Semaphore,
+    /// How many more may come.
+    more: AtomicUsize,
     /// How many questions failed for good.
     failed: AtomicU32,
     /// Where what is found goes to.
-    finds: Sender<Find>,
+    finds: Arc<Mutex<Finds>>,
 }
 
 impl Cache {
@@ -134,9 +122,11 @@ impl Cache {
 
     /// Asks for one record after the other, until there is none left.
     async fn work(self: Arc<Self>) {
+        let Ok(_turn) = self.turns.acquire().await else { return };
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(name) = self.names.get(at) else { return };
+            let asked = Instant::now();
             let record = match self.get(name).await {
                 Ok(Some(bytes)) => Record::Found(bytes),
                 Ok(None) | Err(Attempt { status: Some(StatusCode::FORBIDDEN), .. }) => Record::Missing,
@@ -145,7 +135,13 @@ impl Cache {
                     Record::Untold(attempt.failure)
                 }
             };
-            let _ = self.finds.send((self.number, at, record));
+            let take = |more: usize| more.checked_sub(1);
+            if asked.elapsed() > NEAR && self.more.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+                self.turns.add_permits(1);
+            }
+            if let Ok(mut finds) = self.finds.lock() {
+                finds.add((self.number, at, record));
+            }
         }
     }
 
@@ -155,12 +151,9 @@ impl Cache {
         let mut tries = 0;
         loop {
             tries += 1;
-            let failed = match self.client.get(&url).send().await {
-                Ok(response) => match read(response, self.patience.answer).await {
-                    Ok(found) => return Ok(found),
-                    Err(failed) => failed,
-                },
-                Err(error) => self.failed(&error),
+            let failed = match self.line.get(&url).await.map_err(Attempt::from).and_then(read) {
+                Ok(found) => return Ok(found),
+                Err(failed) => failed,
             };
             let retries = if self.failed.load(Ordering::Relaxed) < PATIENCE_ENDS { self.patience.retries } else { 0 };
             if !failed.in_passing || tries > retries {
@@ -169,17 +162,6 @@ impl Cache {
             let pause = PAUSE.saturating_mul(1 << (tries - 1).min(10)).max(failed.pause);
             tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
         }
-    }
-
-    fn failed(&self, error: &reqwest::Error) -> Attempt {
-        let why = cause(error);
-        // A question that got all its time gets no second one.
-        let (failure, in_passing) = match (error.is_connect(), error.is_timeout()) {
-            (true, _) => (Failure::Unreachable(why), true),
-            (false, true) => (Failure::Slow(self.patience.answer), false),
-            (false, false) => (Failure::Broken(why), true),
-        };
-        Attempt { failure, status: None, in_passing, pause: Duration::ZERO }
     }
 }
 
@@ -200,48 +182,24 @@ impl From<Attempt> for Failure {
     }
 }
 
+impl From<Lost> for Attempt {
+    fn from(Lost { failure, in_passing }: Lost) -> Self {
+        Self { failure, status: None, in_passing, pause: Duration::ZERO }
+    }
+}
+
 /// What an answer holds.
-async fn read(mut response: Response, patience: Duration) -> Result<Option<Vec<u8>>, Attempt> {
-    let status = response.status();
-    let failed = |failure, in_passing| {
-        let pause = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Attempt { failure, status: Some(status), in_passing, pause: Duration::from_secs(pause.unwrap_or(0)) }
-    };
+fn read(Reply { status, pause, bytes }: Reply) -> Result<Option<Vec<u8>>, Attempt> {
+    let failed = |failure, in_passing| Attempt { failure, status: Some(status), in_passing, pause };
     match status {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+        StatusCode::OK => Ok(Some(bytes)),
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            return Err(failed(Failure::Refused(format!("it says {status}")), false));
+            Err(failed(Failure::Refused(format!("it says {status}")), false))
         }
         _ => {
             let busy = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-            return Err(failed(Failure::Broken(format!("it says {status}")), busy || status.is_server_error()));
+            Err(failed(Failure::Broken(format!("it says {status}")), busy || status.is_server_error()))
         }
     }
-    let mut bytes = Vec::new();
-    // One byte more than a record may have is enough to find that it is none.
-    while bytes.len() <= MAX_NARINFO_SIZE {
-        match response.chunk().await {
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) => break,
-            Err(error) => {
-                let failure = if error.is_timeout() {
-                    Failure::Slow(patience)
-                } else {
-                    Failure::Broken(format!("its answer broke off: {}", cause(&error)))
-                };
-                return Err(Attempt { failure, status: None, in_passing: !error.is_timeout(), pause: Duration::ZERO });
-            }
-        }
-    }
-    Ok(Some(bytes))
-}
-
-/// The innermost cause, which says most: `Connection refused (os error 111)`.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }
