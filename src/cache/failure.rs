@@ -10,6 +10,8 @@ pub enum Failure {
     Unreachable(String),
     /// It answers, and does not let us.
     Refused(String),
+    /// Nobody that is trusted says that it is the one it says it is.
+    Certificate(String),
     /// It did not answer in this time.
     Slow(Duration),
     /// Its server says that it is at fault.
@@ -32,6 +34,7 @@ impl Failure {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Refused(_) => "refused",
+            Self::Certificate(_) => "certificate not trusted",
             Self::Slow(_) => "slow",
             Self::Broken(_) => "broken",
             Self::NoCache(_) => "no cache",
@@ -45,13 +48,21 @@ impl Failure {
     /// What a person does about it.
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
+            Self::Unreachable(why) | Self::Refused(why) | Self::NoCache(why) if is_of_ssh(why) => {
+                "see that `ssh HOST nix-store --version` answers without a question (options for ssh: NIX_SSHOPTS), as the user \
+                 who runs Nix: root, where there is a daemon"
+            }
+            Self::Certificate(_) => {
+                "have NIX_SSL_CERT_FILE name a file with all certificates that are trusted, that of this server's authority (CA) \
+                 among them; where a Nix daemon fetches, in its environment too"
+            }
             Self::Unreachable(_) => "see whether its URL is right, and the network (and http_proxy, https_proxy) works",
             Self::Refused(_) => "it wants a login, which Nix reads from `netrc-file`, or it may only be read",
             Self::Slow(_) => "give it more time with --timeout",
             Self::NoCache(_) => "name the URL of the directory that holds `nix-cache-info`",
             Self::Unsigned(_) => {
                 "name the key that signed it in Nix's setting `trusted-public-keys`, or sign it with `phasesplit cache \
-                 push --key FILE`"
+                 push --key FILE`; what goes into the store of another machine, with `nix store sign --key-file FILE PATH…`"
             }
             Self::Corrupt(_) => "delete it in that cache and push it again",
             Self::DiskFull(_) => "free some space, for example with `nix-collect-garbage`",
@@ -70,6 +81,22 @@ impl Failure {
         }
         if let Some(line) = line(&["lacks a valid signature", "does not have a valid signature", "is not signed by"]) {
             return Self::Unsigned(line);
+        }
+        // What ssh and the shell over there write comes before what Nix makes of it.
+        if let Some(line) = line(&["Permission denied (", "Host key verification failed"]) {
+            return Self::Refused(line);
+        }
+        if let Some(line) = line(&["ssh: connect to host", "ssh: Could not resolve hostname"]) {
+            return Self::Unreachable(line);
+        }
+        if let Some(line) = line(&["command not found", "nix-store: not found", "nix-daemon: not found"]) {
+            return Self::NoCache(line);
+        }
+        if let Some(line) = line(&["cannot open connection to remote store", "failed to start SSH"]) {
+            return Self::Unreachable(line);
+        }
+        if let Some(line) = line(&["peer certificate", "SSL CA cert", "SSL certificate problem"]) {
+            return Self::Certificate(line);
         }
         // 2.8 tells a cut NAR by how its reader failed.
         let corrupt =
@@ -101,10 +128,8 @@ impl Failure {
             "Could not resolve",
             "Failed to connect",
             "cannot connect to",
-            "failed to start SSH",
             "Connection refused",
             "Timeout was reached",
-            "cannot open connection",
         ];
         if let Some(line) = line(&unreachable) {
             return Self::Unreachable(line);
@@ -117,6 +142,12 @@ impl Failure {
     }
 }
 
+/// Whether a connection by ssh failed.
+fn is_of_ssh(why: &str) -> bool {
+    let words = ["ssh", "Permission denied (", "Host key verification", "not found", "cannot connect to '"];
+    words.iter().any(|words| why.contains(words))
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -124,6 +155,7 @@ impl fmt::Display for Failure {
             Self::Other(why) => f.write_str(why),
             Self::Unreachable(why)
             | Self::Refused(why)
+            | Self::Certificate(why)
             | Self::Broken(why)
             | Self::NoCache(why)
             | Self::Unsigned(why)
@@ -146,6 +178,18 @@ mod tests {
             ("error: cannot add path '/s/x' because it lacks a valid signature", "unsigned"),
             ("error: hash mismatch importing path '/s/x';", "corrupt"),
             ("error: unable to download 'http://x/y': HTTP error 503 ('')", "broken"),
+            // Of 2.8.
+            ("root@h: Permission denied (publickey).\nerror: cannot connect to 'root@h'", "refused"),
+            (
+                "ssh: connect to host h port 9: Connection refused\nerror: cannot open connection to remote store \
+                 'ssh-ng://h': error: unexpected end-of-file",
+                "unreachable",
+            ),
+            ("bash: line 1: nix-store: command not found\nerror: cannot connect to 'root@h'", "no cache"),
+            (
+                "error: unable to download 'https://x/y': SSL peer certificate or SSH remote key was not OK (60)",
+                "certificate not trusted",
+            ),
             ("error: what nobody knows", "failed"),
             ("", "failed"),
         ];

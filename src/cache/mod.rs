@@ -2,22 +2,22 @@
 //! trusts.
 //!
 //! All caches are asked at the same time, and of each many paths at once over few connections. The parts: [`place`] is what
-//! a cache's URL means, [`http`] and [`directory`] get the records (`.narinfo`), [`judge`] says what they are worth,
-//! [`failure`] why a cache did not tell. Must not know packages, stages or what is done with the answers.
+//! a cache's URL means, [`http`], [`directory`] and [`through_nix`] get the records (`.narinfo`), [`judge`] says what they
+//! are worth, [`failure`] why a cache did not tell. Must not know packages, stages or what is done with the answers.
 
 mod directory;
 pub mod failure;
 mod http;
 pub mod judge;
 pub mod place;
+mod through_nix;
 
 use std::ffi::OsString;
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::nix::substituters;
 use failure::Failure;
 use judge::{Judge, Verdict};
 use place::Place;
@@ -67,6 +67,8 @@ pub type Answers = Result<Vec<Answer>, Failure>;
 enum Record {
     Missing,
     Found(Vec<u8>),
+    /// There is one, and no more is known of it.
+    There,
     Untold(Failure),
 }
 
@@ -88,6 +90,9 @@ pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, o
         let for_http = finds.clone();
         let http = (!over_http.is_empty())
             .then(|| scope.spawn(move || http::records(&over_http, paths, judge.store_dir(), patience, &for_http)));
+        let through_nix = move |url: &str, cache: usize, finds: &Sender<Find>| {
+            through_nix::records(url, paths, patience, options).map(|records| send(cache, records, finds))
+        };
         let others: Vec<_> = urls
             .iter()
             .zip(&places)
@@ -97,38 +102,40 @@ pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, o
                 match place {
                     Place::Http(_) => None,
                     Place::Directory(directory) => Some(scope.spawn(move || {
-                        let records = directory::records(directory, paths, judge.store_dir())?;
-                        for (path, record) in records.into_iter().enumerate() {
-                            let _ = finds.send((cache, path, record));
-                        }
-                        Ok(None)
+                        let records = directory::records(directory, paths, judge.store_dir());
+                        records.map(|records| send(cache, records, &finds))
                     })),
-                    Place::Other => Some(scope.spawn(move || through_nix(url, paths, options).map(Some))),
+                    Place::Other => Some(scope.spawn(move || through_nix(url, cache, &finds))),
                 }
             })
             .collect();
-        drop(finds);
         let mut http = http.map(|thread| thread.join().unwrap_or_default()).unwrap_or_default().into_iter();
         let ended = || Err(Failure::Other("the question ended unexpectedly".to_owned()));
-        let asked = others.into_iter().zip(urls).map(|(other, url)| match other {
+        let asked = others.into_iter().zip(urls).enumerate().map(|(cache, (other, url))| match other {
             Some(thread) => thread.join().unwrap_or_else(|_| ended()),
             None => match http.next().unwrap_or_else(|| Err(Failure::Other("it was not asked".to_owned()))) {
                 // Nix has the passwords.
-                Err(Failure::Refused(why)) => {
-                    through_nix(url, paths, options).map(Some).map_err(|_| Failure::Refused(why))
-                }
-                told => told.map(|()| None),
+                Err(Failure::Refused(why)) => through_nix(url, cache, &finds).map_err(|_| Failure::Refused(why)),
+                told => told,
             },
         });
-        // Some caches give their answers themselves, the others' are judged.
-        let asked: Vec<Result<Option<Vec<Answer>>, Failure>> = asked.collect();
+        let asked: Vec<Result<(), Failure>> = asked.collect();
+        // Nothing more comes.
+        drop(finds);
         let unknown = Answer::Untold(Failure::Other("it was not asked".to_owned()));
         let mut answers = vec![vec![unknown; paths.len()]; urls.len()];
         for (cache, path, answer) in judges.into_iter().filter_map(|judge| judge.join().ok()).flatten() {
             answers[cache][path] = answer;
         }
-        asked.into_iter().zip(answers).map(|(asked, judged)| Ok(asked?.unwrap_or(judged))).collect()
+        asked.into_iter().zip(answers).map(|(asked, judged)| asked.map(|()| judged)).collect()
     })
+}
+
+/// Sends what a cache has of all paths.
+fn send(cache: usize, records: Vec<Record>, finds: &Sender<Find>) {
+    for (path, record) in records.into_iter().enumerate() {
+        let _ = finds.send((cache, path, record));
+    }
 }
 
 /// How many records are judged together.
@@ -162,6 +169,7 @@ fn judged(found: &Mutex<Receiver<Find>>, paths: &[&str], judge: &Judge) -> Vec<(
         for (cache, path, record) in &finds {
             let answer = match record {
                 Record::Missing => Answer::Missing,
+                Record::There => Answer::There(Held { verdict: Verdict::Unjudged, download: None, unpacked: None }),
                 Record::Untold(failure) => Answer::Untold(failure.clone()),
                 Record::Found(_) => match held.next() {
                     Some(held) => Answer::There(held),
@@ -170,20 +178,6 @@ fn judged(found: &Mutex<Receiver<Find>>, paths: &[&str], judge: &Judge) -> Vec<(
             };
             answers.push((*cache, *path, answer));
         }
-    }
-}
-
-/// Stores that only Nix can ask; it does not tell what they are worth.
-fn through_nix(url: &str, paths: &[&str], options: &[OsString]) -> Answers {
-    let held = Held { verdict: Verdict::Unjudged, download: None, unpacked: None };
-    let asked = substituters::ask(&[url.to_owned()], paths, options);
-    match asked.into_iter().next().map(|cache| cache.has) {
-        None => Ok(Vec::new()),
-        Some(Err(why)) => Err(Failure::of_nix(&why)),
-        Some(Ok(has)) => Ok(paths
-            .iter()
-            .map(|path| if has.contains(*path) { Answer::There(held.clone()) } else { Answer::Missing })
-            .collect()),
     }
 }
 
