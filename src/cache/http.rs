@@ -99,6 +99,18 @@ fn client(caches: &[(usize, &str)], patience: Patience) -> reqwest::Result<Clien
     builder().tls_certs_merge(own).build()
 }
 
+/// What is wrong with the file of certificates that the user named, for the end of a sentence.
+fn own_file() -> &'static str {
+    match std::env::var_os("NIX_SSL_CERT_FILE").map(std::fs::read) {
+        None => "",
+        Some(Err(_)) => " (the file that NIX_SSL_CERT_FILE names cannot be read)",
+        Some(Ok(bytes)) => match Certificate::from_pem_bundle(&bytes) {
+            Ok(certificates) if !certificates.is_empty() => "",
+            _ => " (the file that NIX_SSL_CERT_FILE names holds no certificate)",
+        },
+    }
+}
+
 /// A cache that is asked.
 struct Cache {
     client: Client,
@@ -175,6 +187,7 @@ impl Cache {
         let why = cause(error);
         // A question that got all its time gets no second one.
         let (failure, in_passing) = match (error.is_connect(), error.is_timeout()) {
+            (true, _) if why.starts_with("invalid peer certificate") => (Failure::Certificate(why + own_file()), false),
             (true, _) => (Failure::Unreachable(why), true),
             (false, true) => (Failure::Slow(self.patience.answer), false),
             (false, false) => (Failure::Broken(why), true),

@@ -128,7 +128,9 @@ impl Target {
             Answer::Untold(failure) => failure.to_string(),
             Answer::There(held) => {
                 let is_lacking = match held.verdict {
-                    Verdict::Unsigned | Verdict::WrongKey(_) => self.key.is_some() && outcome == Outcome::There,
+                    Verdict::Unsigned | Verdict::WrongKey(_) | Verdict::HiddenKey(_) => {
+                        self.key.is_some() && outcome == Outcome::There
+                    }
                     Verdict::Corrupt(_) => true,
                     Verdict::Signed(_) | Verdict::ContentAddressed | Verdict::Unjudged => false,
                 };
