@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What Nix says of a kind of store that it was built without.
+const NO_SUCH_STORE: &str = "don't know how to open Nix store";
+
 /// Why a cache did not tell or do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -48,6 +51,10 @@ impl Failure {
     /// What a person does about it.
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
+            Self::NoCache(why) if why.contains(NO_SUCH_STORE) => {
+                "this Nix does not know such stores (Debian 12's has no S3): use one that does, as 2.34, or a cache by file:, \
+                 http:, https: or ssh:"
+            }
             Self::Unreachable(why) | Self::Refused(why) | Self::NoCache(why) if is_of_ssh(why) => {
                 "see that `ssh HOST nix-store --version` answers without a question (options for ssh: NIX_SSHOPTS), as the user \
                  who runs Nix: root, where there is a daemon"
@@ -57,7 +64,10 @@ impl Failure {
                  among them; where a Nix daemon fetches, in its environment too"
             }
             Self::Unreachable(_) => "see whether its URL is right, and the network (and http_proxy, https_proxy) works",
-            Self::Refused(_) => "it wants a login, which Nix reads from `netrc-file`, or it may only be read",
+            Self::Refused(_) => {
+                "it wants a login, which Nix reads from `netrc-file`, or it may only be read; to a bucket (s3:) Debian's Nix does \
+                 not log in, so it must be open to this machine"
+            }
             Self::Slow(_) => "give it more time with --timeout",
             Self::NoCache(_) => "name the URL of the directory that holds `nix-cache-info`",
             Self::Unsigned(_) => {
@@ -74,13 +84,24 @@ impl Failure {
     pub fn of_nix(text: &str) -> Self {
         let line = |needles: &[&str]| {
             let found = text.lines().find(|line| needles.iter().any(|needle| line.contains(needle)))?;
-            Some(found.trim().trim_start_matches("error:").trim().to_owned())
+            let begins = ["error (ignored):", "error:", "warning:"];
+            Some(begins.iter().fold(found.trim(), |line, begin| line.trim_start_matches(begin).trim()).to_owned())
         };
         if let Some(line) = line(&["No space left on device", "database or disk is full"]) {
             return Self::DiskFull(line);
         }
         if let Some(line) = line(&["lacks a valid signature", "does not have a valid signature", "is not signed by"]) {
             return Self::Unsigned(line);
+        }
+        if let Some(line) = line(&[NO_SUCH_STORE]) {
+            return Self::NoCache(line);
+        }
+        if text.contains("<Code>NoSuchBucket</Code>") {
+            return Self::NoCache("there is no such bucket".to_owned());
+        }
+        // Who may not read a bucket is told that nothing is there.
+        if let Some(line) = line(&["to the binary cache because the reference"]) {
+            return Self::Refused(format!("it takes what is sent, and does not tell of it: {line}"));
         }
         // What ssh and the shell over there write comes before what Nix makes of it.
         if let Some(line) = line(&["Permission denied (", "Host key verification failed"]) {
@@ -189,6 +210,12 @@ mod tests {
             (
                 "error: unable to download 'https://x/y': SSL peer certificate or SSH remote key was not OK (60)",
                 "certificate not trusted",
+            ),
+            ("error: don't know how to open Nix store 's3://b?region=us-east-1'", "no cache"),
+            // Of 2.34.
+            (
+                "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>",
+                "no cache",
             ),
             ("error: what nobody knows", "failed"),
             ("", "failed"),

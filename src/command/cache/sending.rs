@@ -86,9 +86,11 @@ impl Target {
     /// Reads what the user says.
     pub fn new(to: &str, arguments: &SendArgs) -> Result<Self, Refusal> {
         let mut url = to.to_owned();
+        // 2.34 takes no other path.
+        let key = arguments.key.as_ref().map(std::path::absolute).transpose()?;
         let parameters = [
             ("compression", "--compression", arguments.compression.map(|compression| compression.name().to_owned())),
-            ("secret-key", "--key", arguments.key.as_ref().map(|file| file.display().to_string())),
+            ("secret-key", "--key", key.map(|file| file.display().to_string())),
         ];
         for (name, option, value) in parameters {
             let Some(value) = value else { continue };
