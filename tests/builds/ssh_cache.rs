@@ -73,8 +73,8 @@ fn shares_a_store(protocol: &str) {
 
     let secret = user.project.path().join("k-1.sec").display().to_string();
     let sign = ["nix", "--extra-experimental-features", "nix-command", "store", "sign", "--key-file", &secret];
-    let states: Vec<&str> = paths[..3].iter().map(|(_, path)| path.as_str()).collect();
-    let sign = [&sign[..], &states].concat();
+    let made: Vec<&str> = paths[..3].iter().map(|(_, path)| path.as_str()).collect();
+    let sign = [&sign[..], &made].concat();
     let checks_signatures = protocol == "ssh-ng";
     if checks_signatures {
         let (code, _, talk) = user.push(&[]);

@@ -47,11 +47,11 @@ fn a_cache_behind_tls_needs_its_authority() {
 
     let push = ["push", "--to", url, "--key", "k-1.sec", "--compression", "zstd"];
     distrusted(without(&push), &format!("cannot push to {url}"));
-    let states = |word| STAGES[..3].iter().map(|stage| (*stage, word)).collect::<Vec<_>>();
+    let each = |word| STAGES[..3].iter().map(|stage| (*stage, word)).collect::<Vec<_>>();
     let (output, talk) = with(&push);
-    assert_eq!((output.status.code(), outcomes(&output)), (Some(0), expected(&states("pushed"))), "{talk}");
+    assert_eq!((output.status.code(), outcomes(&output)), (Some(0), expected(&each("pushed"))), "{talk}");
     let (output, talk) = with(&push);
-    assert_eq!((output.status.code(), outcomes(&output)), (Some(0), expected(&states("there"))), "{talk}");
+    assert_eq!((output.status.code(), outcomes(&output)), (Some(0), expected(&each("there"))), "{talk}");
     let (output, talk) = with(&["push", "--to", &format!("{url}/read"), "--with-outputs"]);
     assert!(output.status.code() == Some(4) && talk.contains("/read: refused: "), "{talk}");
 

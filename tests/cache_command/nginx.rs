@@ -31,7 +31,7 @@ fn program(name: &str) -> Option<PathBuf> {
 
 impl Nginx {
     /// Starts it, or says why the test is skipped.
-    pub fn start(served: &Path) -> Option<Self> {
+    pub fn start(files: &Path) -> Option<Self> {
         let (Some(nginx), Some(_)) = (program("nginx"), program("openssl")) else {
             eprintln!("SKIPPED: there is no nginx (Debian: nginx-light), or no openssl");
             return None;
@@ -41,18 +41,17 @@ impl Nginx {
         certificates(d);
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
         let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let places: String =
-            places.iter().map(|name| format!("{name}_temp_path {};", d.join(name).display())).collect();
-        let (own, served) = (d.display(), served.display());
+        let places = places.map(|name| format!("{name}_temp_path {};", d.join(name).display())).concat();
+        let (own, files) = (d.display(), files.display());
         // Its one process is the one that is killed, and it stays who it is.
         let configuration = format!(
             "daemon off; master_process off; pid {own}/pid; error_log {own}/errors;\nevents {{}}\nhttp {{ {places}
             log_format asked '$server_protocol $connection $request_method $uri'; access_log {own}/asked asked;
             server {{
               listen 127.0.0.1:{port} ssl http2; ssl_certificate {own}/server.pem; ssl_certificate_key {own}/server.key;
-              client_max_body_size 100m; root {served};
+              client_max_body_size 100m; root {files};
               location / {{ dav_methods PUT; create_full_put_path on; }}
-              location /read/ {{ alias {served}/; }}
+              location /read/ {{ alias {files}/; }}
             }} }}\n"
         );
         fs::write(d.join("nginx.conf"), configuration).expect("written");
