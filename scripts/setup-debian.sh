@@ -20,7 +20,7 @@ programs=(
   jq:jq python3:python3 shellcheck:shellcheck
 )
 # What only some tests use, which say that they are skipped where it is not to be had.
-for_tests=(umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap)
+for_tests=(umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap openssl:openssl)
 # Python module:Debian package, for the packages that build with PEP 517.
 modules=(pip:python3-pip setuptools:python3-setuptools wheel:python3-wheel build:python3-build installer:python3-installer)
 
@@ -60,19 +60,26 @@ look() {
   fi
 }
 
-# A test starts an sshd of its own. Debian's package would start one for the whole machine, now and after every boot, so
-# only its files are taken, below target/. Where they cannot be had nothing is wrong: that test says that it is skipped.
-fetch_sshd() {
-  local place directory deb
-  place=$(realpath -m "$(dirname "$0")/../target/sshd")
-  if [ -x /usr/sbin/sshd ] || [ -e "$place" ] || ! command -v apt-get >/dev/null || ! command -v ssh >/dev/null; then return; fi
+# Tests start an sshd and an nginx of their own. Debian's packages would start one for the whole machine, now and after every
+# boot, so only their files are taken, below target/. Where they cannot be had nothing is wrong: those tests say that they are
+# skipped.
+fetch_servers() {
+  if command -v ssh >/dev/null; then fetch_server sshd openssh-server libwrap0; fi
+  fetch_server nginx nginx
+}
+
+# usage: fetch_server PROGRAM PACKAGE…
+fetch_server() {
+  local program=$1 place directory deb
+  place=$(realpath -m "$(dirname "$0")/../target/$program")
+  if [ -x "/usr/sbin/$program" ] || [ -e "$place" ] || ! command -v apt-get >/dev/null; then return; fi
   directory=$(mktemp -d)
-  if (cd "$directory" && apt-get download -q openssh-server libwrap0 >&2 &&
+  if (cd "$directory" && apt-get download -q "${@:2}" >&2 &&
     for deb in *.deb; do dpkg-deb --extract "$deb" files || exit; done); then
     mkdir -p "$(dirname "$place")"
     mv "$directory/files" "$place"
   else
-    printf 'setup: sshd is not to be had; the test of remote builds will be skipped\n' >&2
+    printf 'setup: %s is not to be had; the tests that start it will be skipped\n' "$program" >&2
   fi
   rm -rf "$directory"
 }
@@ -175,5 +182,5 @@ if ! rust_is_good; then fail 'missing:' "$(list_missing)"; fi
 check_store
 if [ "${1:-}" = --for-tests ]; then
   install_for_tests
-  fetch_sshd
+  fetch_servers
 fi

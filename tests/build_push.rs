@@ -195,6 +195,91 @@ fn what_a_failed_build_has_made_is_pushed() {
     );
 }
 
+/// The outcomes of the build itself.
+fn built(report: &Value) -> Vec<&str> {
+    let stages = report["stages"].as_array().expect("stages").iter();
+    stages.map(|row| row["outcome"].as_str().expect("a word")).collect()
+}
+
+/// Nix's options for a cache to fetch from. A download takes the place of a build in 2.8.
+fn from(url: &str, key: &str) -> Vec<String> {
+    let settings = [("substituters", url), ("trusted-public-keys", key), ("download-attempts", "1"), ("max-jobs", "2")];
+    let options = settings.iter().flat_map(|(name, value)| ["--option", name, value]);
+    ["--"].into_iter().chain(options).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_a_cache_gave_before_it_failed_is_kept_and_pushed() {
+    let project = Project::pushed(&["--key", "k-1.sec"]);
+    let key = project.key("k-1");
+    let record = fs::read_to_string(project.record("install")).expect("a record");
+    let nar = record.lines().find_map(|line| line.strip_prefix("URL: ")).expect("a URL").to_owned();
+    project.forget();
+    let server = Server::new(&project.store(), move |path, _| if path.ends_with(&nar) { Act::Cut } else { Act::Serve });
+    let other = format!("file://{}", project.path().join("other").display());
+    let output = push(&project, &other, &[]).args(from(&server.url, &key)).output().expect("runs");
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(4) && said.contains("a binary cache failed: "), "{said}");
+    let (stopped, rows) = report(&output);
+    assert_eq!(built(&stopped), ["fetched", "fetched", "not-reached", "not-reached"], "{said}");
+    assert!(stopped["stopped"].as_str().expect("words").contains("a binary cache failed: "), "{stopped}");
+    assert_eq!(rows, expected(&[("configure", "pushed"), ("build", "pushed"), ("install", "not-here")]));
+    assert_eq!(answers(&project.status(&[&other], &[], &key).1, 0), ["signed", "signed", "missing", "missing"]);
+    let roots = text(&succeed(project.command().args(["roots", "list"])).stdout);
+    let is_kept = |stage: &str| roots.contains(&format!(" {stage} "));
+    assert!(is_kept("configure") && is_kept("build") && !is_kept("install"), "{roots}");
+}
+
+#[test]
+fn a_build_that_a_cache_ends_waits_for_what_is_being_pushed() {
+    let project = Project::new();
+    let key = project.key("k-1");
+    // What the last stage alone needs comes from a cache, while the stages before are built.
+    let salt = salt();
+    let needed = format!(
+        r#"derivation {{ name = "needed-1"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo {salt} > $out" ]; }}"#
+    );
+    project.write_with("pkg.nix", &salt, &format!("preBuild = \"sleep 60\"; postFixup = \"cat ${{{needed}}}\";"));
+    let nix = |program: &str, words: &[&str]| {
+        text(&succeed(support::command(program, project.path()).args(words)).stdout).trim().to_owned()
+    };
+    let path = nix("nix-build", &["--no-out-link", "-E", &needed]);
+    let (sources, secret) = (project.path().join("sources"), project.path().join("k-1.sec"));
+    let to = format!("file://{}?secret-key={}", sources.display(), secret.display());
+    nix("nix", &["--extra-experimental-features", "nix-command", "copy", "--to", &to, &path]);
+    nix("nix-store", &["--delete", &path]);
+
+    let begun = Arc::new(AtomicBool::new(false));
+    let is_archive = |path: &str| path.contains("/nar/");
+    let source = {
+        let begun = Arc::clone(&begun);
+        Server::new(&sources, move |path, _| {
+            if !is_archive(path) {
+                return Act::Serve;
+            }
+            until("a push has begun", || begun.load(Ordering::SeqCst));
+            Act::Cut
+        })
+    };
+    fs::create_dir(project.store()).expect("made");
+    fs::write(project.store().join("nix-cache-info"), "StoreDir: /nix/store\n").expect("written");
+    let target = Server::new(&project.store(), move |path, _| {
+        begun.fetch_or(is_archive(path), Ordering::SeqCst);
+        if is_archive(path) { Act::Late(Duration::from_secs(2)) } else { Act::Serve }
+    });
+    let output = push(&project, &target.url, &[]).args(from(&source.url, &key)).output().expect("runs");
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(4) && said.contains("a binary cache failed: "), "{said}");
+    let (stopped, rows) = report(&output);
+    // The stage that Nix gave up was not built.
+    assert_eq!(built(&stopped), ["built", "not-reached", "not-reached", "not-reached"], "{said}");
+    assert_eq!(rows, expected(&[("configure", "pushed"), ("build", "not-here"), ("install", "not-here")]));
+    assert!(said.contains(&format!("{}: pushed: configure\n", target.url)), "{said}");
+    assert_eq!(records(&project), 1);
+    let roots = text(&succeed(project.command().args(["roots", "list"])).stdout);
+    assert!(roots.contains(" configure ") && !roots.contains(" build "), "{roots}");
+}
+
 #[test]
 fn what_is_made_of_a_pinned_result_is_not_passed_on() {
     let project = Project::new();

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+/// What Nix says of a kind of store that it was built without.
+const NO_SUCH_STORE: &str = "don't know how to open Nix store";
+
 /// Why a cache did not tell or do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -10,6 +13,8 @@ pub enum Failure {
     Unreachable(String),
     /// It answers, and does not let us.
     Refused(String),
+    /// Nobody that is trusted says that it is the one it says it is.
+    Certificate(String),
     /// It did not answer in this time.
     Slow(Duration),
     /// Its server says that it is at fault.
@@ -32,6 +37,7 @@ impl Failure {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Refused(_) => "refused",
+            Self::Certificate(_) => "certificate not trusted",
             Self::Slow(_) => "slow",
             Self::Broken(_) => "broken",
             Self::NoCache(_) => "no cache",
@@ -45,13 +51,28 @@ impl Failure {
     /// What a person does about it.
     pub fn help(&self) -> Option<&'static str> {
         Some(match self {
+            Self::NoCache(why) if why.contains(NO_SUCH_STORE) => {
+                "this Nix does not know such stores (Debian 12's has no S3): use one that does, as 2.34, or a cache by file:, \
+                 http:, https: or ssh:"
+            }
+            Self::Unreachable(why) | Self::Refused(why) | Self::NoCache(why) if is_of_ssh(why) => {
+                "see that `ssh HOST nix-store --version` answers without a question (options for ssh: NIX_SSHOPTS), as the user \
+                 who runs Nix: root, where there is a daemon"
+            }
+            Self::Certificate(_) => {
+                "have NIX_SSL_CERT_FILE name a file with all certificates that are trusted, that of this server's authority (CA) \
+                 among them; where a Nix daemon fetches, in its environment too"
+            }
             Self::Unreachable(_) => "see whether its URL is right, and the network (and http_proxy, https_proxy) works",
-            Self::Refused(_) => "it wants a login, which Nix reads from `netrc-file`, or it may only be read",
+            Self::Refused(_) => {
+                "it wants a login, which Nix reads from `netrc-file`, or it may only be read; to a bucket (s3:) Debian's Nix does \
+                 not log in, so it must be open to this machine"
+            }
             Self::Slow(_) => "give it more time with --timeout",
             Self::NoCache(_) => "name the URL of the directory that holds `nix-cache-info`",
             Self::Unsigned(_) => {
                 "name the key that signed it in Nix's setting `trusted-public-keys`, or sign it with `phasesplit cache \
-                 push --key FILE`"
+                 push --key FILE`; what goes into the store of another machine, with `nix store sign --key-file FILE PATH…`"
             }
             Self::Corrupt(_) => "delete it in that cache and push it again",
             Self::DiskFull(_) => "free some space, for example with `nix-collect-garbage`",
@@ -63,13 +84,40 @@ impl Failure {
     pub fn of_nix(text: &str) -> Self {
         let line = |needles: &[&str]| {
             let found = text.lines().find(|line| needles.iter().any(|needle| line.contains(needle)))?;
-            Some(found.trim().trim_start_matches("error:").trim().to_owned())
+            let begins = ["error (ignored):", "error:", "warning:"];
+            Some(begins.iter().fold(found.trim(), |line, begin| line.trim_start_matches(begin).trim()).to_owned())
         };
         if let Some(line) = line(&["No space left on device", "database or disk is full"]) {
             return Self::DiskFull(line);
         }
         if let Some(line) = line(&["lacks a valid signature", "does not have a valid signature", "is not signed by"]) {
             return Self::Unsigned(line);
+        }
+        if let Some(line) = line(&[NO_SUCH_STORE]) {
+            return Self::NoCache(line);
+        }
+        if text.contains("<Code>NoSuchBucket</Code>") {
+            return Self::NoCache("there is no such bucket".to_owned());
+        }
+        // Who may not read a bucket is told that nothing is there.
+        if let Some(line) = line(&["to the binary cache because the reference"]) {
+            return Self::Refused(format!("it takes what is sent, and does not tell of it: {line}"));
+        }
+        // What ssh and the shell over there write comes before what Nix makes of it.
+        if let Some(line) = line(&["Permission denied (", "Host key verification failed"]) {
+            return Self::Refused(line);
+        }
+        if let Some(line) = line(&["ssh: connect to host", "ssh: Could not resolve hostname"]) {
+            return Self::Unreachable(line);
+        }
+        if let Some(line) = line(&["command not found", "nix-store: not found", "nix-daemon: not found"]) {
+            return Self::NoCache(line);
+        }
+        if let Some(line) = line(&["cannot open connection to remote store", "failed to start SSH"]) {
+            return Self::Unreachable(line);
+        }
+        if let Some(line) = line(&["peer certificate", "SSL CA cert", "SSL certificate problem"]) {
+            return Self::Certificate(line);
         }
         // 2.8 tells a cut NAR by how its reader failed.
         let corrupt =
@@ -101,10 +149,8 @@ impl Failure {
             "Could not resolve",
             "Failed to connect",
             "cannot connect to",
-            "failed to start SSH",
             "Connection refused",
             "Timeout was reached",
-            "cannot open connection",
         ];
         if let Some(line) = line(&unreachable) {
             return Self::Unreachable(line);
@@ -117,6 +163,12 @@ impl Failure {
     }
 }
 
+/// Whether a connection by ssh failed.
+fn is_of_ssh(why: &str) -> bool {
+    let words = ["ssh", "Permission denied (", "Host key verification", "not found", "cannot connect to '"];
+    words.iter().any(|words| why.contains(words))
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -124,6 +176,7 @@ impl fmt::Display for Failure {
             Self::Other(why) => f.write_str(why),
             Self::Unreachable(why)
             | Self::Refused(why)
+            | Self::Certificate(why)
             | Self::Broken(why)
             | Self::NoCache(why)
             | Self::Unsigned(why)
@@ -146,6 +199,24 @@ mod tests {
             ("error: cannot add path '/s/x' because it lacks a valid signature", "unsigned"),
             ("error: hash mismatch importing path '/s/x';", "corrupt"),
             ("error: unable to download 'http://x/y': HTTP error 503 ('')", "broken"),
+            // Of 2.8.
+            ("root@h: Permission denied (publickey).\nerror: cannot connect to 'root@h'", "refused"),
+            (
+                "ssh: connect to host h port 9: Connection refused\nerror: cannot open connection to remote store \
+                 'ssh-ng://h': error: unexpected end-of-file",
+                "unreachable",
+            ),
+            ("bash: line 1: nix-store: command not found\nerror: cannot connect to 'root@h'", "no cache"),
+            (
+                "error: unable to download 'https://x/y': SSL peer certificate or SSH remote key was not OK (60)",
+                "certificate not trusted",
+            ),
+            ("error: don't know how to open Nix store 's3://b?region=us-east-1'", "no cache"),
+            // Of 2.34.
+            (
+                "<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>",
+                "no cache",
+            ),
             ("error: what nobody knows", "failed"),
             ("", "failed"),
         ];

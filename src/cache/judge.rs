@@ -25,6 +25,8 @@ pub enum Verdict {
     Unsigned,
     /// Only keys signed it that are not trusted: their names.
     WrongKey(Vec<String>),
+    /// A trusted key signed it that Nix does not see: another one of the same name stands before it.
+    HiddenKey(String),
     /// It is no record of that path, or not the one that was signed: why.
     Corrupt(String),
     /// It is there; Nix asked, and did not tell who signed it.
@@ -38,7 +40,7 @@ impl Verdict {
             Self::Signed(_) => "signed",
             Self::ContentAddressed => "content-addressed",
             Self::Unsigned => "unsigned",
-            Self::WrongKey(_) => "wrong key",
+            Self::WrongKey(_) | Self::HiddenKey(_) => "wrong key",
             Self::Corrupt(_) => "corrupt",
             Self::Unjudged => "there",
         }
@@ -49,6 +51,7 @@ impl Verdict {
         match self {
             Self::Signed(key) => format!("signed by {key}"),
             Self::WrongKey(keys) => format!("wrong key ({})", keys.join(", ")),
+            Self::HiddenKey(key) => format!("wrong key ({})", hidden(key)),
             Self::Corrupt(why) => format!("corrupt ({why})"),
             Self::ContentAddressed | Self::Unsigned | Self::Unjudged => self.word().to_owned(),
         }
@@ -58,10 +61,15 @@ impl Verdict {
     pub fn is_usable(&self, required: bool) -> bool {
         match self {
             Self::Signed(_) | Self::ContentAddressed | Self::Unjudged => true,
-            Self::Unsigned | Self::WrongKey(_) => !required,
+            Self::Unsigned | Self::WrongKey(_) | Self::HiddenKey(_) => !required,
             Self::Corrupt(_) => false,
         }
     }
+}
+
+/// Why a key does not count that is trusted.
+pub fn hidden(name: &str) -> String {
+    format!("of the trusted keys named {name} Nix uses only the first")
 }
 
 /// Judges records by the keys that are trusted.
@@ -69,6 +77,8 @@ impl Verdict {
 pub struct Judge {
     store_dir: StoreDir,
     keys: Vec<TrustedPublicKey>,
+    /// Those that stand behind another one of the same name: Nix does not use them (`getDefaultPublicKeys`).
+    hidden: Vec<TrustedPublicKey>,
 }
 
 impl Judge {
@@ -78,14 +88,17 @@ impl Judge {
     /// Where a key or the store directory is none: which, and why.
     pub fn new<'a>(store_dir: &str, keys: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let store_dir = StoreDir::new(store_dir).map_err(|error| format!("`{store_dir}` is no store: {error}"))?;
-        let keys = keys
-            .into_iter()
-            .map(|key| {
-                TrustedPublicKey::parse(key)
-                    .map_err(|error| format!("`{key}` in trusted-public-keys is no key: {error}"))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { store_dir, keys })
+        let mut judge = Self { store_dir, keys: Vec::new(), hidden: Vec::new() };
+        for text in keys {
+            let key = TrustedPublicKey::parse(text)
+                .map_err(|error| format!("`{text}` in trusted-public-keys is no key: {error}"))?;
+            match judge.keys.iter().find(|first| first.name == key.name) {
+                None => judge.keys.push(key),
+                Some(first) if first.key == key.key => {}
+                Some(_) => judge.hidden.push(key),
+            }
+        }
+        Ok(judge)
     }
 
     /// The store that paths are of.
@@ -144,9 +157,15 @@ impl Judge {
         // What cannot be read as a signature counts for none, as with Nix.
         let signatures: Vec<&NixSignature> =
             info.signatures().iter().filter(|signature| signature.canonicalized().is_ok()).collect();
-        let good = |signature: &&&NixSignature| signature.verify(fingerprint.as_bytes(), &self.keys).unwrap_or(false);
-        if let Some(signature) = signatures.iter().find(good) {
-            return Verdict::Signed(signature.key_name.clone());
+        let by = |keys: &[TrustedPublicKey]| {
+            let is_good = |signature: &&&NixSignature| signature.verify(fingerprint.as_bytes(), keys).unwrap_or(false);
+            signatures.iter().find(is_good).map(|signature| signature.key_name.clone())
+        };
+        if let Some(name) = by(&self.keys) {
+            return Verdict::Signed(name);
+        }
+        if let Some(name) = by(&self.hidden) {
+            return Verdict::HiddenKey(name);
         }
         let is_trusted = |name: &str| self.keys.iter().any(|key| key.name == name);
         if let Some(signature) = signatures.iter().find(|signature| is_trusted(&signature.key_name)) {
@@ -221,6 +240,16 @@ Sig: k-1:zpwmwlsA5e/eC7JS/OMrd2ynoDSpmZeBUO1SIkER4f7sx079OTq7wVEqNsPl91TAr4k9+vK
         // A signature of somebody else does not hide the good one.
         let both = format!("{unsigned}Sig: k-0:AAAA\n{}", &RECORD[unsigned.len()..]);
         assert_eq!(verdict(&[KEY], &both), Verdict::Signed("k-1".to_owned()));
+    }
+
+    #[test]
+    fn of_two_keys_with_one_name_the_first_counts() {
+        let other = format!("k-1:{}", BASE64_STANDARD.encode([7; 32]));
+        assert_eq!(verdict(&[KEY, &other], RECORD), Verdict::Signed("k-1".to_owned()));
+        assert_eq!(verdict(&[&other, KEY], RECORD), Verdict::HiddenKey("k-1".to_owned()));
+        assert_eq!(verdict(&[KEY, KEY], RECORD), Verdict::Signed("k-1".to_owned()), "the same twice is no other");
+        let told = Verdict::HiddenKey("k-1".to_owned()).told();
+        assert_eq!(told, "wrong key (of the trusted keys named k-1 Nix uses only the first)");
     }
 
     #[test]

@@ -2,23 +2,20 @@
 //! trusts.
 //!
 //! All caches are asked at the same time, and of each many paths at once over few connections. The parts: [`place`] is what
-//! a cache's URL means, [`http`] and [`directory`] get the records (`.narinfo`), [`judge`] says what they are worth,
-//! [`failure`] why a cache did not tell. Must not know packages, stages or what is done with the answers.
+//! a cache's URL means, [`http`], [`directory`] and [`through_nix`] get the records (`.narinfo`), [`judge`] says what they
+//! are worth, [`failure`] why a cache did not tell. Must not know packages, stages or what is done with the answers.
 
 mod directory;
 pub mod failure;
 mod http;
 pub mod judge;
 pub mod place;
+mod through_nix;
 
 use std::ffi::OsString;
-use std::mem;
-use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::Duration;
 
-use crate::nix::substituters;
 use failure::Failure;
 use judge::{Judge, Verdict};
 use place::Place;
@@ -68,144 +65,81 @@ pub type Answers = Result<Vec<Answer>, Failure>;
 enum Record {
     Missing,
     Found(Vec<u8>),
+    /// There is one, and no more is known of it.
+    There,
     Untold(Failure),
 }
 
-/// What a cache has of a path: the number of the cache, that of the path, and what was found.
-type Find = (usize, usize, Record);
-
-/// How many records are judged together. To wake a judge for each of them costs as much as to ask for it.
-const TOGETHER: usize = 64;
-
-/// The priority of a judge: the least.
-const LAST: i32 = 19;
-
-/// What is found, on its way to the judges. The last ones go when this ends.
-struct Finds {
-    judges: Sender<Vec<Find>>,
-    waiting: Vec<Find>,
-}
-
-impl Finds {
-    fn to(judges: &Sender<Vec<Find>>) -> Self {
-        Self { judges: judges.clone(), waiting: Vec::with_capacity(TOGETHER) }
-    }
-
-    fn add(&mut self, find: Find) {
-        self.waiting.push(find);
-        if self.waiting.len() == TOGETHER {
-            let together = mem::replace(&mut self.waiting, Vec::with_capacity(TOGETHER));
-            let _ = self.judges.send(together);
-        }
-    }
-}
-
-impl Drop for Finds {
-    fn drop(&mut self) {
-        let _ = self.judges.send(mem::take(&mut self.waiting));
-    }
-}
-
 /// Asks every cache for every path. Of `options`, those of the form `--option NAME VALUE` count where Nix is asked.
-///
-/// What comes is judged while more is on its way.
 pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, options: &[OsString]) -> Vec<Answers> {
     let places: Vec<Place> = urls.iter().map(|url| Place::of(url)).collect();
-    let (finds, found) = mpsc::channel::<Vec<Find>>();
-    let found = Mutex::new(found);
-    thread::scope(|scope| {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let judges: Vec<_> = (0..threads).map(|_| scope.spawn(|| judged(&found, paths, judge))).collect();
-        let over_http: Vec<(usize, &str)> =
-            places.iter().enumerate().filter_map(|(cache, place)| Some((cache, place.base()?))).collect();
-        let for_http = Finds::to(&finds);
-        let http = (!over_http.is_empty())
-            .then(|| scope.spawn(move || http::records(&over_http, paths, judge.store_dir(), patience, for_http)));
+    let over_http: Vec<&str> = places.iter().filter_map(Place::base).collect();
+    let found = thread::scope(|scope| {
         let others: Vec<_> = urls
             .iter()
             .zip(&places)
-            .enumerate()
-            .map(|(cache, (url, place))| {
-                let mut finds = Finds::to(&finds);
-                match place {
-                    Place::Http(_) => None,
-                    Place::Directory(directory) => Some(scope.spawn(move || {
-                        let records = directory::records(directory, paths, judge.store_dir())?;
-                        for (path, record) in records.into_iter().enumerate() {
-                            finds.add((cache, path, record));
-                        }
-                        Ok(None)
-                    })),
-                    Place::Other => Some(scope.spawn(move || through_nix(url, paths, options).map(Some))),
+            .map(|(url, place)| match place {
+                Place::Http(_) => None,
+                Place::Directory(directory) => {
+                    Some(scope.spawn(move || directory::records(directory, paths, judge.store_dir())))
                 }
+                Place::Other => Some(scope.spawn(move || through_nix::records(url, paths, patience, options))),
             })
             .collect();
-        drop(finds);
-        let mut http = http.map(|thread| thread.join().unwrap_or_default()).unwrap_or_default().into_iter();
+        let mut http = http::records(&over_http, paths, judge.store_dir(), patience).into_iter();
         let ended = || Err(Failure::Other("the question ended unexpectedly".to_owned()));
-        let asked = others.into_iter().zip(urls).map(|(other, url)| match other {
+        let found = others.into_iter().zip(urls).map(|(other, url)| match other {
             Some(thread) => thread.join().unwrap_or_else(|_| ended()),
-            None => match http.next().unwrap_or_else(|| Err(Failure::Other("it was not asked".to_owned()))) {
+            None => match http.next().unwrap_or_else(ended) {
                 // Nix has the passwords.
                 Err(Failure::Refused(why)) => {
-                    through_nix(url, paths, options).map(Some).map_err(|_| Failure::Refused(why))
+                    through_nix::records(url, paths, patience, options).map_err(|_| Failure::Refused(why))
                 }
-                told => told.map(|()| None),
+                told => told,
             },
         });
-        // Some caches give their answers themselves, the others' are judged.
-        let asked: Vec<Result<Option<Vec<Answer>>, Failure>> = asked.collect();
-        let unknown = Answer::Untold(Failure::Other("it was not asked".to_owned()));
-        let mut answers = vec![vec![unknown; paths.len()]; urls.len()];
-        for (cache, path, answer) in judges.into_iter().filter_map(|judge| judge.join().ok()).flatten() {
-            answers[cache][path] = answer;
-        }
-        asked.into_iter().zip(answers).map(|(asked, judged)| Ok(asked?.unwrap_or(judged))).collect()
-    })
+        found.collect()
+    });
+    judged(found, paths, judge)
 }
 
-/// Judges what is found, until all has come. A signature costs as much as the question for it did, and where the cache is on
-/// this machine the two are after the same processors: the questions go first, and the judges take what is left.
-fn judged(found: &Mutex<Receiver<Vec<Find>>>, paths: &[&str], judge: &Judge) -> Vec<(usize, usize, Answer)> {
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LAST);
-    let mut answers = Vec::new();
-    loop {
-        let next = found.lock().map(|found| found.recv());
-        let Ok(Ok(finds)) = next else { return answers };
-        let mut records: Vec<(&str, &[u8])> = Vec::new();
-        for (_, path, record) in &finds {
-            if let Record::Found(record) = record {
-                records.push((paths[*path], record));
-            }
-        }
-        let mut held = judge.judge(&records).into_iter();
-        for (cache, path, record) in &finds {
-            let answer = match record {
-                Record::Missing => Answer::Missing,
-                Record::Untold(failure) => Answer::Untold(failure.clone()),
-                Record::Found(_) => match held.next() {
-                    Some(held) => Answer::There(held),
-                    None => Answer::Untold(Failure::Other("its record was not judged".to_owned())),
-                },
-            };
-            answers.push((*cache, *path, answer));
-        }
-    }
+/// Judges what was found, on all processors. Not while more is on its way: a signature costs as much as the question for it,
+/// and where the cache is on this machine the two would be in each other's way.
+fn judged(found: Vec<Result<Vec<Record>, Failure>>, paths: &[&str], judge: &Judge) -> Vec<Answers> {
+    let records: Vec<(&str, &[u8])> = found
+        .iter()
+        .flatten()
+        .flat_map(|records| records.iter().zip(paths))
+        .filter_map(|(record, path)| match record {
+            Record::Found(bytes) => Some((*path, bytes.as_slice())),
+            Record::Missing | Record::There | Record::Untold(_) => None,
+        })
+        .collect();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let part = records.len().div_ceil(threads).max(LEAST_TOGETHER);
+    let held: Vec<Option<Held>> = thread::scope(|scope| {
+        let parts: Vec<_> = records.chunks(part).map(|part| (part.len(), scope.spawn(|| judge.judge(part)))).collect();
+        let held = |(count, part): (usize, thread::ScopedJoinHandle<'_, Vec<Held>>)| match part.join() {
+            Ok(held) => held.into_iter().map(Some).collect(),
+            Err(_) => vec![None; count],
+        };
+        parts.into_iter().flat_map(held).collect()
+    });
+    let mut held = held.into_iter();
+    let mut answer = |record| match record {
+        Record::Missing => Answer::Missing,
+        Record::There => Answer::There(Held { verdict: Verdict::Unjudged, download: None, unpacked: None }),
+        Record::Untold(failure) => Answer::Untold(failure),
+        Record::Found(_) => match held.next().flatten() {
+            Some(held) => Answer::There(held),
+            None => Answer::Untold(Failure::Other("its record was not judged".to_owned())),
+        },
+    };
+    found.into_iter().map(|records| Ok(records?.into_iter().map(&mut answer).collect())).collect()
 }
 
-/// Stores that only Nix can ask; it does not tell what they are worth.
-fn through_nix(url: &str, paths: &[&str], options: &[OsString]) -> Answers {
-    let held = Held { verdict: Verdict::Unjudged, download: None, unpacked: None };
-    let asked = substituters::ask(&[url.to_owned()], paths, options);
-    match asked.into_iter().next().map(|cache| cache.has) {
-        None => Ok(Vec::new()),
-        Some(Err(why)) => Err(Failure::of_nix(&why)),
-        Some(Ok(has)) => Ok(paths
-            .iter()
-            .map(|path| if has.contains(*path) { Answer::There(held.clone()) } else { Answer::Missing })
-            .collect()),
-    }
-}
+/// No thread for fewer records than these.
+const LEAST_TOGETHER: usize = 32;
 
 /// The name of a path's record in a cache: its hash, which stands before the first dash.
 fn record_name(path: &str) -> String {

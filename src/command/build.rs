@@ -39,7 +39,7 @@ use crate::status::Status;
 use pin::{PinError, PinnedState};
 use push::Push;
 use report::Report;
-use run::{BuildError, Input, Wish};
+use run::{BuildError, Input, Stopped, Wish};
 
 /// The arguments of `phasesplit build`.
 #[derive(Args, Clone, Debug)]
@@ -133,6 +133,7 @@ pub fn run(arguments: &BuildArgs) -> Outcome {
     }
     Outcome::Status(match run::run(&prepared.input, &wish, prepared.roots.as_ref()) {
         Ok(report) => tell(&report, arguments),
+        Err(BuildError::Stopped(stopped)) => tell_stopped(&stopped, arguments),
         Err(error) => refused(&error),
     })
 }
@@ -243,6 +244,13 @@ pub(super) fn provide(objects: &[StoreObject], roots: Option<&Roots>) -> Result<
     Ok(())
 }
 
+/// Prints what came of a build until Nix ended it, and why it did.
+fn tell_stopped(stopped: &Stopped, arguments: &BuildArgs) -> Status {
+    tell(&stopped.report, arguments);
+    anstream::eprint!("{}", in_words(nix_error::told(&stopped.error)));
+    nix_error::status(&stopped.error)
+}
+
 /// Prints the report: the result on standard output, the rest on standard error.
 fn tell(report: &Report, arguments: &BuildArgs) -> Status {
     anstream::eprint!("{}", report.table());
@@ -284,14 +292,16 @@ pub(super) fn status_of(error: &BuildError) -> Status {
         BuildError::NoSuchStage { .. } | BuildError::Break(_) => Status::Usage,
         BuildError::Pin(error) => error.status(),
         BuildError::Nix(error) => nix_error::status(error),
+        BuildError::Stopped(stopped) => nix_error::status(&stopped.error),
     }
 }
 
 pub(super) fn explain(error: &BuildError) -> String {
-    let (problem, words) = match error {
+    in_words(match error {
         BuildError::NoSuchStage { .. } => (Problem::new("build/until", error.to_string()), String::new()),
         BuildError::Break(point) => (Problem::new("build/break", point.to_string()).help(&point.help), String::new()),
         BuildError::Nix(error) | BuildError::Pin(PinError::Nix(error)) => nix_error::told(error),
+        BuildError::Stopped(stopped) => nix_error::told(&stopped.error),
         BuildError::Pin(pin) => {
             let problem = Problem::new("build/pin", error.to_string());
             let problem = match pin.help() {
@@ -300,6 +310,9 @@ pub(super) fn explain(error: &BuildError) -> String {
             };
             (problem, String::new())
         }
-    };
+    })
+}
+
+fn in_words((problem, words): (Problem, String)) -> String {
     diagnostic::render(&[problem], Sources::new(&[]), colour()) + &words
 }

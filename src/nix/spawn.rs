@@ -62,8 +62,18 @@ pub struct Nix {
 pub struct Answer {
     /// Its standard output.
     pub stdout: Vec<u8>,
-    /// Its standard error, as text: warnings, since it ended well.
+    /// Its standard error, as text: warnings, where it ended well.
     pub stderr: String,
+}
+
+/// How a program ended.
+pub(super) struct Ended {
+    /// Its status.
+    pub(super) status: ExitStatus,
+    /// What it said.
+    pub(super) answer: Answer,
+    /// The command line, for an error about it.
+    pub(super) command: String,
 }
 
 impl Nix {
@@ -132,7 +142,22 @@ impl Nix {
         args: impl IntoIterator<Item = S>,
         input: &[u8],
     ) -> Result<Answer, NixError> {
-        let mut command = self.command(tool, args);
+        let ended = Self::end_of(patience, operation, self.command(tool, args), tool, input)?;
+        if ended.status.success() {
+            return Ok(ended.answer);
+        }
+        let cause = self.cause_of(tool, &ended.answer.stderr, ended.status);
+        Err(NixError { operation: operation.to_owned(), command: ended.command, cause })
+    }
+
+    /// Runs a command to its end, which may be a bad one; for `patience` at most.
+    pub(super) fn end_of(
+        patience: Option<Duration>,
+        operation: &str,
+        mut command: Command,
+        tool: Tool,
+        input: &[u8],
+    ) -> Result<Ended, NixError> {
         let shown = shell_words(&command);
         let fail = |cause| NixError { operation: operation.to_owned(), command: shown.clone(), cause };
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -143,11 +168,8 @@ impl Nix {
             }),
             _ => fail(Cause::Io(e)),
         })?;
-        let stderr = String::from_utf8_lossy(&stderr).into_owned();
-        if status.success() {
-            return Ok(Answer { stdout, stderr });
-        }
-        Err(fail(self.cause_of(tool, &stderr, status)))
+        let answer = Answer { stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() };
+        Ok(Ended { status, answer, command: shown })
     }
 
     /// The cause of a failed command; an unknown one of an old Nix is blamed on its age.

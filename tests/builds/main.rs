@@ -2,6 +2,8 @@
 //!
 //! Needs Nix and the machine's toolchain, which `make test` brings; without Nix every test here fails and says so.
 
+#[path = "../support/cached.rs"]
+mod cached;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,6 +17,7 @@ mod held_back;
 mod keep_failed;
 mod kept_states;
 mod moved;
+mod other_machine;
 mod other_user;
 mod pin;
 mod point;
@@ -25,6 +28,7 @@ mod roots;
 mod runtime;
 mod shell;
 mod shell_states;
+mod ssh_cache;
 mod state_command;
 mod team;
 mod trust;

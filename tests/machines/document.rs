@@ -78,16 +78,24 @@ fn every_command_of_sharing_md_does_what_it_says() {
     let versions = said("ci", "nix-store --version");
     assert!(versions.contains(" 2.26.") && versions.contains(" 2.34."), "{versions}");
     // Nothing was built on ci, and each stage on one of the builders.
-    let built = said("ci", "phasesplit build");
+    let built = said("ci", "phasesplit build pkg.nix --no-link -- ");
     let stages = ["configure", "build", "install", "finish"];
     for stage in stages {
         let row =
             built.lines().find(|line| line.starts_with(&format!("{stage} "))).unwrap_or_else(|| panic!("{built}"));
         assert!(row.contains(" built ") && row.contains(" ssh-ng://root@"), "{row}");
     }
-    let mut logs = [machines.get("one").logs(), machines.get("two").logs()].concat();
-    logs.sort();
-    assert_eq!(logs, ["greet-1", "greet-1-phase-build", "greet-1-phase-configure", "greet-1-phase-install"]);
+    let logs = |names: &[&str], package: &str| {
+        let logs = names.iter().flat_map(|name| machines.get(name).logs());
+        let mut logs: Vec<String> = logs.filter(|log| log.starts_with(package)).collect();
+        logs.sort();
+        logs
+    };
+    let builders = ["one", "two"];
+    assert_eq!(
+        logs(&builders, "greet-1"),
+        ["greet-1", "greet-1-phase-build", "greet-1-phase-configure", "greet-1-phase-install"]
+    );
     let narinfos = fs::read_dir(machines.get("ci").own("srv/cache")).expect("a cache").flatten();
     let narinfos = narinfos.filter(|file| file.path().extension().is_some_and(|extension| extension == "narinfo"));
     for narinfo in narinfos {
@@ -97,12 +105,22 @@ fn every_command_of_sharing_md_does_what_it_says() {
     let status = said("you", "cache status");
     assert!(status.contains(&names["cache"]), "{status}");
     // The edit cost two stages; the one before them was fetched.
-    let edited = said("you", "sed -i");
+    let edited = said("you", "install -D -m 555");
     let row = |stage: &str| edited.lines().find(|line| line.starts_with(&format!("{stage} "))).unwrap_or_default();
     assert!(row("build").contains(" fetched ") && row("configure").contains(" fetched "), "{edited}");
     assert!(row("install").contains(" built ") && row("finish").contains(" built "), "{edited}");
-    assert_eq!(machines.get("you").logs(), ["greet-1", "greet-1-phase-install"]);
+    assert_eq!(logs(&["you"], ""), ["greet-1", "greet-1-phase-install"]);
     let result = fs::read_link(machines.get("you").own("root/result")).expect("the link");
     let greet = machines.get("you").in_store(result.to_str().expect("text")).join("bin/greet");
     assert!(greet.is_file(), "{}", greet.display());
+    // By ssh: what the builders made went to one of them, and from there to where nothing was built.
+    let pushed = said("ci", "--push \"ssh://root@$one\"");
+    let lines: Vec<&str> = pushed.lines().filter(|line| line.starts_with("ssh://root@one: ")).collect();
+    let is_told = |stage: &str| lines.iter().any(|line| line.contains(&format!(" {stage}")));
+    assert!(stages[..3].iter().all(|stage| is_told(stage)) && !pushed.contains("not here"), "{pushed}");
+    assert_eq!(logs(&builders, "greet-2").len(), 4);
+    let pulled = said("you", "cache pull");
+    let row = |stage: &str| pulled.lines().find(|line| line.contains(&format!(" {stage} "))).unwrap_or_default();
+    assert!(["configure", "build"].iter().all(|stage| row(stage).contains(" pulled ")), "{pulled}");
+    assert!(row("install").contains(" not to be had "), "it is edited there: {pulled}");
 }

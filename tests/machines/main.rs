@@ -17,5 +17,6 @@ mod dies;
 mod document;
 mod fresh;
 mod machine;
+mod s3;
 mod vanishes;
 mod versions;

@@ -94,6 +94,7 @@ impl Line {
         let why = cause(error);
         // A question that got all its time gets no second one.
         let (failure, in_passing) = match (error.is_connect(), error.is_timeout()) {
+            (true, _) if why.starts_with("invalid peer certificate") => (Failure::Certificate(why + own_file()), false),
             (true, _) => (Failure::Unreachable(why), true),
             (false, true) => (Failure::Slow(self.patience.answer), false),
             (false, false) if error.is_body() || error.is_decode() => (broke_off(&why), true),
@@ -173,6 +174,18 @@ fn client(is_secure: bool, patience: Patience) -> reqwest::Result<reqwest::Clien
     let own = env::var_os("NIX_SSL_CERT_FILE").and_then(|file| std::fs::read(file).ok());
     let own = own.and_then(|bytes| Certificate::from_pem_bundle(&bytes).ok()).unwrap_or_default();
     builder().tls_certs_merge(own).build()
+}
+
+/// What is wrong with the file of certificates that the user named, for the end of a sentence.
+fn own_file() -> &'static str {
+    match env::var_os("NIX_SSL_CERT_FILE").map(std::fs::read) {
+        None => "",
+        Some(Err(_)) => " (the file that NIX_SSL_CERT_FILE names cannot be read)",
+        Some(Ok(bytes)) => match Certificate::from_pem_bundle(&bytes) {
+            Ok(certificates) if !certificates.is_empty() => "",
+            _ => " (the file that NIX_SSL_CERT_FILE names holds no certificate)",
+        },
+    }
 }
 
 fn broke_off(why: &str) -> Failure {

@@ -6,6 +6,7 @@
 
 mod line;
 
+use std::mem;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use line::{Line, Lost, Reply};
 
 use super::failure::Failure;
-use super::{Finds, Patience, Record, check_info, record_name};
+use super::{Patience, Record, check_info, record_name};
 
 /// Questions under way to one cache at a time. Nix has 25; answers of the distant caches take 20 ms and more.
 const AT_ONCE: usize = 64;
@@ -38,31 +39,27 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// After so many questions that failed for good, the others get one try each: the server is not well.
 const PATIENCE_ENDS: u32 = 4;
 
-/// Sends the records of `paths` in each of the caches to `finds`, each with the number of its cache and of its path; gives
-/// why a cache cannot be asked at all.
+/// The records of `paths` in each of the caches, in their order.
 pub fn records(
-    caches: &[(usize, &str)],
+    caches: &[&str],
     paths: &[&str],
     store_dir: &str,
     patience: Patience,
-    finds: Finds,
-) -> Vec<Result<(), Failure>> {
+) -> Vec<Result<Vec<Record>, Failure>> {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             return caches.iter().map(|_| Err(Failure::Other(format!("cannot speak HTTP: {error}")))).collect();
         }
     };
-    let line = Arc::new(Line::new(caches.iter().map(|(_, base)| *base), patience, AT_ONCE, MAX_NARINFO_SIZE));
+    let line = Arc::new(Line::new(caches.iter().copied(), patience, AT_ONCE, MAX_NARINFO_SIZE));
     let names: Arc<[String]> = paths.iter().map(|path| record_name(path)).collect();
-    let finds = Arc::new(Mutex::new(finds));
     runtime.block_on(async {
         let caches: Vec<_> = caches
             .iter()
-            .map(|(number, base)| {
+            .map(|base| {
                 let cache = Cache {
                     line: Arc::clone(&line),
-                    number: *number,
                     base: (*base).to_owned(),
                     patience,
                     names: Arc::clone(&names),
@@ -70,7 +67,7 @@ pub fn records(
                     turns: Semaphore::new(AT_FIRST),
                     more: AtomicUsize::new(AT_ONCE - AT_FIRST),
                     failed: AtomicU32::new(0),
-                    finds: Arc::clone(&finds),
+                    found: Mutex::new(paths.iter().map(|_| Record::Missing).collect()),
                 };
                 tokio::spawn(Arc::new(cache).records(store_dir.to_owned()))
             })
@@ -86,7 +83,6 @@ pub fn records(
 /// A cache that is asked.
 struct Cache {
     line: Arc<Line>,
-    number: usize,
     base: String,
     patience: Patience,
     /// The records that are wanted.
@@ -99,12 +95,12 @@ struct Cache {
     more: AtomicUsize,
     /// How many questions failed for good.
     failed: AtomicU32,
-    /// Where what is found goes to.
-    finds: Arc<Mutex<Finds>>,
+    /// What it has, for each of them.
+    found: Mutex<Vec<Record>>,
 }
 
 impl Cache {
-    async fn records(self: Arc<Self>, store_dir: String) -> Result<(), Failure> {
+    async fn records(self: Arc<Self>, store_dir: String) -> Result<Vec<Record>, Failure> {
         // Asked first: it tells what is no cache, and brings the connection that HTTP/2 needs only one of.
         match self.get("nix-cache-info").await? {
             None => return Err(Failure::NoCache(format!("there is no {}/nix-cache-info", self.base))),
@@ -117,7 +113,7 @@ impl Cache {
         while let Some(done) = workers.join_next().await {
             done.map_err(|error| Failure::Other(error.to_string()))?;
         }
-        Ok(())
+        self.found.lock().map(|mut found| mem::take(&mut *found)).map_err(|error| Failure::Other(error.to_string()))
     }
 
     /// Asks for one record after the other, until there is none left.
@@ -139,8 +135,8 @@ impl Cache {
             if asked.elapsed() > NEAR && self.more.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
                 self.turns.add_permits(1);
             }
-            if let Ok(mut finds) = self.finds.lock() {
-                finds.add((self.number, at, record));
+            if let Ok(mut found) = self.found.lock() {
+                found[at] = record;
             }
         }
     }

@@ -49,6 +49,9 @@ pub struct Pushed {
     refusals: Vec<Refusal>,
 }
 
+/// The outputs of a stage.
+type State = Vec<String>;
+
 /// Sends states while a build makes them.
 pub(super) struct Pusher<'a> {
     push: &'a Push,
@@ -57,7 +60,7 @@ pub(super) struct Pusher<'a> {
     stages: Vec<&'a Stage>,
     /// The paths that were handed over.
     sent: Vec<&'a str>,
-    sender: Sender<Vec<String>>,
+    sender: Sender<State>,
     worker: JoinHandle<Worked>,
 }
 
@@ -172,7 +175,7 @@ fn ask(target: &Target, nix_options: &[OsString], stages: &[&Stage]) -> Result<F
 }
 
 /// The thread: sends what comes until nothing comes any more.
-fn work(target: &Target, stages: &[Stage], nix_options: &[OsString], made: &Receiver<Vec<String>>) -> Worked {
+fn work(target: &Target, stages: &[Stage], nix_options: &[OsString], made: &Receiver<State>) -> Worked {
     // On Linux this is the thread's own, and what it starts inherits it. It is as good without.
     let _ = rustix::process::nice(NICENESS);
     // That a directory is no cache yet is no reason to stop: Nix makes it one.
@@ -183,29 +186,44 @@ fn work(target: &Target, stages: &[Stage], nix_options: &[OsString], made: &Rece
         target.copy(&paths, &options, |_| {})
     };
     let mut refusals = Vec::new();
-    let mut left: Vec<String> = Vec::new();
+    let mut left: Vec<State> = Vec::new();
     while let Ok(first) = made.recv() {
-        let mut batch: Vec<String> = Vec::new();
-        for state in iter::once(first).chain(made.try_iter()) {
-            let outputs: Vec<&str> = state.iter().map(String::as_str).collect();
-            match pinned::check(&outputs, &[]) {
-                Ok(()) => batch.extend(state),
-                Err(refusal) => refusals.push(refusal),
+        let (batch, held_back) = divide(iter::once(first).chain(made.try_iter()));
+        for (state, why) in held_back {
+            match why {
+                // Nix ended a stage, and it is not there: not yet, or it was given up.
+                Refusal::Nix(_) => left.push(state),
+                why => refusals.push(why),
             }
         }
         // It may be better later; what it was is told only where it is not.
-        if !batch.is_empty() && send(&batch).is_err() {
+        if !batch.is_empty() && send(&batch.concat()).is_err() {
             left.extend(batch);
         }
     }
     // Nix may have refused what a stage made.
-    let paths: Vec<&str> = left.iter().map(String::as_str).collect();
+    let paths: Vec<&str> = left.iter().flatten().map(String::as_str).collect();
     let missing = store::invalid_paths(&Nix::default(), &paths).unwrap_or_default();
-    left.retain(|path| !missing.contains(path));
-    if !left.is_empty() {
-        refusals.extend(send(&left).err());
+    left.retain(|state| !state.iter().any(|path| missing.contains(path)));
+    let (batch, held_back) = divide(left);
+    refusals.extend(held_back.into_iter().map(|(_, why)| why));
+    if !batch.is_empty() {
+        refusals.extend(send(&batch.concat()).err());
     }
     Worked { before, refusals }
+}
+
+/// The states that may be passed on, and the others, each with why not.
+fn divide(states: impl IntoIterator<Item = State>) -> (Vec<State>, Vec<(State, Refusal)>) {
+    let (mut allowed, mut held_back) = (Vec::new(), Vec::new());
+    for state in states {
+        let outputs: Vec<&str> = state.iter().map(String::as_str).collect();
+        match pinned::check(&outputs, &[]) {
+            Ok(()) => allowed.push(state),
+            Err(why) => held_back.push((state, why)),
+        }
+    }
+    (allowed, held_back)
 }
 
 impl Pushed {

@@ -107,6 +107,8 @@ pub struct Report {
     pub pushed: Option<Pushed>,
     /// Why it is not there.
     pub failure: Option<Failure>,
+    /// The same where no derivation is at fault, in words: Nix ended the build.
+    pub stopped: Option<String>,
 }
 
 impl Report {
@@ -179,6 +181,7 @@ mod tests {
             pinned: None,
             pushed: None,
             failure: None,
+            stopped: None,
         };
         let expected = "\
 stage    outcome      time     size
@@ -207,6 +210,7 @@ hello-2.12: 1 built, 2 reused, 1.0 s in all
             pinned: None,
             failure: None,
             pushed: None,
+            stopped: None,
         };
         let expected = "\
 stage    outcome   time     size  machine
@@ -236,6 +240,7 @@ hello-2.12: 2 built, 0 reused, 1 fetched, 1.0 s in all
             pinned: Some(Pinned { stage: "build".to_owned(), state: "/nix/store/x-build".to_owned() }),
             pushed: None,
             failure: None,
+            stopped: None,
         };
         let expected = "\
 stage   outcome   time     size

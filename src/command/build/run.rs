@@ -15,13 +15,13 @@ use super::refused::RefusedState;
 use super::report::{Outcome, Pinned, Report, StageReport};
 use crate::command::size;
 use crate::gcroot::{self, Roots};
-use crate::nix::build::{Target, build};
+use crate::nix::build::{Ended, Target, build};
 use crate::nix::chain::{self, Chain, Stage};
 use crate::nix::events::Event;
 use crate::nix::sandbox;
 use crate::nix::store;
 use crate::nix::watch::{Build, Watch};
-use crate::nix::{Nix, NixError, Tool};
+use crate::nix::{Cause, Nix, NixError, Tool};
 use crate::report::human;
 use crate::report::progress::Progress;
 
@@ -47,6 +47,18 @@ pub enum BuildError {
     /// `--pin` names a state that cannot be continued from.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// Nix ended the build, and no derivation is at fault.
+    #[error("{}", .0.error)]
+    Stopped(Box<Stopped>),
+}
+
+/// A build that Nix ended early: a binary cache failed, say, or no builder took a stage.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Why.
+    pub error: NixError,
+    /// What came of it until then, which is kept, and pushed where that was asked for.
+    pub report: Report,
 }
 
 /// A split package to build.
@@ -92,7 +104,8 @@ impl Wish {
 /// Builds, and reports; a failing phase is a report with `failure`, not an error.
 ///
 /// # Errors
-/// Where it does not come to building: no Nix, a bad expression, an unknown stage.
+/// Where it does not come to building: no Nix, a bad expression, an unknown stage; and where Nix ends the build and no
+/// derivation is at fault.
 pub fn run(input: &Input, wish: &Wish, roots: Option<&Roots>) -> Result<Report, BuildError> {
     let start = Instant::now();
     run_chain(input, wish, &evaluate(input, &wish.nix_options)?, roots, start)
@@ -152,8 +165,8 @@ pub(in crate::command) fn run_chain(
     let mut pusher = pushing.map(|push| Pusher::begin(push, chain, &wish.nix_options, stages)).transpose()?;
     let mut watch = Watch::default();
     // A link is what keeps the result and what the user looks at: it is made even for a ready one.
-    let succeeded = if wish.link.is_none() && was_there(target) {
-        true
+    let ended = if wish.link.is_none() && was_there(target) {
+        Ok(true)
     } else {
         let target = Target { drv: &target.drv_path, output: &target.output_name };
         let ended = build(&nix, target, wish.link.as_deref(), |event| {
@@ -165,28 +178,21 @@ pub(in crate::command) fn run_chain(
             if let Some(pusher) = &mut pusher {
                 pusher.see(&watch);
             }
-        })?;
-        if !ended.status.success()
-            && watch.failed().next().is_none()
-            && let Some(stage) = refused(&nix, stages, &watch)?
-        {
-            watch.refuse(&stage.drv_path);
-        }
-        if !ended.status.success() && watch.failed().next().is_none() {
-            let cause = nix.cause_of(Tool::Build, watch.transcript(), ended.status);
-            let operation = format!("cannot build {}", chain.name);
-            return Err(NixError { operation, command: ended.command, cause }.into());
-        }
-        ended.status.success()
+        });
+        ended.and_then(|ended| judged(&nix, chain, stages, &mut watch, ended))
     };
+    // Whatever ended it: from here on nothing keeps what it made from being kept, and pushed.
+    let succeeded = matches!(ended, Ok(true));
 
-    // What another build made while this one waited for it; and of a build that failed, what was being fetched may not be there.
-    let unseen = stages.iter().filter(|stage| !was_there(stage) && watch.build(&stage.drv_path).is_none());
-    let unseen: Vec<&str> = unseen.map(Stage::path).collect();
-    let absent = store::invalid_paths(&nix, &unseen)?;
-    let is_there = |stage: &Stage| {
-        was_there(stage) || unseen.contains(&stage.path()) && !absent.iter().any(|path| path == stage.path())
+    // What another build made while this one waited for it; and of a build that did not succeed, what was being fetched may
+    // not be there, nor what Nix gave up as it was being built.
+    let is_unseen = |stage: &&Stage| !was_there(stage) && (!succeeded || watch.build(&stage.drv_path).is_none());
+    let unseen: Vec<&str> = stages.iter().filter(is_unseen).map(Stage::path).collect();
+    let (ended, absent) = match store::invalid_paths(&nix, &unseen) {
+        Ok(absent) => (ended, absent),
+        Err(error) => (ended.and(Err(error)), unseen.iter().map(|path| (*path).to_owned()).collect()),
     };
+    let is_there = |stage: &Stage| !absent.iter().any(|path| path == stage.path());
     let built = stages.iter().map(|stage| row(stage, &watch, (was_there(stage), is_there(stage)), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
     let rooted = roots.map(|roots| (roots, package.as_str()));
@@ -209,7 +215,7 @@ pub(in crate::command) fn run_chain(
     }
     let sent = pusher.map(|pusher| pusher.end(&progress));
     progress.finish();
-    Ok(Report {
+    let report = Report {
         package: chain.name.clone(),
         until: target.stage.clone(),
         stages: rows,
@@ -219,7 +225,31 @@ pub(in crate::command) fn run_chain(
         pinned: wish.pin.as_ref().map(|pin| Pinned { stage: pin.stage.clone(), state: pin.state.clone() }),
         pushed: sent,
         failure,
-    })
+        stopped: ended.as_ref().err().map(ToString::to_string),
+    };
+    match ended {
+        Ok(_) => Ok(report),
+        Err(error) => Err(BuildError::Stopped(Box::new(Stopped { error, report }))),
+    }
+}
+
+/// Whether a build succeeded; where it did not and no derivation is at fault, Nix's words.
+fn judged(nix: &Nix, chain: &Chain, stages: &[Stage], watch: &mut Watch, ended: Ended) -> Result<bool, NixError> {
+    if ended.status.success() {
+        return Ok(true);
+    }
+    if watch.failed().next().is_some() {
+        return Ok(false);
+    }
+    let cause = nix.cause_of(Tool::Build, watch.transcript(), ended.status);
+    // What Nix gave up for another reason ended as well.
+    if matches!(cause, Cause::Failed { .. })
+        && let Some(stage) = refused(nix, stages, watch)?
+    {
+        watch.refuse(&stage.drv_path);
+        return Ok(false);
+    }
+    Err(NixError { operation: format!("cannot build {}", chain.name), command: ended.command, cause })
 }
 
 /// The stage whose phases succeeded and whose outputs Nix refused: for what they refer to, say.
@@ -263,7 +293,7 @@ fn row(stage: &Stage, watch: &Watch, (was_there, is_there): (bool, bool), succee
     let ran = watch.build(&stage.drv_path);
     let outcome = match ran {
         Some(build) if build.failure.is_some() => Outcome::Failed,
-        Some(build) if build.ended.is_some() => Outcome::Built,
+        Some(build) if build.ended.is_some() && is_there => Outcome::Built,
         None if was_there => Outcome::Reused,
         None if is_there && watch.fetched_from(stage.path()).is_some() => Outcome::Fetched,
         // By another build.

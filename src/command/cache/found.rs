@@ -1,11 +1,12 @@
 //! What caches have of stages: the answers for the outputs of a stage as one.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::CacheArgs;
 use super::chains::Package;
 use crate::cache::failure::Failure;
-use crate::cache::judge::{Judge, Verdict};
+use crate::cache::judge::{self, Judge, Verdict};
 use crate::cache::{self, Answer, Held, Patience, place};
 use crate::command::refusal::Refusal;
 use crate::diagnostic::Problem;
@@ -128,11 +129,23 @@ impl Found {
         caches.map(|((url, failure), answers)| (url.clone(), failure.clone().or_else(|| untold(answers)))).collect()
     }
 
+    /// The names of keys that signed something and stand behind another key of that name.
+    fn hidden_keys(&self) -> BTreeSet<&str> {
+        let hidden = self.answers.iter().flatten().filter_map(|answer| match answer {
+            Answer::There(Held { verdict: Verdict::HiddenKey(name), .. }) => Some(name.as_str()),
+            _ => None,
+        });
+        hidden.collect()
+    }
+
     /// Tells what went wrong, each cache once; whether all told.
     pub fn warn(&self) -> bool {
         for (url, failure) in &self.caches {
             if let Some(failure) = failure {
                 anstream::eprintln!("warning: the binary cache {url} does not tell what it has: {failure}");
+                if let Some(help) = failure.help() {
+                    anstream::eprintln!("  help: {help}");
+                }
             }
         }
         let mut all = self.caches.iter().all(|(_, failure)| failure.is_none());
@@ -148,6 +161,13 @@ impl Found {
                     untold.count()
                 );
             }
+        }
+        for key in self.hidden_keys() {
+            anstream::eprintln!(
+                "warning: {}: what the others signed is not taken; give each key a name of its own (`nix-store \
+                 --generate-binary-cache-key NAME …`), or leave only the right one in `trusted-public-keys`",
+                judge::hidden(key)
+            );
         }
         all
     }
@@ -177,7 +197,7 @@ fn badness(answer: &Answer) -> u8 {
             Verdict::ContentAddressed => 1,
             Verdict::Unjudged => 2,
             Verdict::Unsigned => 3,
-            Verdict::WrongKey(_) => 4,
+            Verdict::WrongKey(_) | Verdict::HiddenKey(_) => 4,
             Verdict::Corrupt(_) => 5,
         },
         Answer::Missing => 6,

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::chains::Package;
 use super::found::Found;
-use crate::cache::judge::Verdict;
+use crate::cache::judge::{self, Verdict};
 use crate::cache::{Answer, place};
 use crate::report::human;
 use crate::report::table::{self, Column};
@@ -70,7 +70,7 @@ struct Place {
 #[derive(Debug, Serialize)]
 struct CacheRow {
     url: String,
-    /// `unreachable`, `refused`, `slow`, `broken`, `no cache` or `failed`, where it does not tell; else `null`.
+    /// `unreachable`, `refused`, `certificate not trusted`, `slow`, `broken`, `no cache` or `failed`, where it does not tell; else `null`.
     error: Option<&'static str>,
     /// The same in words.
     why: Option<String>,
@@ -195,6 +195,9 @@ fn place_of(url: &str, answer: &Answer, usable: bool) -> Place {
             match &held.verdict {
                 Verdict::Signed(key) => place.keys = vec![key.clone()],
                 Verdict::WrongKey(keys) => place.keys.clone_from(keys),
+                Verdict::HiddenKey(key) => {
+                    (place.keys, place.why) = (vec![key.clone()], Some(judge::hidden(key)));
+                }
                 Verdict::Corrupt(why) => place.why = Some(why.clone()),
                 Verdict::ContentAddressed | Verdict::Unsigned | Verdict::Unjudged => {}
             }

@@ -86,9 +86,11 @@ impl Target {
     /// Reads what the user says.
     pub fn new(to: &str, arguments: &SendArgs) -> Result<Self, Refusal> {
         let mut url = to.to_owned();
+        // 2.34 takes no other path.
+        let key = arguments.key.as_ref().map(std::path::absolute).transpose()?;
         let parameters = [
             ("compression", "--compression", arguments.compression.map(|compression| compression.name().to_owned())),
-            ("secret-key", "--key", arguments.key.as_ref().map(|file| file.display().to_string())),
+            ("secret-key", "--key", key.map(|file| file.display().to_string())),
         ];
         for (name, option, value) in parameters {
             let Some(value) = value else { continue };
@@ -128,7 +130,9 @@ impl Target {
             Answer::Untold(failure) => failure.to_string(),
             Answer::There(held) => {
                 let is_lacking = match held.verdict {
-                    Verdict::Unsigned | Verdict::WrongKey(_) => self.key.is_some() && outcome == Outcome::There,
+                    Verdict::Unsigned | Verdict::WrongKey(_) | Verdict::HiddenKey(_) => {
+                        self.key.is_some() && outcome == Outcome::There
+                    }
                     Verdict::Corrupt(_) => true,
                     Verdict::Signed(_) | Verdict::ContentAddressed | Verdict::Unjudged => false,
                 };

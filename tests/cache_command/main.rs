@@ -1,12 +1,16 @@
 //! `phasesplit cache` as a user runs it, with real binary caches: in directories, and behind a web server that can be told
 //! to misbehave. What each cache is said to have is asserted stage by stage.
 
-#[path = "support/cached.rs"]
+#[path = "../support/cached.rs"]
 mod cached;
-#[path = "support/http.rs"]
+#[path = "../support/http.rs"]
 mod http;
-#[path = "support/mod.rs"]
+#[path = "../support/mod.rs"]
 mod support;
+
+mod far;
+mod https;
+mod nginx;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -393,6 +397,34 @@ fn each_trouble_has_its_words() {
     assert_eq!(note(&pull(&unsigned, &key), "build"), "unsigned: unsigned");
     assert_eq!(note(&pull(&project.url(), &other), "configure"), "cache: wrong key (k-1)");
     assert_eq!(note(&pull(&project.url(), &key), "build"), "cache: corrupt (the signature of k-1 does not fit)");
+}
+
+#[test]
+fn of_two_trusted_keys_with_one_name_the_first_is_used() {
+    let project = Project::pushed(&["--key", "k-1.sec"]);
+    let key = project.key("k-1");
+    fs::create_dir(project.path().join("other")).expect("made");
+    let mut make = support::command("nix-store", &project.path().join("other"));
+    succeed(make.args(["--generate-binary-cache-key", "k-1", "sec", "pub"]));
+    let other = fs::read_to_string(project.path().join("other/pub")).expect("a key");
+    let (right, wrong) = (format!("{key} {other}"), format!("{other} {key}"));
+    assert_eq!(answers(&project.status(&[&project.url()], &[], &right).1, 0)[0], "signed");
+    let (code, status, talk) = project.status(&[&project.url()], &[], &wrong);
+    assert_eq!(
+        (code, answers(&status, 0)),
+        (Some(0), vec!["wrong key", "wrong key", "wrong key", "missing"]),
+        "{talk}"
+    );
+    let why = "of the trusted keys named k-1 Nix uses only the first";
+    assert_eq!(status["packages"][0]["stages"][0]["caches"][0]["why"], why);
+
+    project.forget();
+    let (code, rows, talk) = project.pull(&project.url(), &["--only", "build"], &wrong);
+    assert_eq!((code, rows), (Some(1), expected(&[("build", "not-to-be-had")])), "{talk}");
+    assert!(talk.contains(&format!("warning: {why}: ")) && talk.contains("give each key a name of its own"), "{talk}");
+    // And so does Nix.
+    let (code, rows, talk) = project.pull(&project.url(), &["--only", "build"], &right);
+    assert_eq!((code, rows), (Some(0), expected(&[("build", "pulled")])), "{talk}");
 }
 
 #[test]
