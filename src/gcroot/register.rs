@@ -10,6 +10,7 @@ use std::path::Path;
 use super::about::{About, with_suffix};
 use super::disk;
 use super::fault::{self, Step};
+use super::running::machine;
 use super::{FINISH, RootError, Roots, record};
 use crate::nix::{Nix, gcroots, store};
 
@@ -40,7 +41,13 @@ impl Roots {
         let link = self.of_state(key, stage, path);
         if stage != FINISH {
             let about = match self.read_about(key, &link).filter(|about| about.path == path) {
-                Some(about) => About { last_used: record::now(), ..about },
+                // What was gone and made again need not be as long as before.
+                Some(about) => About {
+                    last_used: record::now(),
+                    bytes: store::size_of(Path::new(path)).unwrap_or(about.bytes),
+                    machine: Some(machine()),
+                    ..about
+                },
                 None => About::of(package, stage, path, Some(drv)),
             };
             let file = self.about_file(key, &link);

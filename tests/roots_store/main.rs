@@ -5,6 +5,7 @@
 
 mod machines;
 mod many;
+mod not_ours;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
@@ -200,6 +201,43 @@ fn what_is_used_or_added_or_not_ours_stays() {
     succeed(world.nix("nix-store").arg("--gc"));
     assert!(!Path::new(&check.path).exists() && Path::new(&build.path).exists());
     assert_eq!(world.json(&["gc", "--json"])["deleted"], serde_json::json!([]));
+}
+
+#[test]
+fn what_a_running_build_uses_is_neither_given_up_nor_deleted_though_it_has_no_root() {
+    let world = World::new();
+    let states = world.states("p-1.0", CHAIN);
+    let [unpack, build, ..] = &states[..] else { panic!("states") };
+    world.keep(&[unpack, build]);
+    world.roots(&["rm", "p@build"]);
+    let begin = || {
+        let mut running = world.child("wait", &[build]);
+        let running = running.stdout(std::process::Stdio::null()).spawn().expect("started");
+        world.wait_for_build();
+        running
+    };
+    let mut running = begin();
+    world.roots(&["prune", "--keep-last", "0"]);
+    assert_eq!(world.rooted(), paths(&[unpack]), "the build continues from what continues from it");
+    let refused = world.phasesplit(&["roots", "rm", "p@unpack"]).output().expect("runs");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(world.json(&["gc", "--dry-run", "--json"])["deleted"], serde_json::json!([]));
+    let collected = world.json(&["gc", "--json"]);
+    assert_eq!(collected["deleted"], serde_json::json!([]));
+    assert_eq!(collected["stillUsed"], serde_json::json!([build.path]));
+    assert!(Path::new(&build.path).exists());
+    running.kill().expect("killed");
+    running.wait().expect("over");
+    // A build does not begin while they are deleted: its states are there, or seen to be gone.
+    assert_eq!(world.json(&["gc", "--json"])["deleted"], serde_json::json!([build.path]));
+    // No state of this name can be, so it cannot be meant.
+    for option in ["--stage", "--keep-stage"] {
+        let refused =
+            world.phasesplit(&["roots", "prune", "--keep-last", "0", option, "biuld"]).output().expect("runs");
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains("`biuld` is no stage"), "{}", text(&refused.stderr));
+    }
+    assert_eq!(text(&world.roots(&["list", "--package", "q"]).stdout), "nothing of these is rooted\n");
 }
 
 #[test]
