@@ -313,7 +313,11 @@ fn entry(link: PathBuf, kept: impl FnOnce(&Path, &Path) -> Result<Kept, &'static
     if !metadata.is_symlink() {
         return Some(Entry::Foreign(link, "it is no link".to_owned()));
     }
-    let target = fs::read_link(&link).ok()?;
+    let target = match fs::read_link(&link) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Entry::Foreign(link, format!("it cannot be read: {error}"))),
+        Ok(target) => target,
+    };
     if is_unfinished(&link) {
         return Some(Entry::Leftover(link));
     }

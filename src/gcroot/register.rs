@@ -5,6 +5,7 @@
 //! that is looked at too.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::about::{About, with_suffix};
@@ -89,6 +90,7 @@ impl Roots {
         directory_of(link)?;
         step(link)?;
         store::add_root(nix, link, path)?;
+        can_be_read(link)?;
         step(link)
     }
 
@@ -103,6 +105,7 @@ impl Roots {
         directory_of(link)?;
         step(link)?;
         store::add_derivation_root(nix, link, drv)?;
+        can_be_read(link)?;
         step(link)
     }
 
@@ -127,6 +130,14 @@ pub(super) fn holds(link: &Path, path: &str) -> bool {
     fs::read_link(link).is_ok_and(|target| target == Path::new(path))
         && fs::symlink_metadata(path).is_ok()
         && gcroots::knows(link) == Some(true)
+}
+
+/// A link that is made and cannot be read keeps nothing: `sshfs` refuses absolute ones unless it is told otherwise.
+fn can_be_read(link: &Path) -> Result<(), RootError> {
+    match fs::read_link(link) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(RootError::io("read the link", link, source)),
+        _ => Ok(()),
+    }
 }
 
 fn directory_of(link: &Path) -> Result<(), RootError> {
