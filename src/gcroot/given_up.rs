@@ -57,8 +57,10 @@ pub struct Collected {
     pub deleted: Vec<(String, u64)>,
     /// Those that rooted states continue from, or that a running build uses.
     pub needed: Vec<String>,
-    /// Those that are still used for something else, and Nix's words.
-    pub alive: Vec<(String, String)>,
+    /// Those that are still used for something else.
+    pub alive: Vec<String>,
+    /// Those that Nix did not delete for another reason, and its words.
+    pub failed: Vec<(String, String)>,
 }
 
 impl Roots {
@@ -283,7 +285,13 @@ impl Roots {
                 collected.deleted.extend(todo.remove_entry(path));
             }
             if gone.is_empty() || todo.is_empty() {
-                collected.alive.extend(refused.into_iter().filter(|(path, _)| todo.contains_key(path)));
+                for (path, words) in refused.into_iter().filter(|(path, _)| todo.contains_key(path)) {
+                    if is_alive(&words) {
+                        collected.alive.push(path);
+                    } else {
+                        collected.failed.push((path, words));
+                    }
+                }
                 break;
             }
         }
@@ -330,6 +338,12 @@ fn invalid<'a>(nix: &Nix, paths: impl Iterator<Item = &'a String>) -> Result<BTr
         invalid.extend(store::invalid_paths(nix, some)?);
     }
     Ok(invalid)
+}
+
+/// Whether Nix says that something needs the path: `Cannot delete path '…' since it is still alive`, and in later versions
+/// `… because it's …`.
+fn is_alive(words: &str) -> bool {
+    words.contains("annot delete path")
 }
 
 /// Has Nix delete these. It stops at the first that it refuses, so those are asked for in halves until that one is alone.

@@ -60,8 +60,7 @@ impl TryFrom<String> for StageName {
         if is_stage(&name) {
             return Ok(Self(name));
         }
-        let known = STAGES.join(", ");
-        Err(format!("`{name}` is no stage; the stages are {known}, and `build-1` is a part of a cut one"))
+        Err(format!("`{name}` is no stage: write one of {}, or a part of a cut one, as in build-1", STAGES.join(" ")))
     }
 }
 
@@ -83,7 +82,7 @@ mod tests {
         assert!(is_stage("build-12") && !is_stage("build-") && !is_stage("build-x") && !is_stage("mine"));
         assert_eq!("build-1".parse(), Ok(StageName("build-1".to_owned())));
         let error = "biuld".parse::<StageName>().expect_err("refused");
-        assert!(error.starts_with("`biuld` is no stage; the stages are unpack, patch,"), "{error}");
+        assert!(error.starts_with("`biuld` is no stage: write one of unpack patch "), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod world;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -193,6 +193,25 @@ fn what_is_used_or_added_or_not_ours_stays() {
     let deleted = world.json(&["gc", "--json"]);
     assert_eq!(deleted["deleted"], serde_json::json!([install.path]));
     assert!(foreign.is_symlink() && other.is_symlink() && directory.join("notes.txt").is_file());
+
+    // What somebody else keeps in Nix's own ways stays, and so does what Nix fails to delete.
+    world.roots(&["rm", &check.path]);
+    succeed(world.nix("nix-store").args(["--add-root", "result", "--indirect", "--realise", &check.path]));
+    let stays = world.phasesplit(&["roots", "gc"]).output().expect("runs");
+    assert_eq!((stays.status.code(), text(&stays.stdout).as_str()), (Some(0), ""));
+    assert!(text(&stays.stderr).contains("stays: something else uses it"), "{}", text(&stays.stderr));
+    assert_eq!(fs::read_link(world.path("result")).expect("a link"), Path::new(&check.path));
+    fs::remove_file(world.path("result")).expect("removed");
+    fs::create_dir(world.path("bin")).expect("made");
+    let broken = "#!/bin/sh\ncase \"$*\" in *--delete*) echo 'error: the disk is on fire' >&2; exit 1 ;; esac\n\
+                  PATH=${PATH#*:}; exec nix-store \"$@\"\n";
+    fs::write(world.path("bin/nix-store"), broken).expect("written");
+    fs::set_permissions(world.path("bin/nix-store"), fs::Permissions::from_mode(0o755)).expect("set");
+    let search = format!("{}:{}", world.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+    let failed = world.phasesplit(&["roots", "gc"]).env("PATH", search).output().expect("runs");
+    assert_eq!(failed.status.code(), Some(4));
+    assert!(text(&failed.stderr).contains("the disk is on fire"), "{}", text(&failed.stderr));
+    world.roots(&["add", &check.path]);
 
     // Nix itself comes by: what is rooted stays, and what was given up is gone without us.
     succeed(world.nix("nix-store").arg("--gc"));

@@ -213,6 +213,7 @@ fn text(pruned: &Pruned, dry: bool, now: u64) -> String {
 
 /// Runs `phasesplit roots gc`: a line for each store path.
 pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
+    let mut status = Status::Success;
     let report = if arguments.dry_run {
         let deleted = roots.to_collect()?;
         let bytes = deleted.iter().map(|(_, bytes)| bytes).sum();
@@ -220,8 +221,10 @@ pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
         GcReport { dry_run: true, deleted, bytes, still_used: Vec::new() }
     } else {
         let collected = roots.collect(&Nix::default())?;
-        for (path, words) in &collected.alive {
-            anstream::eprintln!("note: {path} is still used, so it stays: {words}");
+        for path in &collected.alive {
+            anstream::eprintln!(
+                "note: {path} stays: something else uses it (`nix-store --query --roots {path}` says what)"
+            );
         }
         if !collected.needed.is_empty() {
             let more = human::count(collected.needed.len(), "more state");
@@ -229,14 +232,18 @@ pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
                 "note: {more} cannot go yet: states that are rooted, or running builds, continue from there"
             );
         }
+        for (path, words) in &collected.failed {
+            anstream::eprintln!("error: {path} stays: {words}");
+            status = Status::Environment;
+        }
         let bytes = collected.deleted.iter().map(|(_, bytes)| bytes).sum();
         let deleted = collected.deleted.into_iter().map(|(path, _)| path).collect();
-        let still_used = collected.alive.into_iter().map(|(path, _)| path).chain(collected.needed).collect();
+        let still_used = collected.alive.into_iter().chain(collected.needed).collect();
         GcReport { dry_run: false, deleted, bytes, still_used }
     };
     if arguments.json {
         write_json(&report)?;
-        return Ok(Status::Success);
+        return Ok(status);
     }
     let mut out = io::stdout().lock();
     for path in &report.deleted {
@@ -247,6 +254,8 @@ pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
         1 => "was deleted",
         _ => "were deleted",
     };
-    anstream::eprintln!("{} {would}, {}", human::count(report.deleted.len(), "state"), human::size(report.bytes));
-    Ok(Status::Success)
+    let unless = if arguments.dry_run { ", unless something else uses them" } else { "" };
+    let (count, size) = (human::count(report.deleted.len(), "state"), human::size(report.bytes));
+    anstream::eprintln!("{count} {would}, {size}{unless}");
+    Ok(status)
 }
