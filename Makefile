@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup tools demo test test-mutation test-state test-kills test-engine test-arm64 test-machines fuzz bench bench-state bench-relocate bench-image bench-cache lint clean
+.PHONY: all engine build setup tools demo test test-mutation test-state test-kills test-engine test-arm64 test-machines fuzz bench bench-state bench-relocate bench-image bench-cache bench-roots lint clean
 
 all: build
 
@@ -103,6 +103,10 @@ bench-image: setup build
 # Asking a binary cache for 1,000 paths beside plain questions and nix path-info; needs nginx.
 bench-cache: engine
 	scripts/bench-cache.sh
+
+# `roots list` and `prune` with 500, 2,000 and 8,000 roots.
+bench-roots: build
+	scripts/bench-roots.sh
 
 lint:
 	$(CARGO) fmt --check && $(CARGO) fmt --check --manifest-path engine/Cargo.toml

@@ -20,7 +20,7 @@ programs=(
   jq:jq python3:python3 shellcheck:shellcheck
 )
 # What only some tests use, which say that they are skipped where it is not to be had.
-for_tests=(umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap openssl:openssl)
+for_tests=(umoci:umoci skopeo:skopeo podman:podman fusermount3:fuse3 bwrap:bubblewrap openssl:openssl strace:strace)
 # Python module:Debian package, for the packages that build with PEP 517.
 modules=(pip:python3-pip setuptools:python3-setuptools wheel:python3-wheel build:python3-build installer:python3-installer)
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! An index, never the truth: that is the link, the state it leads to, and its derivation. Where the file is gone or damaged
-//! it is made of them again; then the link's own time is all that is known of its age.
+//! it is made of them again; then all that is known of its age is when the link and that file were written.
 
 use std::fs;
 use std::io;
@@ -14,6 +14,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
+use super::running::machine;
 use super::{Roots, disk, record};
 use crate::nix::{drv, store};
 use crate::state::info;
@@ -47,6 +48,9 @@ pub struct About {
     pub pinned: Option<String>,
     /// Whether it is what a failed stage left.
     pub failed: bool,
+    /// The machine whose Nix was told of the root last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
 }
 
 impl About {
@@ -68,16 +72,18 @@ impl About {
             last_used: now,
             pinned: pinned.or_else(|| info.as_ref()?.pinned.clone()),
             failed: info.is_some_and(|info| info.failed.is_some()),
+            machine: Some(machine()),
         }
     }
 
     /// The same as it is told by what the file system has: it is as old as its link.
-    fn of_link(package: &str, stage: &str, path: &str, link: &Path) -> Self {
+    fn of_link(package: &str, stage: &str, path: &str, link: &Path, index: &Path) -> Self {
         let drv = fs::read_link(with_suffix(link, ".drv")).ok();
         let drv = drv.as_ref().map(|drv| drv.to_string_lossy());
-        let since = fs::symlink_metadata(link).and_then(|data| data.modified()).ok();
-        let made = since.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_secs());
-        Self { created: made, last_used: made, ..Self::of(package, stage, path, drv.as_deref()) }
+        let made = time_of(link).unwrap_or(0);
+        // It was written whenever the state was used, whatever is in it now.
+        let last_used = time_of(index).map_or(made, |written| written.max(made));
+        Self { created: made, last_used, ..Self::of(package, stage, path, drv.as_deref()) }
     }
 }
 
@@ -86,14 +92,24 @@ impl Roots {
     pub(super) fn about(&self, key: &str, link: &Path, package: &str, stage: &str, path: &str) -> About {
         match self.read_about(key, link) {
             Some(about) if about.path == path => about,
-            _ => About::of_link(package, stage, path, link),
+            _ => About::of_link(package, stage, path, link, &self.about_file(key, link)),
         }
     }
 
     /// What the index has; `None` where that is nothing, or damaged.
     pub(super) fn read_about(&self, key: &str, link: &Path) -> Option<About> {
-        let text = fs::read(self.about_file(key, link)).ok()?;
+        let text = disk::read(&self.about_file(key, link)).ok()?;
         serde_json::from_slice(&text).ok().filter(|about: &About| about.format == FORMAT)
+    }
+
+    /// The version of the index's entry, where that is one which is not known here.
+    pub(super) fn other_version(&self, key: &str, link: &Path) -> Option<u64> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u64,
+        }
+        let text = disk::read(&self.about_file(key, link)).ok()?;
+        serde_json::from_slice(&text).ok().map(|Versioned { format }| format).filter(|format| *format != FORMAT)
     }
 
     /// Writes it.
@@ -112,6 +128,12 @@ impl Roots {
     pub(super) fn abouts(&self, key: &str) -> PathBuf {
         self.home().join("packages").join(key).join("states")
     }
+}
+
+/// When a file or a link was changed last, in seconds since 1970.
+fn time_of(path: &Path) -> Option<u64> {
+    let since = fs::symlink_metadata(path).and_then(|data| data.modified()).ok()?;
+    Some(since.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
 
 /// A path with more behind its name.

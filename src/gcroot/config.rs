@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::names::StageName;
 use super::policy::Policy;
 
 /// How many states of each stage are kept where the user says nothing.
@@ -82,11 +83,11 @@ struct PolicyTable {
     older_than: Option<Age>,
     max_size: Option<Size>,
     #[serde(default)]
-    keep_stage: Vec<String>,
+    keep_stage: Vec<StageName>,
     #[serde(default)]
     package: Vec<String>,
     #[serde(default)]
-    stage: Vec<String>,
+    stage: Vec<StageName>,
 }
 
 /// `14d`: a number with `s`, `min`, `h`, `d` or `w`.
@@ -173,9 +174,9 @@ impl From<PolicyTable> for Policy {
             keep_last: table.keep_last,
             older_than: table.older_than.map(|age| age.0),
             max_size: table.max_size.map(|size| size.0),
-            keep_stages: table.keep_stage,
+            keep_stages: table.keep_stage.into_iter().map(|stage| stage.0).collect(),
             packages: table.package,
-            stages: table.stage,
+            stages: table.stage.into_iter().map(|stage| stage.0).collect(),
         }
     }
 }
@@ -262,5 +263,6 @@ mod tests {
         assert!(why("[[roots.policy]]\npackage = [\"x\"]\n").contains("would give up all"));
         assert!(why("[[root.policy]]\nkeep-last = 9\n").contains("root"));
         assert!(why("roots = [").contains("line 1"));
+        assert!(why("[[roots.policy]]\nkeep-stage = [\"biuld\"]\n").contains("`biuld` is no stage"));
     }
 }

@@ -1,7 +1,7 @@
 //! The only place that changes files of the state directory: each change is whole or did not happen.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -9,6 +9,23 @@ use super::fault::{self, Step};
 
 /// What the names of files begin with that are not in their place yet.
 pub(super) const TEMPORARY: &str = ".new-";
+
+/// The most bytes that a file of ours has: the paths of a build of many thousand stages.
+const LONGEST: u64 = 8 << 20;
+
+/// Reads a small file. Anything else under its name, a pipe that nobody writes to for one, is refused and not waited for.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file"));
+    }
+    let mut content = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LONGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
+    }
+    Ok(content)
+}
 
 /// Puts a file in place of what was there.
 pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -25,6 +42,8 @@ pub(super) fn place(path: &Path, content: &[u8], prepare: impl FnOnce(&File) -> 
         tempfile::Builder::new().prefix(TEMPORARY).permissions(Permissions::from_mode(0o666)).tempfile_in(directory)?;
     fault::at(Step::Write)?;
     file.write_all(content)?;
+    // A network file system tells of a full disk no sooner; and the name should not outlive the content.
+    file.as_file().sync_data()?;
     prepare(file.as_file())?;
     fault::at(Step::Write)?;
     let file = file.persist(path).map_err(|error| error.error)?;

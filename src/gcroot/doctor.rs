@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::about::with_suffix;
 use super::disk::{self, TEMPORARY};
-use super::list::{Entry, Kept, Root, lone_derivations};
-use super::{RootError, Roots};
+use super::given_up::noted;
+use super::list::{Entry, Kept, Root, as_text, lone_derivations};
+use super::running::machine;
+use super::{RootError, Roots, names};
 use crate::nix::{Nix, gcroots, store_path};
 
 /// One thing that is not as it should be.
@@ -19,11 +21,15 @@ pub struct Finding {
     /// What it is.
     pub problem: Problem,
     /// The file or link.
+    #[serde(serialize_with = "as_text")]
     pub path: PathBuf,
     /// More words.
     pub words: String,
     /// Whether it was mended.
     pub mended: bool,
+    /// Why it could not be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// What can be wrong.
@@ -34,6 +40,8 @@ pub enum Problem {
     Dangling,
     /// Something in our directories that phasesplit did not make; it is never touched.
     Foreign,
+    /// A link that another machine made, of what is not in the store of this one.
+    Elsewhere,
     /// A link that Nix does not know, so that it keeps nothing.
     Unknown,
     /// A state whose derivation is not kept, though it is there.
@@ -58,6 +66,7 @@ impl Problem {
         match self {
             Self::Dangling => "dangling",
             Self::Foreign => "foreign",
+            Self::Elsewhere => "of another machine",
             Self::Unknown => "unknown to Nix",
             Self::NoDerivation => "without its derivation",
             Self::LoneDerivation => "derivation without its state",
@@ -75,7 +84,7 @@ impl Roots {
     /// Dangling links are removed only where the store itself is there.
     ///
     /// # Errors
-    /// Where something cannot be read, or mending fails.
+    /// Where something cannot be read. What cannot be mended is told with the rest.
     pub fn doctor(&self, nix: &Nix, mend: bool) -> Result<Vec<Finding>, RootError> {
         let home = self.home().to_owned();
         let _all = self.lock_for_change(mend)?;
@@ -95,7 +104,7 @@ impl Roots {
             findings.push(finding(Problem::LoneDerivation, lone.link.clone(), String::new()));
         }
         let links: BTreeSet<&Path> = roots.iter().map(|root| root.link.as_path()).collect();
-        self.look_at_index(&links, &mut findings)?;
+        self.look_beside(&links, &mut findings)?;
         let dead = self.left_running().map_err(|source| RootError::io("read", &home, source))?;
         findings.extend(dead.into_iter().map(|path| finding(Problem::DeadBuild, path, String::new())));
         let rooted = roots.iter().filter(|root| root.state().is_some());
@@ -109,7 +118,10 @@ impl Roots {
         findings.dedup();
         if mend {
             for finding in &mut findings {
-                finding.mended = self.mend(nix, finding, &roots)?;
+                match self.mend(nix, finding, &roots) {
+                    Ok(mended) => finding.mended = mended,
+                    Err(error) => finding.failed = Some(error.to_string()),
+                }
             }
         }
         Ok(findings)
@@ -117,14 +129,21 @@ impl Roots {
 
     fn look_at(&self, root: &Root, findings: &mut Vec<Finding>) {
         if root.dangling {
-            return findings.push(finding(Problem::Dangling, root.link.clone(), root.path.clone()));
+            let (problem, words) = match self.machine_of(root) {
+                Some(machine) => (Problem::Elsewhere, format!("{} was there on {machine}", root.path)),
+                None => (Problem::Dangling, root.path.clone()),
+            };
+            return findings.push(finding(problem, root.link.clone(), words));
         }
         if gcroots::knows(&root.link) == Some(false) {
             findings.push(finding(Problem::Unknown, root.link.clone(), root.path.clone()));
         }
         let (Kept::State { key, .. } | Kept::Failed { key, .. }) = &root.kept else { return };
         let is_failed = matches!(root.kept, Kept::Failed { .. });
-        if !is_failed && self.read_about(key, &root.link).is_none() {
+        if let Some(version) = self.other_version(key, &root.link) {
+            let words = format!("it has format {version}, which this phasesplit does not know");
+            findings.push(finding(Problem::Foreign, self.about_file(key, &root.link), words));
+        } else if !is_failed && self.read_about(key, &root.link).is_none() {
             findings.push(finding(Problem::NoIndex, root.link.clone(), root.path.clone()));
         }
         if let Some(drv) = root.drv.as_ref().filter(|drv| Path::new(drv).exists())
@@ -134,30 +153,51 @@ impl Roots {
         }
     }
 
-    /// What lies beside the roots for them.
-    fn look_at_index(&self, links: &BTreeSet<&Path>, findings: &mut Vec<Finding>) -> Result<(), RootError> {
-        for package in files(&self.home().join("packages"))? {
+    /// The other machine that registered a root, where Nix on this one knows nothing of it: its store may be another.
+    fn machine_of(&self, root: &Root) -> Option<String> {
+        if gcroots::knows(&root.link) == Some(true) {
+            return None;
+        }
+        let (key, state) = match &root.kept {
+            Kept::State { key, .. } => (key, root.link.clone()),
+            Kept::Derivation { key, .. } => (key, root.link.with_extension("")),
+            // Of these there is no index, and what the user keeps is worth a link too many.
+            Kept::Added { .. } => return Some("another machine".to_owned()),
+            Kept::Failed { .. } | Kept::Own { .. } => return None,
+        };
+        self.read_about(key, &state)?.machine.filter(|there| *there != machine())
+    }
+
+    /// What lies beside the roots for them, and what else there is.
+    fn look_beside(&self, links: &BTreeSet<&Path>, findings: &mut Vec<Finding>) -> Result<(), RootError> {
+        let home = self.home().to_owned();
+        let roots = self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let places = [roots.as_str(), "packages", "given-up", "running", "lock", "last-session"];
+        others(&home, findings, |name, _| places.contains(&name))?;
+        others(&self.directory, findings, |name, _| ["own", "added", "packages"].contains(&name))?;
+        others(&home.join("packages"), findings, |name, path| names::is_package_key(name) && is_directory(path))?;
+        for package in files(&home.join("packages"))? {
             let key = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            for file in files(&package)?.into_iter().chain(files(&self.abouts(&key))?) {
-                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if name.starts_with(TEMPORARY) {
-                    findings.push(finding(Problem::Leftover, file, String::new()));
-                } else if file.parent() == Some(&self.abouts(&key))
-                    && let Some(link) = name.strip_suffix(".json")
-                    && !links.contains(&self.of_package(&key).join(link).as_path())
+            if !names::is_package_key(&key) || !is_directory(&package) {
+                continue;
+            }
+            others(&package, findings, |name, _| ["states", "lock", "last.json"].contains(&name))?;
+            others(&self.abouts(&key), findings, |name, path| {
+                let link = name.strip_suffix(".json");
+                link.is_some_and(|link| names::of_link(link).is_some()) && is_file(path)
+            })?;
+            for file in files(&self.abouts(&key))? {
+                let link = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".json"));
+                if link.is_some_and(|link| {
+                    names::of_link(link).is_some() && !links.contains(&self.of_package(&key).join(link).as_path())
+                }) && is_file(&file)
                 {
                     findings.push(finding(Problem::LoneIndex, file, String::new()));
                 }
             }
         }
-        for directory in ["given-up", "running"] {
-            for file in files(&self.home().join(directory))? {
-                if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY)) {
-                    findings.push(finding(Problem::Leftover, file, String::new()));
-                }
-            }
-        }
-        Ok(())
+        others(&self.notes(), findings, |_, path| noted(path).is_some())?;
+        others(&self.running(), findings, |name, path| name.starts_with("build-") && is_file(path))
     }
 
     /// The link that an entry of the index is about.
@@ -167,6 +207,9 @@ impl Roots {
     }
 
     fn mend(&self, nix: &Nix, finding: &Finding, roots: &[Root]) -> Result<bool, RootError> {
+        if matches!(finding.problem, Problem::Foreign | Problem::Elsewhere) {
+            return Ok(false);
+        }
         // What a build is about to do is no fault: it does it under this lock, and afterwards there is nothing to mend.
         // A directory above ours may have the same name.
         let below = finding.path.strip_prefix(self.home()).unwrap_or(&finding.path);
@@ -210,15 +253,37 @@ impl Roots {
             (Problem::LoneIndex | Problem::Leftover | Problem::DeadBuild | Problem::WrongNote, _) => {
                 remove(&finding.path)?;
             }
-            // What is foreign, and what is no more.
-            (Problem::Foreign, _) | (_, None) => return Ok(false),
+            // What is not ours here, and what is no more.
+            (_, None) | (Problem::Foreign | Problem::Elsewhere, _) => return Ok(false),
         }
         Ok(true)
     }
 }
 
 fn finding(problem: Problem, path: PathBuf, words: String) -> Finding {
-    Finding { problem, path, words, mended: false }
+    Finding { problem, path, words, mended: false, failed: None }
+}
+
+/// What lies in a directory of ours and is not `ours`, or not in its place yet.
+fn others(directory: &Path, findings: &mut Vec<Finding>, ours: impl Fn(&str, &Path) -> bool) -> Result<(), RootError> {
+    for path in files(directory)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(TEMPORARY) && is_file(&path) {
+            findings.push(finding(Problem::Leftover, path.clone(), String::new()));
+        } else if !ours(&name, &path) {
+            let words = "phasesplit did not make it".to_owned();
+            findings.push(finding(Problem::Foreign, path.clone(), words));
+        }
+    }
+    Ok(())
+}
+
+fn is_directory(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>, RootError> {

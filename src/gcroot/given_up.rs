@@ -55,10 +55,12 @@ pub struct Short {
 pub struct Collected {
     /// Those that Nix deleted, and their bytes.
     pub deleted: Vec<(String, u64)>,
-    /// Those that rooted states continue from.
+    /// Those that rooted states continue from, or that a running build uses.
     pub needed: Vec<String>,
-    /// Those that are still used for something else, and Nix's words.
-    pub alive: Vec<(String, String)>,
+    /// Those that are still used for something else.
+    pub alive: Vec<String>,
+    /// Those that Nix did not delete for another reason, and its words.
+    pub failed: Vec<(String, String)>,
 }
 
 impl Roots {
@@ -232,12 +234,7 @@ impl Roots {
         let mut paths = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed)?;
-            let Ok(text) = fs::read_to_string(entry.path()) else { continue };
-            let path = text.trim_end().to_owned();
-            // Only what says the same twice is a note of ours.
-            if Path::new(&path).file_name() == Some(&entry.file_name()) && Path::new(&path).is_absolute() {
-                paths.push(path);
-            }
+            paths.extend(noted(&entry.path()));
         }
         paths.sort();
         Ok(paths)
@@ -248,7 +245,7 @@ impl Roots {
     /// # Errors
     /// As there.
     pub fn to_collect(&self) -> Result<Vec<(String, u64)>, RootError> {
-        let (rooted, needed) = kept(&self.list()?);
+        let (rooted, needed) = self.kept()?;
         let mut paths = self.given_up()?;
         paths.retain(|path| !rooted.contains(path) && !needed.contains(path) && is_ours(Path::new(path)).is_ok());
         let with_size = |path: String| store::size_of(Path::new(&path)).ok().map(|bytes| (path, bytes));
@@ -256,12 +253,14 @@ impl Roots {
     }
 
     /// Has Nix delete what was given up, and nothing else: it refuses what anything else in the store, a root or a running
-    /// program still needs.
+    /// program still needs. A build that is about to continue from a state has said so, and the next begins when this is over:
+    /// Nix knows of neither yet.
     ///
     /// # Errors
-    /// Where the roots cannot be read, or Nix cannot be asked.
+    /// Where the roots cannot be read or locked, or Nix cannot be asked.
     pub fn collect(&self, nix: &Nix) -> Result<Collected, RootError> {
-        let (rooted, needed) = kept(&self.list()?);
+        let _all = self.lock_for_change(true)?;
+        let (rooted, needed) = self.kept()?;
         let noted = self.given_up()?;
         let gone = invalid(nix, noted.iter())?;
         let mut collected = Collected::default();
@@ -286,7 +285,13 @@ impl Roots {
                 collected.deleted.extend(todo.remove_entry(path));
             }
             if gone.is_empty() || todo.is_empty() {
-                collected.alive.extend(refused.into_iter().filter(|(path, _)| todo.contains_key(path)));
+                for (path, words) in refused.into_iter().filter(|(path, _)| todo.contains_key(path)) {
+                    if is_alive(&words) {
+                        collected.alive.push(path);
+                    } else {
+                        collected.failed.push((path, words));
+                    }
+                }
                 break;
             }
         }
@@ -294,7 +299,22 @@ impl Roots {
         Ok(collected)
     }
 
-    fn notes(&self) -> PathBuf {
+    /// What has a root of ours; and what those states and running builds need.
+    fn kept(&self) -> Result<(BTreeSet<String>, BTreeSet<String>), RootError> {
+        let roots = self.list()?;
+        let mut graph = graph_of(&roots);
+        let mut needed: BTreeSet<String> = self.in_use()?.into_iter().collect();
+        for path in needed.iter().filter(|path| is_ours(Path::new(path)).is_ok()) {
+            graph.include(path);
+        }
+        let states = roots.iter().filter(|root| root.state().is_some()).map(|root| root.path.as_str());
+        let states: Vec<usize> =
+            states.chain(needed.iter().map(String::as_str)).filter_map(|path| graph.number(path)).collect();
+        needed.extend(graph.kept(states).into_iter().map(|state| graph.path(state).to_owned()));
+        Ok((roots.iter().map(|root| root.path.clone()).collect(), needed))
+    }
+
+    pub(super) fn notes(&self) -> PathBuf {
         self.home().join("given-up")
     }
 
@@ -303,12 +323,12 @@ impl Roots {
     }
 }
 
-/// What has a root of ours, and what those states need.
-fn kept(roots: &[Root]) -> (BTreeSet<String>, BTreeSet<String>) {
-    let graph = graph_of(roots);
-    let states = roots.iter().filter(|root| root.state().is_some()).filter_map(|root| graph.number(&root.path));
-    let needed = graph.kept(states).into_iter().map(|state| graph.path(state).to_owned()).collect();
-    (roots.iter().map(|root| root.path.clone()).collect(), needed)
+/// The store path that a file is the note of; `None` where it is no note.
+pub(super) fn noted(file: &Path) -> Option<String> {
+    let path = String::from_utf8(disk::read(file).ok()?).ok()?.trim_end().to_owned();
+    // Only what says the same twice is a note of ours.
+    let is_same = Path::new(&path).file_name() == file.file_name() && Path::new(&path).is_absolute();
+    is_same.then_some(path)
 }
 
 fn invalid<'a>(nix: &Nix, paths: impl Iterator<Item = &'a String>) -> Result<BTreeSet<String>, NixError> {
@@ -318,6 +338,12 @@ fn invalid<'a>(nix: &Nix, paths: impl Iterator<Item = &'a String>) -> Result<BTr
         invalid.extend(store::invalid_paths(nix, some)?);
     }
     Ok(invalid)
+}
+
+/// Whether Nix says that something needs the path: `Cannot delete path '…' since it is still alive`, and in later versions
+/// `… because it's …`.
+fn is_alive(words: &str) -> bool {
+    words.contains("annot delete path")
 }
 
 /// Has Nix delete these. It stops at the first that it refuses, so those are asked for in halves until that one is alone.

@@ -5,9 +5,9 @@
 //! root keeps as well is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
+use super::disk;
 use crate::nix::store;
 use crate::state::{format, info};
 
@@ -23,6 +23,8 @@ struct Node {
     path: String,
     bytes: u64,
     keeps: Vec<usize>,
+    /// How long the chain behind it is; `None` while that is being read.
+    depth: Option<usize>,
 }
 
 impl Graph {
@@ -40,21 +42,42 @@ impl Graph {
         self.numbers.get(path).copied()
     }
 
+    /// Adds a state, with what it keeps.
+    pub(super) fn include(&mut self, path: &str) {
+        self.visit(path, None);
+    }
+
     fn visit(&mut self, path: &str, bytes: Option<u64>) -> usize {
         if let Some(number) = self.number(path) {
             return number;
         }
         let bytes = bytes.unwrap_or_else(|| store::size_of(Path::new(path)).unwrap_or(0));
-        // Chains are short ([`format::LAYERS`]), and nothing keeps itself: its name would have to be known to its builder.
-        let kept: Vec<usize> = kept_by(path).iter().map(|kept| self.visit(kept, None)).collect();
-        self.add(path, bytes, kept)
+        let number = self.push(path, bytes);
+        // Chains are short ([`format::LAYERS`]).
+        let mut kept: Vec<usize> = kept_by(path).iter().map(|kept| self.visit(kept, None)).collect();
+        // What a state names is older than it. One that a stranger made may say otherwise, and even name itself.
+        kept.retain(|kept| self.nodes[*kept].depth.is_some());
+        self.set_keeps(number, kept);
+        number
     }
 
+    #[cfg(test)]
     pub(super) fn add(&mut self, path: &str, bytes: u64, keeps: Vec<usize>) -> usize {
+        let number = self.push(path, bytes);
+        self.set_keeps(number, keeps);
+        number
+    }
+
+    fn push(&mut self, path: &str, bytes: u64) -> usize {
         let number = self.nodes.len();
-        self.nodes.push(Node { path: path.to_owned(), bytes, keeps });
+        self.nodes.push(Node { path: path.to_owned(), bytes, keeps: Vec::new(), depth: None });
         self.numbers.insert(path.to_owned(), number);
         number
+    }
+
+    fn set_keeps(&mut self, number: usize, keeps: Vec<usize>) {
+        self.nodes[number].depth = Some(keeps.iter().map(|kept| 1 + self.depth(*kept)).max().unwrap_or(0));
+        self.nodes[number].keeps = keeps;
     }
 
     /// What these states keep, themselves included.
@@ -86,7 +109,7 @@ impl Graph {
 
     /// How long the chain behind a state is.
     pub fn depth(&self, state: usize) -> usize {
-        self.nodes[state].keeps.iter().map(|kept| 1 + self.depth(*kept)).max().unwrap_or(0)
+        self.nodes[state].depth.unwrap_or(0)
     }
 
     /// What would be freed if each of these roots went, alone; `roots` may name a state more than once.
@@ -118,17 +141,22 @@ impl Graph {
     }
 }
 
-/// The states that a state names.
+/// The states that a state names: paths beside it. It may say anything else, and then it keeps nothing by that.
 fn kept_by(path: &str) -> Vec<String> {
-    let parent = fs::read_to_string(Path::new(path).join(format::PARENT)).ok().map(|parent| parent.trim().to_owned());
-    let pinned = info::read("look at", Path::new(path)).ok().and_then(|info| info.pinned);
-    let mut kept: Vec<String> = parent.into_iter().chain(pinned).filter(|kept| Path::new(kept).is_dir()).collect();
+    let path = Path::new(path);
+    let parent = disk::read(&path.join(format::PARENT)).ok();
+    let parent = parent.map(|parent| String::from_utf8_lossy(&parent).trim().to_owned());
+    let pinned = info::read("look at", path).ok().and_then(|info| info.pinned);
+    let is_beside = |kept: &Path| kept.parent() == path.parent() && kept.file_name().is_some() && kept.is_dir();
+    let mut kept: Vec<String> = parent.into_iter().chain(pinned).filter(|kept| is_beside(Path::new(kept))).collect();
     kept.dedup();
     kept
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A graph of states: name, size, what it keeps.
@@ -182,5 +210,31 @@ pub(super) mod tests {
         let [second, gone] = [second, gone].map(|path| graph.number(&path).expect("there"));
         assert_eq!(graph.frees(&[second, gone]), [105, 7]);
         assert!(graph.number(&first).is_some());
+    }
+
+    /// A state from elsewhere may name what it likes: itself, one that names it, or all of the machine.
+    #[test]
+    fn what_a_stranger_writes_into_a_state_leads_nowhere() {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| scratch.path().join(name).display().to_string();
+        for (name, parent) in [
+            ("itself", at("itself")),
+            ("one", at("two")),
+            ("two", at("one")),
+            ("root", "/".to_owned()),
+            ("above", at("..")),
+            ("long", "x".repeat(20 << 20)),
+        ] {
+            fs::create_dir(scratch.path().join(name)).expect("made");
+            fs::write(scratch.path().join(name).join("parent"), parent).expect("written");
+        }
+        let names = ["itself", "one", "two", "root", "above", "long"].map(at);
+        let sizes = names.each_ref().map(|name| store::size_of(Path::new(name)).expect("there"));
+        let graph = Graph::read(names.iter().map(String::as_str).zip(sizes));
+        let numbers = names.map(|name| graph.number(&name).expect("there"));
+        assert_eq!(graph.bytes(&graph.kept(numbers)), sizes.iter().sum::<u64>(), "nothing else is counted");
+        let [itself, one, _, root, above, long] = sizes;
+        assert_eq!(graph.frees(&numbers), [itself, one, 0, root, above, long]);
+        assert_eq!(numbers.map(|number| graph.depth(number)), [0, 1, 0, 0, 0, 0]);
     }
 }

@@ -8,6 +8,9 @@ use super::{RootError, Roots, record};
 use crate::nix::Nix;
 use crate::nix::store_path::store_dir;
 
+/// How many links are followed to a store path: `result` leads to a root, and that to the state.
+const LINKS: usize = 8;
+
 /// Which roots are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
@@ -25,14 +28,17 @@ pub enum Selector {
 impl Selector {
     /// Reads `STORE PATH`, `NAME` or `NAME@STAGE`; a link to a store path, such as a root, is followed.
     pub fn parse(word: &str) -> Self {
-        let in_store = |path: &Path| path.parent() == Some(Path::new(&store_dir()));
-        if in_store(Path::new(word)) {
-            return Self::Path(word.to_owned());
-        }
-        if let Ok(target) = std::fs::read_link(word)
-            && in_store(&target)
-        {
-            return Self::Path(target.to_string_lossy().into_owned());
+        let store = store_dir();
+        let mut path = std::path::absolute(word).unwrap_or_else(|_| word.into());
+        for _ in 0..LINKS {
+            if path.parent() == Some(Path::new(&store)) {
+                // As Nix writes it: a shell completes a directory's name with a slash.
+                return Self::Path(path.components().collect::<PathBuf>().to_string_lossy().into_owned());
+            }
+            match std::fs::read_link(&path) {
+                Ok(target) => path = path.parent().unwrap_or(Path::new("/")).join(target),
+                Err(_) => break,
+            }
         }
         match word.split_once('@') {
             Some((package, stage)) => Self::Name { package: package.to_owned(), stage: Some(stage.to_owned()) },
@@ -102,6 +108,14 @@ mod tests {
         assert_eq!(Selector::parse("hello@build"), name("hello", Some("build")));
         assert_eq!(Selector::parse("hello-2.10"), name("hello-2.10", None));
         let path = format!("{}/0-hello-phase-build", store_dir());
-        assert_eq!(Selector::parse(&path), Selector::Path(path));
+        assert_eq!(Selector::parse(&path), Selector::Path(path.clone()));
+        assert_eq!(Selector::parse(&format!("{path}/")), Selector::Path(path.clone()), "as a shell completes it");
+        let scratch = tempfile::tempdir().expect("a directory");
+        let link = |name: &str| scratch.path().join(name).display().to_string();
+        std::os::unix::fs::symlink(&path, link("root")).expect("linked");
+        std::os::unix::fs::symlink("root", link("result")).expect("linked");
+        std::os::unix::fs::symlink("loop", link("loop")).expect("linked");
+        assert_eq!(Selector::parse(&link("result")), Selector::Path(path));
+        assert_eq!(Selector::parse(&link("loop")), name(&link("loop"), None));
     }
 }

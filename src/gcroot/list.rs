@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use super::about::with_suffix;
 use super::graph::Graph;
-use super::{FAILED, RootError, Roots, hash_of, own_paths};
+use super::names::{self, Named};
+use super::{RootError, Roots, hash_of, own_paths};
 use crate::nix::{drv, store, store_path};
 use crate::state::{format, info};
 
@@ -28,6 +29,7 @@ pub struct Root {
     /// The store path that it points to.
     pub path: String,
     /// The link.
+    #[serde(serialize_with = "as_text")]
     pub link: PathBuf,
     /// Whether the store path is not there; what is dangling keeps nothing.
     pub dangling: bool,
@@ -125,8 +127,12 @@ impl Roots {
         let entries = self.entries()?.into_iter();
         let mut roots: Vec<Root> =
             entries.filter_map(|entry| if let Entry::Root(root) = entry { Some(*root) } else { None }).collect();
-        let in_use = self.in_use().map_err(|source| RootError::io("read", &self.home().join("running"), source))?;
-        let graph = graph_of(&roots);
+        let in_use = self.in_use()?;
+        let mut graph = graph_of(&roots);
+        // What a build uses need not have a root, and keeps what is below it all the same.
+        for path in in_use.iter().filter(|path| Path::new(path).exists() && is_ours(Path::new(path)).is_ok()) {
+            graph.include(path);
+        }
         let states: Vec<usize> = (0..roots.len()).filter(|at| is_there(&roots[*at])).collect();
         let numbers: Vec<usize> = states.iter().filter_map(|at| graph.number(&roots[*at].path)).collect();
         for (at, frees) in states.iter().zip(graph.frees(&numbers)) {
@@ -158,7 +164,7 @@ impl Roots {
     /// All that lies in the directories of roots.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, RootError> {
         let mut entries = Vec::new();
-        let own = names(&self.directory.join("own"))?;
+        let own = names_in(&self.directory.join("own"))?;
         let current = if own.is_empty() { Vec::new() } else { own_paths() };
         for link in own {
             entries.extend(entry(link, |link, target| {
@@ -170,7 +176,7 @@ impl Roots {
                 }
             }));
         }
-        for link in names(&self.directory.join("added"))? {
+        for link in names_in(&self.directory.join("added"))? {
             entries.extend(entry(link, |link, target| {
                 if link.file_name() != target.file_name() {
                     return Err("it has another name than what it leads to");
@@ -180,10 +186,17 @@ impl Roots {
                 Ok(Kept::Added { package, stage })
             }));
         }
-        for directory in names(&self.directory.join("packages"))? {
+        for directory in names_in(&self.directory.join("packages"))? {
             let key = text(directory.file_name().unwrap_or_default().as_ref());
+            // One that leads elsewhere would be looked at twice, or be somebody else's.
+            let is_directory = fs::symlink_metadata(&directory).is_ok_and(|metadata| metadata.is_dir());
+            if !is_directory || !names::is_package_key(&key) {
+                let why = "it is no directory that phasesplit made for a package";
+                entries.push(Entry::Foreign(directory, why.to_owned()));
+                continue;
+            }
             let package = key.rsplit_once('-').map_or(key.as_str(), |(package, _)| package).to_owned();
-            for link in names(&directory)? {
+            for link in names_in(&directory)? {
                 let found = entry(link, |link, target| kept(link, target, &package, &key));
                 entries.extend(found.map(|entry| self.with_about(entry)));
             }
@@ -199,7 +212,6 @@ impl Roots {
                 let about = self.about(key, &root.link, package, stage, &root.path);
                 root.created = about.created;
                 root.last_used = about.last_used;
-                root.bytes = Some(about.bytes);
                 root.inputs = about.inputs;
                 root.drv = about.drv;
                 root.pinned = about.pinned;
@@ -230,23 +242,26 @@ fn is_there(root: &Root) -> bool {
 
 /// What a link in a package's directory keeps by its name and by what it leads to.
 fn kept(link: &Path, target: &Path, package: &str, key: &str) -> Result<Kept, &'static str> {
-    let name = text(link.file_name().unwrap_or_default().as_ref());
+    let name = link.file_name().and_then(|name| name.to_str()).and_then(names::of_link);
     let (package, key) = (package.to_owned(), key.to_owned());
-    if let Some(name) = name.strip_suffix(".drv") {
-        let stage = name.split('@').next().unwrap_or(name).to_owned();
-        let is_drv = target.extension().is_some_and(|extension| extension == "drv");
-        return if is_drv { Ok(Kept::Derivation { package, key, stage }) } else { Err("it leads to no derivation") };
-    }
-    if let Some((_, hash)) = name.split_once('@')
-        && hash != hash_of(&text(target))
-    {
-        return Err("it has another hash than what it leads to");
-    }
-    is_ours(target)?;
-    let stage = name.split('@').next().unwrap_or(&name);
-    Ok(match stage.strip_suffix(FAILED) {
-        Some(stage) => Kept::Failed { package, key, stage: stage.to_owned() },
-        None => Kept::State { package, key, stage: stage.to_owned() },
+    Ok(match name.ok_or("phasesplit gives no link this name")? {
+        Named::Derivation { stage } => {
+            if target.extension().is_none_or(|extension| extension != "drv") {
+                return Err("it leads to no derivation");
+            }
+            Kept::Derivation { package, key, stage }
+        }
+        Named::State { hash: Some(hash), .. } if hash != hash_of(&text(target)) => {
+            return Err("it has another hash than what it leads to");
+        }
+        Named::State { stage, .. } => {
+            is_ours(target)?;
+            Kept::State { package, key, stage }
+        }
+        Named::Failed { stage } => {
+            is_ours(target)?;
+            Kept::Failed { package, key, stage }
+        }
     })
 }
 
@@ -274,13 +289,18 @@ pub(super) fn described(state: &Path) -> (String, String) {
 }
 
 /// The names in a directory; one that is not there, or is no directory, has none.
-fn names(directory: &Path) -> Result<Vec<PathBuf>, RootError> {
+fn names_in(directory: &Path) -> Result<Vec<PathBuf>, RootError> {
     let failed = |source| RootError::List { path: directory.to_owned(), source };
     match fs::read_dir(directory) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
         Err(error) => Err(failed(error)),
         Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>().map_err(failed),
     }
+}
+
+/// A path as text: JSON has no other, and a name that is none must not be the end of the list.
+pub(super) fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 fn text(path: &Path) -> String {
@@ -293,7 +313,11 @@ fn entry(link: PathBuf, kept: impl FnOnce(&Path, &Path) -> Result<Kept, &'static
     if !metadata.is_symlink() {
         return Some(Entry::Foreign(link, "it is no link".to_owned()));
     }
-    let target = fs::read_link(&link).ok()?;
+    let target = match fs::read_link(&link) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(Entry::Foreign(link, format!("it cannot be read: {error}"))),
+        Ok(target) => target,
+    };
     if is_unfinished(&link) {
         return Some(Entry::Leftover(link));
     }
@@ -376,6 +400,7 @@ mod tests {
         symlink(&kept, scratch.path().join("roots/own/hash-state")).expect("linked");
         fs::write(directory.join("no-link"), "").expect("written");
         symlink("/etc", directory.join("etc")).expect("linked");
+        symlink("/etc", directory.join("install")).expect("linked");
         symlink(&kept, directory.join("build@other")).expect("linked");
         symlink(&kept, directory.join(".0_build")).expect("linked");
         symlink(&kept, directory.join("build@hash.drv.tmp-7820-748940504")).expect("linked");
@@ -408,7 +433,8 @@ mod tests {
         foreign.sort();
         let expected = [
             "build@other: it has another hash than what it leads to",
-            "etc: it leads to no state of phasesplit",
+            "etc: phasesplit gives no link this name",
+            "install: it leads to no state of phasesplit",
             "no-link: it is no link",
         ];
         assert_eq!(foreign, expected);

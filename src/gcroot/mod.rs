@@ -31,6 +31,7 @@ pub mod graph;
 pub mod hand;
 pub mod list;
 pub mod lock;
+pub mod names;
 pub mod policy;
 pub mod record;
 pub mod register;
@@ -163,6 +164,7 @@ impl Roots {
     /// Removes what is kept of a stage's failure: the stage has succeeded since. What cannot be noted or removed stays listed.
     pub fn forget_failed(&self, package: &str, stage: &str) {
         let link = self.of_failed(package, stage);
+        let Ok(_package) = self.lock_package(package) else { return };
         if let Ok(path) = std::fs::read_link(&link)
             && disk::write(&self.note(&path.to_string_lossy()), format!("{}\n", path.display()).as_bytes()).is_err()
         {

@@ -5,11 +5,13 @@
 //! that is looked at too.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::about::{About, with_suffix};
 use super::disk;
 use super::fault::{self, Step};
+use super::running::machine;
 use super::{FINISH, RootError, Roots, record};
 use crate::nix::{Nix, gcroots, store};
 
@@ -40,7 +42,13 @@ impl Roots {
         let link = self.of_state(key, stage, path);
         if stage != FINISH {
             let about = match self.read_about(key, &link).filter(|about| about.path == path) {
-                Some(about) => About { last_used: record::now(), ..about },
+                // What was gone and made again need not be as long as before.
+                Some(about) => About {
+                    last_used: record::now(),
+                    bytes: store::size_of(Path::new(path)).unwrap_or(about.bytes),
+                    machine: Some(machine()),
+                    ..about
+                },
                 None => About::of(package, stage, path, Some(drv)),
             };
             let file = self.about_file(key, &link);
@@ -82,6 +90,7 @@ impl Roots {
         directory_of(link)?;
         step(link)?;
         store::add_root(nix, link, path)?;
+        can_be_read(link)?;
         step(link)
     }
 
@@ -96,6 +105,7 @@ impl Roots {
         directory_of(link)?;
         step(link)?;
         store::add_derivation_root(nix, link, drv)?;
+        can_be_read(link)?;
         step(link)
     }
 
@@ -120,6 +130,14 @@ pub(super) fn holds(link: &Path, path: &str) -> bool {
     fs::read_link(link).is_ok_and(|target| target == Path::new(path))
         && fs::symlink_metadata(path).is_ok()
         && gcroots::knows(link) == Some(true)
+}
+
+/// A link that is made and cannot be read keeps nothing: `sshfs` refuses absolute ones unless it is told otherwise.
+fn can_be_read(link: &Path) -> Result<(), RootError> {
+    match fs::read_link(link) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(RootError::io("read the link", link, source)),
+        _ => Ok(()),
+    }
 }
 
 fn directory_of(link: &Path) -> Result<(), RootError> {

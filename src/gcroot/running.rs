@@ -53,10 +53,17 @@ impl Roots {
     }
 
     /// The states that builds use now.
-    pub(super) fn in_use(&self) -> io::Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// Where that cannot be told: then nobody may give up anything.
+    pub(super) fn in_use(&self) -> Result<Vec<String>, RootError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RootError::Io { operation: "read", path, source }
+        };
         let mut paths = Vec::new();
-        for path in self.running_files()? {
-            if let Found::Running(states) = look(&path)? {
+        for path in self.running_files().map_err(failed(&self.running()))? {
+            if let Found::Running(states) = look(&path).map_err(failed(&path))? {
                 paths.extend(states);
             }
         }
@@ -86,7 +93,7 @@ impl Roots {
         }
     }
 
-    fn running(&self) -> PathBuf {
+    pub(super) fn running(&self) -> PathBuf {
         self.home().join("running")
     }
 
@@ -114,12 +121,22 @@ enum Found {
 }
 
 fn look(path: &Path) -> io::Result<Found> {
+    // A directory or a pipe is no build's. Of what is ours and cannot be read nothing is known, so nobody gives up anything.
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
+        metadata => {
+            if !metadata?.is_file() {
+                return Ok(Found::Gone);
+            }
+        }
+    }
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Gone),
         file => file?,
     };
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    let text = String::from_utf8_lossy(&content);
     let mut lines = text.lines();
     let is_here = lines.next() == Some(machine().as_str());
     let runs = if is_here {
@@ -130,12 +147,15 @@ fn look(path: &Path) -> io::Result<Found> {
     Ok(if runs { Found::Running(lines.map(str::to_owned).collect()) } else { Found::Over })
 }
 
-fn machine() -> String {
+/// The name of this machine.
+pub(super) fn machine() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     #[test]
@@ -157,6 +177,17 @@ mod tests {
         fs::copy(&path, &copy).expect("copied");
         assert_eq!(roots.left_running().expect("read"), [copy.as_path()]);
         assert_eq!(roots.in_use().expect("read"), ["/s/c"]);
+
+        // No build's, whatever its name: it stands in nobody's way.
+        let running = path.with_file_name("build-directory");
+        fs::create_dir(&running).expect("made");
+        symlink("build-loop", path.with_file_name("build-loop")).expect("linked");
+        fs::write(path.with_file_name("build-noise"), b"\xff\n/s/\xff").expect("written");
+        assert!(roots.in_use().expect("read").contains(&"/s/c".to_owned()));
+        for name in ["build-directory", "build-loop", "build-noise"] {
+            let path = path.with_file_name(name);
+            fs::remove_dir(&path).or_else(|_| fs::remove_file(&path)).expect("removed");
+        }
 
         // Of another machine, it counts for a day.
         fs::write(&copy, "elsewhere.example\n/s/d").expect("written");

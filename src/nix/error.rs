@@ -190,6 +190,10 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
     let line_with = |needles: &[&str]| {
         text.lines().find(|line| needles.iter().any(|n| line.contains(n))).map(|line| clean_line(line).to_owned())
     };
+    // What Nix says on the way to it, of locks and groups, is not why.
+    if let Some(detail) = line_with(&["annot delete path"]) {
+        return Cause::Failed { status: status.to_string(), detail };
+    }
     if let Some(feature) = disabled_feature(&text) {
         return Cause::Feature { feature };
     }
@@ -229,6 +233,8 @@ pub fn classify(stderr: &str, status: impl fmt::Display, work: Work) -> Cause {
         "waiting for exclusive",
     ])
     .filter(|l| l.contains("database") || l.contains("lock") || l.contains("waiting for exclusive"))
+    // Who waited and then failed did not fail for that.
+    .filter(|l| !l.contains("waiting for") || !text.contains("error:"))
     {
         return Cause::Locked { detail: line };
     }
@@ -324,6 +330,16 @@ mod tests {
             Cause::Denied { .. }
         ));
         assert!(matches!(store("error: SQLite database '/nix/var/nix/db/db.sqlite' is busy"), Cause::Locked { .. }));
+        let waiting = "waiting for the big garbage collector lock...";
+        assert!(matches!(store(waiting), Cause::Locked { .. }));
+        let alive = format!(
+            "{waiting}\nwarning: the group 'nixbld' specified in 'build-users-group' does not exist\n\
+             error: Cannot delete path '/nix/store/0-x' since it is still alive. To find out why, use: nix-store --query --roots"
+        );
+        let Cause::Failed { detail, .. } = store(&alive) else { panic!("{:?}", store(&alive)) };
+        assert!(detail.starts_with("Cannot delete path '/nix/store/0-x' since"), "{detail}");
+        let other = format!("{waiting}\nerror: path '/nix/store/0-x' is not valid");
+        assert!(matches!(store(&other), Cause::Failed { .. }), "{:?}", store(&other));
         assert!(matches!(
             store("error: executing SQLite statement 'pragma': database is locked"),
             Cause::Locked { .. }

@@ -22,6 +22,20 @@ pub fn size(bytes: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// How many of something, by the name of one: `1 state`, `3 states`.
+pub fn count(number: usize, one: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
+/// A name that a stranger may have given, on one line: what would move the cursor or end the line is written as `\n` is.
+pub fn printable(text: &str) -> String {
+    let shown = |character: char| {
+        if character.is_control() { character.escape_default().collect() } else { character.to_string() }
+    };
+    text.chars().map(shown).collect()
+}
+
 /// A time in seconds with one decimal, in minutes from 100 s on: `0.4 s`, `3 min 20 s`.
 pub fn seconds(time: Duration) -> String {
     let whole = time.as_secs();
@@ -57,6 +71,16 @@ mod tests {
     fn ages() {
         let shown = [0, 99, 100, 5_999, 6_000, 172_799, 172_800].map(|seconds| ago(Duration::from_secs(seconds)));
         assert_eq!(shown, ["0 s ago", "99 s ago", "1 min ago", "99 min ago", "1 h ago", "47 h ago", "2 days ago"]);
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "state")), ["0 states", "1 state", "2 states"]);
+    }
+
+    #[test]
+    fn names_on_one_line() {
+        assert_eq!(printable("a\n\u{1b}[31m b\tü"), "a\\n\\u{1b}[31m b\\tü");
     }
 
     #[test]

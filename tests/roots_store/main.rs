@@ -5,13 +5,14 @@
 
 mod machines;
 mod many;
+mod not_ours;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -193,6 +194,25 @@ fn what_is_used_or_added_or_not_ours_stays() {
     assert_eq!(deleted["deleted"], serde_json::json!([install.path]));
     assert!(foreign.is_symlink() && other.is_symlink() && directory.join("notes.txt").is_file());
 
+    // What somebody else keeps in Nix's own ways stays, and so does what Nix fails to delete.
+    world.roots(&["rm", &check.path]);
+    succeed(world.nix("nix-store").args(["--add-root", "result", "--indirect", "--realise", &check.path]));
+    let stays = world.phasesplit(&["roots", "gc"]).output().expect("runs");
+    assert_eq!((stays.status.code(), text(&stays.stdout).as_str()), (Some(0), ""));
+    assert!(text(&stays.stderr).contains("stays: something else uses it"), "{}", text(&stays.stderr));
+    assert_eq!(fs::read_link(world.path("result")).expect("a link"), Path::new(&check.path));
+    fs::remove_file(world.path("result")).expect("removed");
+    fs::create_dir(world.path("bin")).expect("made");
+    let broken = "#!/bin/sh\ncase \"$*\" in *--delete*) echo 'error: the disk is on fire' >&2; exit 1 ;; esac\n\
+                  PATH=${PATH#*:}; exec nix-store \"$@\"\n";
+    fs::write(world.path("bin/nix-store"), broken).expect("written");
+    fs::set_permissions(world.path("bin/nix-store"), fs::Permissions::from_mode(0o755)).expect("set");
+    let search = format!("{}:{}", world.path("bin").display(), std::env::var("PATH").expect("a PATH"));
+    let failed = world.phasesplit(&["roots", "gc"]).env("PATH", search).output().expect("runs");
+    assert_eq!(failed.status.code(), Some(4));
+    assert!(text(&failed.stderr).contains("the disk is on fire"), "{}", text(&failed.stderr));
+    world.roots(&["add", &check.path]);
+
     // Nix itself comes by: what is rooted stays, and what was given up is gone without us.
     succeed(world.nix("nix-store").arg("--gc"));
     assert!(Path::new(&check.path).exists() && Path::new(&build.path).exists());
@@ -200,6 +220,43 @@ fn what_is_used_or_added_or_not_ours_stays() {
     succeed(world.nix("nix-store").arg("--gc"));
     assert!(!Path::new(&check.path).exists() && Path::new(&build.path).exists());
     assert_eq!(world.json(&["gc", "--json"])["deleted"], serde_json::json!([]));
+}
+
+#[test]
+fn what_a_running_build_uses_is_neither_given_up_nor_deleted_though_it_has_no_root() {
+    let world = World::new();
+    let states = world.states("p-1.0", CHAIN);
+    let [unpack, build, ..] = &states[..] else { panic!("states") };
+    world.keep(&[unpack, build]);
+    world.roots(&["rm", "p@build"]);
+    let begin = || {
+        let mut running = world.child("wait", &[build]);
+        let running = running.stdout(std::process::Stdio::null()).spawn().expect("started");
+        world.wait_for_build();
+        running
+    };
+    let mut running = begin();
+    world.roots(&["prune", "--keep-last", "0"]);
+    assert_eq!(world.rooted(), paths(&[unpack]), "the build continues from what continues from it");
+    let refused = world.phasesplit(&["roots", "rm", "p@unpack"]).output().expect("runs");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(world.json(&["gc", "--dry-run", "--json"])["deleted"], serde_json::json!([]));
+    let collected = world.json(&["gc", "--json"]);
+    assert_eq!(collected["deleted"], serde_json::json!([]));
+    assert_eq!(collected["stillUsed"], serde_json::json!([build.path]));
+    assert!(Path::new(&build.path).exists());
+    running.kill().expect("killed");
+    running.wait().expect("over");
+    // A build does not begin while they are deleted: its states are there, or seen to be gone.
+    assert_eq!(world.json(&["gc", "--json"])["deleted"], serde_json::json!([build.path]));
+    // No state of this name can be, so it cannot be meant.
+    for option in ["--stage", "--keep-stage"] {
+        let refused =
+            world.phasesplit(&["roots", "prune", "--keep-last", "0", option, "biuld"]).output().expect("runs");
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(text(&refused.stderr).contains("`biuld` is no stage"), "{}", text(&refused.stderr));
+    }
+    assert_eq!(text(&world.roots(&["list", "--package", "q"]).stdout), "nothing of these is rooted\n");
 }
 
 #[test]

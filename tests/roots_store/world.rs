@@ -144,11 +144,22 @@ impl World {
         }
     }
 
+    /// A state's link.
+    pub fn link(&self, state: &State) -> PathBuf {
+        let hash = &state.path.rsplit('/').next().expect("a name")[..32];
+        self.path("state/phasesplit/roots/packages").join(KEY).join(format!("{}@{hash}", state.stage))
+    }
+
+    /// What the index has of a state.
+    pub fn index(&self, state: &State) -> PathBuf {
+        let link = self.link(state);
+        let name = format!("{}.json", link.file_name().expect("a name").display());
+        self.path("state/phasesplit/packages").join(KEY).join("states").join(name)
+    }
+
     /// Changes what the index says of when a state was used.
     pub fn used(&self, state: &State, days_ago: u64) {
-        let hash = &state.path.rsplit('/').next().expect("a name")[..32];
-        let name = format!("packages/{KEY}/states/{}@{hash}.json", state.stage);
-        let file = self.path("state/phasesplit").join(name);
+        let file = self.index(state);
         let mut about: Value = serde_json::from_slice(&fs::read(&file).expect("there")).expect("JSON");
         about["lastUsed"] = (phasesplit::gcroot::record::now() - days_ago * DAY).into();
         fs::write(file, about.to_string()).expect("written");

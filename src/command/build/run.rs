@@ -155,12 +155,13 @@ pub(in crate::command) fn run_chain(
         return Err(BuildError::NoSuchStage { package, stage: String::new(), known: String::new() });
     };
 
+    let package = gcroot::package_key(&chain.name, &input.identity);
+    // Before it is asked what is there: `roots gc` may be about to delete it.
+    let keeper = roots.map(|roots| record::Keeper::begin(&nix, roots, chain, &package, wish.pin.as_ref(), &progress));
     let paths: Vec<&str> = stages.iter().map(Stage::path).collect();
     let missing = store::invalid_paths(&nix, &paths)?;
     let was_there = |stage: &Stage| !missing.iter().any(|path| path == stage.path());
 
-    let package = gcroot::package_key(&chain.name, &input.identity);
-    let keeper = roots.map(|roots| record::Keeper::begin(&nix, roots, chain, &package, wish.pin.as_ref(), &progress));
     let pushing = wish.push.as_ref();
     let mut pusher = pushing.map(|push| Pusher::begin(push, chain, &wish.nix_options, stages)).transpose()?;
     let mut watch = Watch::default();

@@ -8,6 +8,7 @@ use super::{Trouble, write_json};
 use crate::gcroot::Roots;
 use crate::gcroot::doctor::{Finding, Problem};
 use crate::nix::Nix;
+use crate::report::human::printable;
 use crate::report::table::{self, Column};
 use crate::status::Status;
 
@@ -31,8 +32,20 @@ pub(super) fn run(roots: &Roots, arguments: &DoctorArgs) -> Result<Status, Troub
     } else {
         write!(io::stdout().lock(), "{}", text(&findings))?;
     }
-    let is_ill = |finding: &Finding| !finding.mended && finding.problem != Problem::Foreign;
-    Ok(if findings.iter().any(is_ill) { Status::Input } else { Status::Success })
+    for finding in &findings {
+        if let Some(error) = &finding.failed {
+            anstream::eprintln!("error: {} is as it was: {error}", printable(&finding.path.display().to_string()));
+        }
+    }
+    let is_ill =
+        |finding: &Finding| !finding.mended && !matches!(finding.problem, Problem::Foreign | Problem::Elsewhere);
+    Ok(if findings.iter().any(|finding| finding.failed.is_some()) {
+        Status::Environment
+    } else if findings.iter().any(is_ill) {
+        Status::Input
+    } else {
+        Status::Success
+    })
 }
 
 fn text(findings: &[Finding]) -> String {
@@ -41,8 +54,8 @@ fn text(findings: &[Finding]) -> String {
     }
     let rows = findings.iter().map(|finding| {
         let mended = if finding.mended { "mended" } else { "" };
-        let path = finding.path.display().to_string();
-        vec![finding.problem.words().to_owned(), mended.to_owned(), path, finding.words.clone()]
+        let path = printable(&finding.path.display().to_string());
+        vec![finding.problem.words().to_owned(), mended.to_owned(), path, printable(&finding.words)]
     });
     let columns = ["what", "", "where", "more"].map(Column::Text);
     table::render(&columns, rows)

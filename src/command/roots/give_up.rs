@@ -12,6 +12,7 @@ use super::{Trouble, write_json};
 use crate::gcroot::config::{Age, Config, Size};
 use crate::gcroot::given_up::{Pruned, Short};
 use crate::gcroot::list::Root;
+use crate::gcroot::names::StageName;
 use crate::gcroot::policy::{Policy, Why};
 use crate::gcroot::{Roots, record};
 use crate::nix::Nix;
@@ -28,7 +29,7 @@ pub struct PruneArgs {
 
     /// Keep all states of this stage; may be repeated
     #[arg(long, value_name = "STAGE")]
-    pub keep_stage: Vec<String>,
+    pub keep_stage: Vec<StageName>,
 
     /// Give up what was not used for so long: 90min, 12h, 14d, 2w
     #[arg(long, value_name = "AGE")]
@@ -46,7 +47,7 @@ pub struct PruneArgs {
 
     /// Look only at this stage; may be repeated
     #[arg(long, value_name = "STAGE")]
-    pub stage: Vec<String>,
+    pub stage: Vec<StageName>,
 
     /// Only say what would be given up
     #[arg(long)]
@@ -77,6 +78,9 @@ struct PruneReport<'a> {
     given_up: Vec<GivenUp<'a>>,
     frees: u64,
     left: u64,
+    /// What is left where that is more than the size: the rest is protected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    over: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     short: Option<ShortReport<'a>>,
 }
@@ -112,9 +116,9 @@ impl PruneArgs {
             keep_last: self.keep_last,
             older_than: self.older_than.map(|age| age.0),
             max_size: self.max_size.map(|size| size.0),
-            keep_stages: self.keep_stage.clone(),
+            keep_stages: self.keep_stage.iter().map(|stage| stage.0.clone()).collect(),
             packages: self.package.clone(),
-            stages: self.stage.clone(),
+            stages: self.stage.iter().map(|stage| stage.0.clone()).collect(),
         };
         if !policy.is_empty() {
             return Ok(vec![policy]);
@@ -136,10 +140,10 @@ pub(super) fn prune(roots: &Roots, arguments: &PruneArgs) -> Result<Status, Trou
     let pruned = roots.prune(&policies, arguments.dry_run)?;
     if arguments.json {
         let given_up = pruned.given_up.iter().map(|(root, why)| GivenUp { why: *why, root }).collect();
-        let (frees, left) = (pruned.frees, pruned.left);
+        let (frees, left, over) = (pruned.frees, pruned.left, pruned.over);
         let short = pruned.short.as_ref();
         let short = short.map(|short| ShortReport { free: short.free, next: &short.next.path, needs: short.needs });
-        write_json(&PruneReport { dry_run: arguments.dry_run, given_up, frees, left, short })?;
+        write_json(&PruneReport { dry_run: arguments.dry_run, given_up, frees, left, over, short })?;
     } else {
         write!(io::stdout().lock(), "{}", text(&pruned, arguments.dry_run, record::now()))?;
     }
@@ -197,17 +201,19 @@ fn text(pruned: &Pruned, dry: bool, now: u64) -> String {
     });
     let mut text = table::render(&columns, rows);
     let count = pruned.given_up.len();
-    let frees = human::size(pruned.frees);
+    let (states, frees) = (human::count(count, "state"), human::size(pruned.frees));
+    let (were, them) = if count == 1 { ("was", "it") } else { ("were", "them") };
     let _ = if dry {
-        writeln!(text, "{count} states would be given up, and {frees} be free after `phasesplit roots gc`")
+        writeln!(text, "{states} would be given up, and {frees} be free after `phasesplit roots gc`")
     } else {
-        writeln!(text, "{count} states were given up; `phasesplit roots gc` deletes them, which frees {frees}")
+        writeln!(text, "{states} {were} given up; `phasesplit roots gc` deletes {them}, which frees {frees}")
     };
     text
 }
 
 /// Runs `phasesplit roots gc`: a line for each store path.
 pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
+    let mut status = Status::Success;
     let report = if arguments.dry_run {
         let deleted = roots.to_collect()?;
         let bytes = deleted.iter().map(|(_, bytes)| bytes).sum();
@@ -215,27 +221,41 @@ pub(super) fn gc(roots: &Roots, arguments: &GcArgs) -> Result<Status, Trouble> {
         GcReport { dry_run: true, deleted, bytes, still_used: Vec::new() }
     } else {
         let collected = roots.collect(&Nix::default())?;
-        for (path, words) in &collected.alive {
-            anstream::eprintln!("note: {path} is still used, so it stays: {words}");
+        for path in &collected.alive {
+            anstream::eprintln!(
+                "note: {path} stays: something else uses it (`nix-store --query --roots {path}` says what)"
+            );
         }
         if !collected.needed.is_empty() {
-            let count = collected.needed.len();
-            anstream::eprintln!("note: {count} more stay until the states that continue from them are given up");
+            let more = human::count(collected.needed.len(), "more state");
+            anstream::eprintln!(
+                "note: {more} cannot go yet: states that are rooted, or running builds, continue from there"
+            );
+        }
+        for (path, words) in &collected.failed {
+            anstream::eprintln!("error: {path} stays: {words}");
+            status = Status::Environment;
         }
         let bytes = collected.deleted.iter().map(|(_, bytes)| bytes).sum();
         let deleted = collected.deleted.into_iter().map(|(path, _)| path).collect();
-        let still_used = collected.alive.into_iter().map(|(path, _)| path).chain(collected.needed).collect();
+        let still_used = collected.alive.into_iter().chain(collected.needed).collect();
         GcReport { dry_run: false, deleted, bytes, still_used }
     };
     if arguments.json {
         write_json(&report)?;
-        return Ok(Status::Success);
+        return Ok(status);
     }
     let mut out = io::stdout().lock();
     for path in &report.deleted {
         writeln!(out, "{path}")?;
     }
-    let would = if arguments.dry_run { "would be deleted" } else { "were deleted" };
-    anstream::eprintln!("{} states {would}, {}", report.deleted.len(), human::size(report.bytes));
-    Ok(Status::Success)
+    let would = match report.deleted.len() {
+        _ if arguments.dry_run => "would be deleted",
+        1 => "was deleted",
+        _ => "were deleted",
+    };
+    let unless = if arguments.dry_run { ", unless something else uses them" } else { "" };
+    let (count, size) = (human::count(report.deleted.len(), "state"), human::size(report.bytes));
+    anstream::eprintln!("{count} {would}, {size}{unless}");
+    Ok(status)
 }

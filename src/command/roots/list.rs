@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{Trouble, write_json};
 use crate::gcroot::list::{Kept, Root, graph_of};
+use crate::gcroot::names::StageName;
 use crate::gcroot::policy::{is_name, is_stage};
 use crate::gcroot::{Roots, record};
 use crate::phase::Stage;
@@ -25,7 +26,7 @@ pub struct ListArgs {
 
     /// Only states of this stage; may be repeated
     #[arg(long, value_name = "STAGE")]
-    pub stage: Vec<String>,
+    pub stage: Vec<StageName>,
 
     /// The order: the largest, or the one longest not used, comes first
     #[arg(long, value_enum, default_value_t = Sort::Package)]
@@ -54,6 +55,7 @@ pub enum Sort {
 /// Runs `phasesplit roots list`.
 pub(super) fn run(roots: &Roots, arguments: &ListArgs) -> Result<Status, Trouble> {
     let mut roots = roots.list()?;
+    let is_any = !roots.is_empty();
     if !arguments.package.is_empty() || !arguments.stage.is_empty() {
         roots.retain(|root| root.state().is_some_and(|(package, stage)| arguments.wants(package, stage)));
     }
@@ -67,6 +69,8 @@ pub(super) fn run(roots: &Roots, arguments: &ListArgs) -> Result<Status, Trouble
     }
     if arguments.json {
         write_json(&roots)?;
+    } else if roots.is_empty() && is_any {
+        writeln!(io::stdout().lock(), "nothing of these is rooted")?;
     } else {
         write!(io::stdout().lock(), "{}", text(&roots, record::now()))?;
     }
@@ -76,7 +80,7 @@ pub(super) fn run(roots: &Roots, arguments: &ListArgs) -> Result<Status, Trouble
 impl ListArgs {
     fn wants(&self, package: &str, stage: &str) -> bool {
         (self.package.is_empty() || self.package.iter().any(|name| is_name(name, package)))
-            && (self.stage.is_empty() || self.stage.iter().any(|name| is_stage(name, stage)))
+            && (self.stage.is_empty() || self.stage.iter().any(|name| is_stage(&name.0, stage)))
     }
 }
 
@@ -143,13 +147,13 @@ fn text(roots: &[Root], now: u64) -> String {
         };
         let size = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), human::size);
         vec![
-            package.to_owned(),
+            human::printable(package),
             stage,
             size(root.bytes),
             size(root.frees),
             human::ago(Duration::from_secs(now.saturating_sub(root.last_used))),
             marks(root),
-            root.path.clone(),
+            human::printable(&root.path),
         ]
     });
     let mut text = table::render(&columns, rows);
@@ -159,14 +163,14 @@ fn text(roots: &[Root], now: u64) -> String {
     let of = |is: fn(&Kept) -> bool| roots.iter().filter(|root| is(&root.kept) && !root.dangling).count();
     let _ = write!(
         text,
-        "{} states, {} with the layers below them; {} derivations that they were made by",
-        states.count(),
+        "{}, {} with the layers below; {} that made them",
+        human::count(states.count(), "state"),
         human::size(graph.bytes(&kept)),
-        of(|kept| matches!(kept, Kept::Derivation { .. })),
+        human::count(of(|kept| matches!(kept, Kept::Derivation { .. })), "derivation"),
     );
     let former = of(|kept| matches!(kept, Kept::Own { former: true }));
     if former > 0 {
-        let _ = write!(text, "; {former} objects of other versions of phasesplit");
+        let _ = write!(text, "; {} of other versions of phasesplit", human::count(former, "object"));
     }
     let dangling = roots.iter().filter(|root| root.dangling).count();
     if dangling > 0 {
@@ -230,7 +234,7 @@ p-1         build    2.0 KiB  2.0 KiB  20 s ago                  /s/b
 p-1         check          -        -  20 s ago  dangling        /s/c
 p-1         install  1.0 KiB  1.0 KiB  20 s ago  pinned, in use  /s/i
 p-1         install    100 B    100 B  20 s ago  failed          /s/f
-4 states, 3.6 KiB with the layers below them; 1 derivations that they were made by; 1 objects of other versions of phasesplit; \
+4 states, 3.6 KiB with the layers below; 1 derivation that made them; 1 object of other versions of phasesplit; \
 1 dangling: what they kept is gone
 ";
         assert_eq!(text(&roots, 1020), expected);

@@ -121,12 +121,45 @@ fn hundreds_of_states_fill_a_size_to_a_hundredth() {
     }
 }
 
-/// Where states are few and large no choice may come so near: most do.
+/// Where states are few and large no choice may come so near. Where one does, it is found: one that keeps what was used last.
 #[test]
 fn few_states_come_as_near_as_they_can() {
-    let mut free: Vec<f64> = (0..20).flat_map(|seed| free(seed, 6, 6, (1.0, 300.0))).collect();
-    free.sort_by(f64::total_cmp);
-    let near = free.iter().filter(|free| **free <= 0.01).count();
-    println!("{near} of {} within 1 %, half within {:.2} %", free.len(), free[free.len() / 2] * 100.0);
-    assert!(near * 4 > free.len() * 3, "{free:?}");
+    let (mut near, mut far) = (0, 0);
+    for seed in 0..60 {
+        let (candidates, graph) = states(seed, 3, 3, (1.0, 300.0));
+        let total = graph.bytes(&graph.kept(candidates.iter().map(|candidate| candidate.state)));
+        for share in [0.3, 0.5, 0.7, 0.9] {
+            let limit = (total as f64 * share) as u64;
+            let newest = newest(&candidates, &graph, limit);
+            let (mut stages, mut fixed) = (BTreeSet::new(), BTreeSet::new());
+            for at in newest.iter().filter(|at| stages.insert(candidates[**at].group.as_str())) {
+                fixed.extend(graph.kept([candidates[*at].state]));
+            }
+            let others: Vec<usize> =
+                candidates.iter().map(|candidate| candidate.state).filter(|at| !fixed.contains(at)).collect();
+            if others.len() > 14 {
+                continue;
+            }
+            let best = most(&graph, &others, &fixed, limit);
+            let choice = choose(&candidates, &graph, &Policy { max_size: Some(limit), ..Policy::default() }, NOW);
+            assert!(
+                room::is_far(best, limit) || !room::is_far(choice.left, limit),
+                "seed {seed}, {share}: {choice:?}, {best}"
+            );
+            *if room::is_far(best, limit) { &mut far } else { &mut near } += 1;
+        }
+    }
+    assert!(near > 20 && far > 20, "{near} near, {far} far");
+}
+
+/// The most bytes that some of these states, with what they need, take beside what stays: all choices are looked at.
+fn most(graph: &Graph, states: &[usize], stays: &BTreeSet<usize>, limit: u64) -> u64 {
+    let taken = graph.bytes(stays);
+    let Some((first, rest)) = states.split_first() else { return taken };
+    let with: BTreeSet<usize> = graph.kept([*first]).union(stays).copied().collect();
+    let without = most(graph, rest, stays, limit);
+    if with.len() == stays.len() || graph.bytes(&with) > limit {
+        return without;
+    }
+    without.max(most(graph, rest, &with, limit))
 }

@@ -9,6 +9,10 @@ use super::super::graph::Graph;
 /// How many exchanges are made at most. Each leaves less free, and with many states a few are enough.
 const EXCHANGES: usize = 50;
 
+/// How many states a search may take in or leave out, and among how many it is made: with more, exchanges are enough.
+const STEPS: usize = 5_000;
+const SEARCHED: usize = 200;
+
 /// Whether more than a hundredth of the size is free.
 pub fn is_far(left: u64, limit: u64) -> bool {
     limit.saturating_sub(left) > limit / 100
@@ -56,7 +60,8 @@ impl<'a> Room<'a> {
         room
     }
 
-    /// Exchanges until no more than a hundredth is free or nothing helps. Gives the bytes of what stays.
+    /// Exchanges until no more than a hundredth is free or nothing helps; then searches, where there are few. Gives the bytes of
+    /// what stays.
     pub fn fill(&mut self) -> u64 {
         for _ in 0..EXCHANGES {
             self.add_what_fits();
@@ -64,8 +69,51 @@ impl<'a> Room<'a> {
                 break;
             }
         }
+        if is_far(self.left, self.limit) && self.free.len() <= SEARCHED {
+            self.search();
+        }
         self.add_what_fits();
         self.left
+    }
+
+    /// Puts the first choice in place of this one that leaves no more than a hundredth free, of all that there are: those come
+    /// first that have what was used last. Leaves it where there is none, or too many to look at.
+    fn search(&mut self) {
+        let before: Vec<usize> = (0..self.free.len()).filter(|at| self.free[*at].stays).collect();
+        for at in &before {
+            self.remove(*at);
+        }
+        // What those from one on could add at most.
+        let (mut rest, mut seen) = (vec![0; self.free.len() + 1], self.fixed.clone());
+        for at in (0..self.free.len()).rev() {
+            let new = self.free[at].kept.iter().filter(|state| seen.insert(**state));
+            rest[at] = rest[at + 1] + new.map(|state| self.graph.size(*state)).sum::<u64>();
+        }
+        let mut steps = STEPS;
+        if !self.search_from(0, &rest, &mut steps) {
+            for at in before {
+                self.add(at);
+            }
+        }
+    }
+
+    fn search_from(&mut self, at: usize, rest: &[u64], steps: &mut usize) -> bool {
+        if !is_far(self.left, self.limit) {
+            return true;
+        }
+        if *steps == 0 || at == self.free.len() || is_far(self.left.saturating_add(rest[at]), self.limit) {
+            return false;
+        }
+        *steps -= 1;
+        let more = self.more(at);
+        if more > 0 && self.left + more <= self.limit {
+            self.add(at);
+            if self.search_from(at + 1, rest, steps) {
+                return true;
+            }
+            self.remove(at);
+        }
+        self.search_from(at + 1, rest, steps)
     }
 
     /// Whether each of those that may stay does.
