@@ -244,9 +244,9 @@ Sig: k-1:zpwmwlsA5e/eC7JS/OMrd2ynoDSpmZeBUO1SIkER4f7sx079OTq7wVEqNsPl91TAr4k9+vK
 
     #[test]
     fn of_two_keys_with_one_name_the_first_counts() {
-        let other = format!("k-1:{}", BASE64_STANDARD.encode([7; 32]));
-        assert_eq!(verdict(&[KEY, &other], RECORD), Verdict::Signed("k-1".to_owned()));
-        assert_eq!(verdict(&[&other, KEY], RECORD), Verdict::HiddenKey("k-1".to_owned()));
+        let other = "k-1:w0NVZuqTCrRlqfqyJrNxXmVcORdJHqaI6tZ+PQbo9gU=";
+        assert_eq!(verdict(&[KEY, other], RECORD), Verdict::Signed("k-1".to_owned()));
+        assert_eq!(verdict(&[other, KEY], RECORD), Verdict::HiddenKey("k-1".to_owned()));
         assert_eq!(verdict(&[KEY, KEY], RECORD), Verdict::Signed("k-1".to_owned()), "the same twice is no other");
         let told = Verdict::HiddenKey("k-1".to_owned()).told();
         assert_eq!(told, "wrong key (of the trusted keys named k-1 Nix uses only the first)");
