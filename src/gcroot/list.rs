@@ -318,7 +318,8 @@ fn entry(link: PathBuf, kept: impl FnOnce(&Path, &Path) -> Result<Kept, &'static
         Err(error) => return Some(Entry::Foreign(link, format!("it cannot be read: {error}"))),
         Ok(target) => target,
     };
-    if is_unfinished(&link) {
+    let is_of_store = target.parent() == Some(Path::new(&store_path::store_dir()));
+    if is_unfinished(&link) && (is_of_store || is_ours(&target).is_ok()) {
         return Some(Entry::Leftover(link));
     }
     let kept = match kept(&link, &target) {
@@ -401,6 +402,7 @@ mod tests {
         fs::write(directory.join("no-link"), "").expect("written");
         symlink("/etc", directory.join("etc")).expect("linked");
         symlink("/etc", directory.join("install")).expect("linked");
+        symlink("/etc", directory.join(".tmp-mine")).expect("linked");
         symlink(&kept, directory.join("build@other")).expect("linked");
         symlink(&kept, directory.join(".0_build")).expect("linked");
         symlink(&kept, directory.join("build@hash.drv.tmp-7820-748940504")).expect("linked");
@@ -432,6 +434,7 @@ mod tests {
             .collect();
         foreign.sort();
         let expected = [
+            ".tmp-mine: phasesplit gives no link this name",
             "build@other: it has another hash than what it leads to",
             "etc: phasesplit gives no link this name",
             "install: it leads to no state of phasesplit",

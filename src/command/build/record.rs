@@ -53,6 +53,8 @@ impl<'a> Keeper<'a> {
     ) -> Self {
         let paths: Vec<&str> =
             chain.stages.iter().map(Stage::path).chain(pin.map(|pinned| pinned.state.as_str())).collect();
+        // `roots gc` may be deleting, and that may wait for a collection of Nix's own.
+        progress.status("waiting for `phasesplit roots`");
         let running = roots.begin(&paths).inspect_err(|error| {
             progress.line(&format!("warning: `phasesplit roots prune` does not see this build: {error}"));
         });
