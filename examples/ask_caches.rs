@@ -1,7 +1,7 @@
 //! For scripts/bench-cache.sh: asks a binary cache for the paths on standard input, as `phasesplit cache status` does, and
-//! plainly, with 64 connections and nothing done with the answers; prints the milliseconds that each takes, of each round,
-//! in which each is done for a second. Without ROUNDS it asks once, as phasesplit does, and prints nothing: for measuring the
-//! whole process.
+//! plainly, with 64 connections and nothing done with the answers, and as phasesplit where no key is trusted, so that records
+//! are read and no signature is verified; prints the milliseconds that each takes, of each round, in which each is done for a
+//! second. Without ROUNDS it asks once, as phasesplit does, and prints nothing: for measuring the whole process.
 //!
 //! ```text
 //! ask_caches URL PUBLIC_KEY [ROUNDS] < paths
@@ -32,26 +32,28 @@ fn main() -> Result<(), Failed> {
     let paths: Vec<String> = io::stdin().lock().lines().collect::<Result<_, _>>()?;
     let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
     let judge = Judge::new("/nix/store", [key.as_str()])?;
-    let ask = || -> Result<usize, Failed> {
+    let keyless = Judge::new("/nix/store", [])?;
+    let ask = |judge: &Judge| -> Result<usize, Failed> {
         let patience = Patience { answer: Duration::from_secs(20), retries: 0 };
-        let answers = cache::ask(std::slice::from_ref(url), &paths, &judge, patience, &[]);
+        let answers = cache::ask(std::slice::from_ref(url), &paths, judge, patience, &[]);
         let answers = answers.into_iter().next().ok_or("no answer")?.map_err(|failure| failure.to_string())?;
         let is_signed =
             |answer: &&Answer| matches!(answer, Answer::There(held) if matches!(held.verdict, Verdict::Signed(_)));
         Ok(answers.iter().filter(is_signed).count())
     };
     let Some(rounds) = rounds else {
-        let signed = ask()?;
+        let signed = ask(&judge)?;
         return if signed == paths.len() { Ok(()) } else { Err(format!("only {signed} are signed").into()) };
     };
     for _ in 0..rounds.parse()? {
         let plain = a_second_of(|| plainly(url, &paths))?;
         let mut signed = paths.len();
         let asked = a_second_of(|| {
-            signed = signed.min(ask()?);
+            signed = signed.min(ask(&judge)?);
             Ok(())
         })?;
-        println!("plain {plain:.1} asked {asked:.1} signed {signed}");
+        let read = a_second_of(|| ask(&keyless).map(|_| ()))?;
+        println!("plain {plain:.1} asked {asked:.1} signed {signed} read {read:.1}");
     }
     Ok(())
 }

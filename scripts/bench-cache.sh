@@ -96,6 +96,7 @@ line() { printf '  %-44s %8s %s\n' "$@"; }
 processor() { printf '(%s)' "$(awk '{ print $2 }' "$1" | median)"; }
 if [[ -s rates ]]; then line 'wrk, at its rate' "$(median <rates)" ''; fi
 line 'plain questions, a thread for each of 64' "$(awk '{ print $2 }' asked | median)" ''
+line 'phasesplit, no key trusted' "$(awk '{ print $8 }' asked | median)" ''
 line 'phasesplit, with signatures' "$(awk '{ print $4 }' asked | median)" ''
 line 'the same as a process of its own' "$(median <whole)" "$(processor whole)"
 line 'nix path-info --store' "$(median <path-info)" "$(processor path-info)"
