@@ -103,6 +103,9 @@ pub fn ask(urls: &[String], paths: &[&str], judge: &Judge, patience: Patience, o
     judged(found, paths, judge)
 }
 
+/// No thread for fewer records than these.
+const LEAST_TOGETHER: usize = 32;
+
 /// Judges what was found, on all processors. Not while more is on its way: a signature costs as much as the question for it,
 /// and where the cache is on this machine the two would be in each other's way.
 fn judged(found: Vec<Result<Vec<Record>, Failure>>, paths: &[&str], judge: &Judge) -> Vec<Answers> {
@@ -137,9 +140,6 @@ fn judged(found: Vec<Result<Vec<Record>, Failure>>, paths: &[&str], judge: &Judg
     };
     found.into_iter().map(|records| Ok(records?.into_iter().map(&mut answer).collect())).collect()
 }
-
-/// No thread for fewer records than these.
-const LEAST_TOGETHER: usize = 32;
 
 /// The name of a path's record in a cache: its hash, which stands before the first dash.
 fn record_name(path: &str) -> String {

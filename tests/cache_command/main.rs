@@ -8,9 +8,9 @@ mod http;
 #[path = "../support/mod.rs"]
 mod support;
 
-mod far;
 mod https;
 mod nginx;
+mod questions;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -18,6 +18,8 @@ pub enum Act {
     Serve,
     /// Answers with this status and no file.
     Status(u16),
+    /// Says that the file is below `/moved`.
+    Moved,
     /// Answers so much later.
     Late(Duration),
     /// Closes the connection in the middle of the file.
@@ -109,8 +111,9 @@ fn answer(mut stream: &TcpStream, seen: &Seen, behaviour: &Behaviour, directory:
         thread::sleep(time);
         act = Act::Serve;
     }
+    let place = if matches!(act, Act::Moved) { format!("Location: /moved/{path}\r\n") } else { String::new() };
     let mut send = |status: u16, body: &[u8], cut: bool| {
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!("HTTP/1.1 {status} X\r\n{place}Content-Length: {}\r\n\r\n", body.len());
         let body = if cut { &body[..body.len() / 2] } else { body };
         let sent = stream
             .write_all(head.as_bytes())
@@ -119,6 +122,7 @@ fn answer(mut stream: &TcpStream, seen: &Seen, behaviour: &Behaviour, directory:
     };
     let done = match act {
         Act::Status(status) => send(status, b"", false),
+        Act::Moved => send(302, b"", false),
         _ if method == "PUT" => {
             fs::create_dir_all(file.parent()?).ok()?;
             // Whole or not at all, for who reads it meanwhile.

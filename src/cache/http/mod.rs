@@ -6,9 +6,8 @@
 
 mod line;
 
-use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -46,6 +45,9 @@ pub fn records(
     store_dir: &str,
     patience: Patience,
 ) -> Vec<Result<Vec<Record>, Failure>> {
+    if caches.is_empty() {
+        return Vec::new();
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -67,7 +69,6 @@ pub fn records(
                     turns: Semaphore::new(AT_FIRST),
                     more: AtomicUsize::new(AT_ONCE - AT_FIRST),
                     failed: AtomicU32::new(0),
-                    found: Mutex::new(paths.iter().map(|_| Record::Missing).collect()),
                 };
                 tokio::spawn(Arc::new(cache).records(store_dir.to_owned()))
             })
@@ -95,8 +96,6 @@ struct Cache {
     more: AtomicUsize,
     /// How many questions failed for good.
     failed: AtomicU32,
-    /// What it has, for each of them.
-    found: Mutex<Vec<Record>>,
 }
 
 impl Cache {
@@ -110,18 +109,22 @@ impl Cache {
         for _ in 0..AT_ONCE.min(self.names.len()) {
             workers.spawn(Arc::clone(&self).work());
         }
+        let mut found = Vec::with_capacity(self.names.len());
         while let Some(done) = workers.join_next().await {
-            done.map_err(|error| Failure::Other(error.to_string()))?;
+            found.extend(done.map_err(|error| Failure::Other(error.to_string()))?);
         }
-        self.found.lock().map(|mut found| mem::take(&mut *found)).map_err(|error| Failure::Other(error.to_string()))
+        // Each was asked for once.
+        found.sort_unstable_by_key(|(at, _)| *at);
+        Ok(found.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// Asks for one record after the other, until there is none left.
-    async fn work(self: Arc<Self>) {
-        let Ok(_turn) = self.turns.acquire().await else { return };
+    /// Asks for one record after the other, until there is none left; gives them with their numbers.
+    async fn work(self: Arc<Self>) -> Vec<(usize, Record)> {
+        let mut found = Vec::new();
+        let Ok(_turn) = self.turns.acquire().await else { return found };
         loop {
             let at = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(name) = self.names.get(at) else { return };
+            let Some(name) = self.names.get(at) else { return found };
             let asked = Instant::now();
             let record = match self.get(name).await {
                 Ok(Some(bytes)) => Record::Found(bytes),
@@ -135,9 +138,7 @@ impl Cache {
             if asked.elapsed() > NEAR && self.more.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
                 self.turns.add_permits(1);
             }
-            if let Ok(mut found) = self.found.lock() {
-                found[at] = record;
-            }
+            found.push((at, record));
         }
     }
 

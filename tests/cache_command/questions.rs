@@ -1,4 +1,4 @@
-//! How many connections a cache gets.
+//! How a web server is asked: over how many connections, and where it says that what it has lies elsewhere.
 
 use std::time::Duration;
 
@@ -24,4 +24,23 @@ fn a_cache_that_is_far_away_is_asked_more_at_once() {
     let connections = server.connections();
     assert!((48..paths.len()).contains(&connections), "{connections} connections");
     assert_eq!(server.requests().len(), paths.len() + 1);
+}
+
+#[test]
+fn a_cache_that_has_moved_is_followed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let moved = directory.path().join("moved");
+    std::fs::create_dir(&moved).expect("made");
+    std::fs::write(moved.join("nix-cache-info"), "StoreDir: /nix/store\n").expect("written");
+    std::fs::write(moved.join("a.narinfo"), "no record").expect("written");
+    let server = Server::new(directory.path(), |path, _| match path {
+        path if path.starts_with("/moved/") => Act::Serve,
+        _ => Act::Moved,
+    });
+    let judge = Judge::new("/nix/store", []).expect("no key is a wrong one");
+    let urls = [server.url.clone()];
+    let answers = cache::ask(&urls, &["/nix/store/a-x", "/nix/store/b-y"], &judge, Patience::default(), &[]);
+    let [Ok(answers)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(matches!(&answers[0], Answer::There(held) if held.verdict.word() == "corrupt"), "{answers:?}");
+    assert_eq!(answers[1], Answer::Missing);
 }
