@@ -43,6 +43,10 @@ pub struct Info {
     /// continued from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<Failed>,
+    /// What the stage warned of, a sentence each: what a later stage or a reader of the result may miss. The log has the
+    /// same words, but a stage that is reused shows no log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// How many layers the state is made of, its own and those of the states before it.
     pub layers: usize,
     /// How many entries there are of each kind.
@@ -219,9 +223,9 @@ pub fn write(state: &Path, info: &Info) -> Result<()> {
     let io = |source| Error::io("save", &path, source);
     let json = |error: serde_json::Error| io(error.into());
     let mut text = serde_json::to_string_pretty(info).map_err(json)?;
-    if let Some(failed) = &info.failed {
-        let log = serde_json::to_string(&failed.log).map_err(json)?;
-        text = text.replacen(&log, &without_hashes(&log), 1);
+    for words in info.failed.iter().map(|failed| &failed.log).chain(&info.warnings) {
+        let words = serde_json::to_string(words).map_err(json)?;
+        text = text.replacen(&words, &without_hashes(&words), 1);
     }
     text.push('\n');
     let mut file = fs::File::create_new(&temporary).map_err(io)?;

@@ -16,7 +16,7 @@ phasesplit-state: saves and restores the build directory between two stages
 
 usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
-                        [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--exclude TOPNAME]...
+                        [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--warning TEXT]... [--exclude TOPNAME]...
                         [--parent STATE [--listing FILE]] [--pinned STATE]
                         [--failed-phase NAME --failed-code CODE --failed-log FILE]
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
@@ -140,6 +140,7 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
             "package",
             "stage",
             "phase",
+            "warning",
             "exclude",
             "failed-phase",
             "failed-code",
@@ -158,6 +159,7 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
         package: text("package", options.one("package")?)?,
         stage: text("stage", options.one("stage")?)?,
         phases: options.all("phase").into_iter().map(phase).collect::<Result<_, _>>()?,
+        warnings: options.all("warning").iter().map(|text| text.to_string_lossy().into_owned()).collect(),
         exclude: options.all("exclude").into_iter().map(OsString::into_vec).collect(),
     };
     options.no_more()?;

@@ -84,6 +84,7 @@ mod seeds {
             pinned: None,
             package: "p".into(),
             stage: "build".into(),
+            warnings: Vec::new(),
             phases: Vec::new(),
             exclude: Vec::new(),
         })

@@ -11,7 +11,14 @@ phasesplit_fail() {
   exit 1
 }
 
+# Warns in the build log, and in the state, so that a build which reuses the stage can say it too: `build` shows both.
+phasesplit_warn() {
+  _phasesplit_warnings+=(--warning "$1")
+  printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$1" >&2
+}
+
 phasesplit_read_options() {
+  _phasesplit_warnings=()
   _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_pinned='' _phasesplit_finish=''
   _phasesplit_inside='' _phasesplit_stream='' _phasesplit_keep_failed='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0
   declare -gA _phasesplit_later=() _phasesplit_later_commands=() _phasesplit_staged=() _phasesplit_final=()

@@ -109,8 +109,7 @@ phasesplit_warn_of_losses() {
   shopt -s nullglob dotglob
   _phasesplit_left=(/tmp/*)
   if [[ ${#_phasesplit_left[@]} -gt 0 ]]; then
-    printf 'phasesplit: %s: stage %s: warning: left in /tmp, and not part of the state:%s\n' \
-      "$_phasesplit_package" "$_phasesplit_stage" "$(printf ' %q' "${_phasesplit_left[@]}")" >&2
+    phasesplit_warn "left in /tmp, and not part of the state:$(printf ' %q' "${_phasesplit_left[@]}")"
   fi
 }
 
@@ -134,7 +133,7 @@ phasesplit_save_tree() {
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$1" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
     ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
-    "${_phasesplit_ran[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" "${@:2}" ||
+    "${_phasesplit_ran[@]}" "${_phasesplit_warnings[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" "${@:2}" ||
     phasesplit_fail "the state could not be saved (see above)"
 }
 

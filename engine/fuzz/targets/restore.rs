@@ -77,6 +77,7 @@ pub fn run(input: &[u8]) -> bool {
         pinned: None,
         package: "p".into(),
         stage: "build".into(),
+        warnings: Vec::new(),
         phases: Vec::new(),
         exclude: Vec::new(),
     })

@@ -65,6 +65,7 @@ impl Scene {
             parent: parent.map(|parent| self.at(parent)),
             listing: listing.then(|| self.at("listing")),
             pinned: None,
+            warnings: Vec::new(),
             package: "p".into(),
             stage: "build".into(),
             phases: Vec::new(),

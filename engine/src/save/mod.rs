@@ -43,6 +43,8 @@ pub struct Request {
     pub stage: String,
     /// The phases that ran.
     pub phases: Vec<Phase>,
+    /// What the stage warned of ([`Info::warnings`]).
+    pub warnings: Vec<String>,
     /// More names at the top of the build directory to leave out, beside [`format::is_nix_file`].
     pub exclude: Vec<Vec<u8>>,
 }
@@ -174,6 +176,7 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
         outputs: request.outputs.iter().map(|(name, path)| (name.clone(), path.display().to_string())).collect(),
         pinned,
         failed,
+        warnings: request.warnings.clone(),
         layers: manifest.layers.len(),
         entries: tally.counts,
         bytes: Bytes { content: tally.content, layer: layer_bytes, manifest: manifest_bytes },

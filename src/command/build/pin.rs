@@ -243,6 +243,7 @@ mod tests {
             outputs: outputs.iter().map(|(name, prefix)| ((*name).to_owned(), (*prefix).to_owned())).collect(),
             pinned: None,
             failed: None,
+            warnings: Vec::new(),
             entries: info::Counts::default(),
             bytes: info::Bytes::default(),
             layers: 1,

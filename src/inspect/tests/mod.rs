@@ -73,6 +73,7 @@ impl Scene {
             pinned: None,
             package: "p-1".to_owned(),
             stage: name.to_owned(),
+            warnings: Vec::new(),
             phases: Vec::new(),
             exclude: Vec::new(),
         };
