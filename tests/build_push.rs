@@ -9,15 +9,15 @@ mod http;
 mod support;
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cached::{Project, answers, expected, outcomes};
 use http::{Act, Server};
 use serde_json::Value;
-use support::{salt, succeed, text};
+use support::{Gate, salt, succeed, text};
 
 fn push(project: &Project, url: &str, options: &[&str]) -> Command {
     let mut command = project.command();
@@ -38,10 +38,10 @@ fn records(project: &Project) -> usize {
     entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "narinfo")).count()
 }
 
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
+/// Waits until something is so, which has to come true while the build runs.
+fn until(running: &mut Child, what: &str, is_so: impl Fn() -> bool) {
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(100), "{what}");
+        assert!(running.try_wait().expect("asked").is_none(), "the build is over before {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -56,13 +56,13 @@ fn server(project: &Project, well: &Arc<AtomicBool>) -> Server {
 
 #[test]
 fn each_state_is_in_the_cache_while_the_next_stage_is_built() {
-    let project = Project::new();
-    project.write_with("pkg.nix", &salt(), "preInstall = \"sleep 60\"; ");
+    let (project, gate) = (Project::new(), Gate::new());
+    project.write_with("pkg.nix", &salt(), &format!("preInstall = \"{}\";", Gate::WAIT));
     let key = project.key("k-1");
     let mut command = push(&project, &project.url(), &["--key", "k-1.sec", "--compression", "zstd"]);
-    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-    until("two states are there", || records(&project) == 2);
-    assert!(running.try_wait().expect("asked").is_none(), "the build is over");
+    let command = gate.shown_to(&mut command).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = command.spawn().expect("started");
+    until(&mut running, "two states are there", || records(&project) == 2);
     let (_, status, talk) = project.status(&[&project.url()], &[], &key);
     assert_eq!(answers(&status, 0), ["signed", "signed", "missing", "missing"], "{talk}");
     assert!(!status["packages"][0]["stages"][2]["here"].as_bool().expect("a bool"), "install runs");
@@ -112,16 +112,17 @@ fn over_http_only_what_is_named_and_what_goes_with_it() {
 
 #[test]
 fn a_cache_that_dies_leaves_a_build_that_is_done_and_says_so() {
-    let project = Project::new();
-    project.write_with("pkg.nix", &salt(), "preBuild = \"sleep 6\";");
+    let (project, gate) = (Project::new(), Gate::new());
+    project.write_with("pkg.nix", &salt(), &format!("preBuild = \"{}\";", Gate::WAIT));
     let key = project.key("k-1");
     let well = Arc::new(AtomicBool::new(true));
     let server = server(&project, &well);
-    let run =
-        || push(&project, &server.url, &["--key", "k-1.sec"]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let running = run().expect("started");
-    until("one state is there", || records(&project) == 1);
+    let mut command = push(&project, &server.url, &["--key", "k-1.sec"]);
+    let command = gate.shown_to(&mut command).stderr(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = command.spawn().expect("started");
+    until(&mut running, "one state is there", || records(&project) == 1);
     well.store(false, Ordering::SeqCst);
+    gate.open();
     let output = running.wait_with_output().expect("over");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
@@ -143,16 +144,17 @@ fn a_cache_that_dies_leaves_a_build_that_is_done_and_says_so() {
 
 #[test]
 fn a_cache_that_was_away_for_a_while_has_all_in_the_end() {
-    let project = Project::new();
-    project.write_with("pkg.nix", &salt(), "preBuild = \"sleep 5\"; preInstall = \"sleep 20\";");
+    let (project, gate) = (Project::new(), Gate::new());
+    project.write_with("pkg.nix", &salt(), &format!("preInstall = \"{}\";", Gate::WAIT));
     let key = project.key("k-1");
     let well = Arc::new(AtomicBool::new(false));
     let server = server(&project, &well);
-    let running =
-        push(&project, &server.url, &["--key", "k-1.sec"]).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let running = running.expect("started");
-    until("it was asked in vain", || server.requests().values().sum::<usize>() > 6);
+    let mut command = push(&project, &server.url, &["--key", "k-1.sec"]);
+    let command = gate.shown_to(&mut command).stderr(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = command.spawn().expect("started");
+    until(&mut running, "it was asked in vain", || server.requests().values().sum::<usize>() > 6);
     well.store(true, Ordering::SeqCst);
+    gate.open();
     let output = running.wait_with_output().expect("over");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -239,7 +241,7 @@ fn a_build_that_a_cache_ends_waits_for_what_is_being_pushed() {
     let needed = format!(
         r#"derivation {{ name = "needed-1"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo {salt} > $out" ]; }}"#
     );
-    project.write_with("pkg.nix", &salt, &format!("preBuild = \"sleep 60\"; postFixup = \"cat ${{{needed}}}\";"));
+    project.write_with("pkg.nix", &salt, &format!("preBuild = \"sleep 600\"; postFixup = \"cat ${{{needed}}}\";"));
     let nix = |program: &str, words: &[&str]| {
         text(&succeed(support::command(program, project.path()).args(words)).stdout).trim().to_owned()
     };
@@ -257,7 +259,9 @@ fn a_build_that_a_cache_ends_waits_for_what_is_being_pushed() {
             if !is_archive(path) {
                 return Act::Serve;
             }
-            until("a push has begun", || begun.load(Ordering::SeqCst));
+            while !begun.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
             Act::Cut
         })
     };

@@ -163,7 +163,6 @@ fn mutants_of_real_scripts_are_survived() {
         check(&text, &analysis);
     }
     eprintln!("{count} mutants, the slowest took {slowest:?}");
-    assert!(slowest < Duration::from_secs(5), "one took {slowest:?}");
 }
 
 #[test]
@@ -250,9 +249,7 @@ fn depth_and_size_have_bounds() {
     let units = ["x;", "a && ", "$a", "<<E ", "# c\n", "${a[", "${a:", "${a[}", "{a,", "((a ? ", "x # c\n", "\"$a"];
     for unit in units {
         let text = unit.repeat(12_000 / unit.len());
-        let begin = Instant::now();
         check(&text, &analyse(&text));
-        assert!(begin.elapsed() < Duration::from_secs(15), "{unit:?} took {:?}", begin.elapsed());
     }
     assert!(analyse(&"x\n".repeat(140_000)).reads_all.is_some());
 }

@@ -1,4 +1,4 @@
-//! `source` and `diagnostic` on hostile input: no panic, no overflowed stack, bounded time.
+//! `source` and `diagnostic` on hostile input: no panic, no overflowed stack. (`SHOW_TIMES=1` prints what takes long.)
 //!
 //! Everything runs on threads with 2 MiB of stack, the size that async runtimes give theirs.
 
@@ -7,18 +7,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use phasesplit::diagnostic::{Sources, render};
-use phasesplit::source::{Package, read, read_bytes, select};
+use phasesplit::source::{Package, read_bytes, select};
 use proptest::prelude::*;
-
-/// For one text, in an unoptimised build, on a busy machine.
-const LIMIT: Duration = Duration::from_mins(1);
 
 /// Size of large texts, in bytes.
 const LARGE: usize = if cfg!(debug_assertions) { 1 << 20 } else { 7 << 20 };
 
 type Outcome = Result<Package, Vec<phasesplit::diagnostic::Problem>>;
 
-/// Reads on a small stack, renders what comes out, and fails if it takes too long.
+/// Reads on a small stack, and renders what comes out.
 fn survive(what: &str, bytes: Vec<u8>) -> Outcome {
     let begun = Instant::now();
     let outcome = std::thread::Builder::new()
@@ -59,7 +56,6 @@ fn survive(what: &str, bytes: Vec<u8>) -> Outcome {
     if std::env::var_os("SHOW_TIMES").is_some() && taken > Duration::from_millis(200) {
         eprintln!("{what}: {taken:?}");
     }
-    assert!(taken < LIMIT, "{what} took {taken:?}");
     outcome
 }
 
@@ -226,17 +222,6 @@ fn odd_bytes_are_problems() {
         let outcome = survive(&format!("{bytes:?}"), bytes.to_vec());
         assert_eq!(code(&outcome), expected, "{bytes:?}");
     }
-}
-
-#[test]
-fn an_ordinary_package_is_read_fast() {
-    let text = fs::read_to_string(fixtures().join("ok/call-package/main.nix")).expect("fixture");
-    let begun = Instant::now();
-    for _ in 0..100 {
-        read(&text, "main.nix").expect("reads");
-    }
-    // 1 ms is the aim with optimisation; this build may have none.
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
 fn fixtures() -> &'static Path {

@@ -240,7 +240,7 @@ fn a_process_in_the_background_neither_hangs_it_nor_changes_what_is_kept() {
     let start = std::time::Instant::now();
     fails(
         r#"buildPhase = ''
-          sleep 300 &
+          sleep 3000 &
           while :; do echo more >>growing; done &
           { trap "" TERM HUP; while :; do echo noise; sleep 0.01; done; } &
           sleep 0.2
@@ -251,7 +251,7 @@ fn a_process_in_the_background_neither_hangs_it_nor_changes_what_is_kept() {
         "last words\n",
         &[("build/growing", "more\n")],
     );
-    assert!(start.elapsed().as_secs() < 200, "it waited for them");
+    assert!(start.elapsed().as_secs() < 2900, "it waited for them");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::reuse::edited;
-use crate::support::{Project, phasesplit, salt, succeed, text};
+use crate::support::{Gate, Project, phasesplit, salt, succeed, text};
 
 fn command(project: &Project, words: &[&str]) -> Command {
     let mut command = phasesplit(project.path());
@@ -23,6 +23,12 @@ fn build(project: &Project) -> Command {
     command(project, &["build", "pkg.nix", "--pkgs", "host", "--no-link"])
 }
 
+/// A build that says nothing, and that the gate holds up.
+fn start(project: &Project, gate: &Gate) -> Child {
+    let mut command = build(project);
+    gate.shown_to(&mut command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started")
+}
+
 /// The states that are rooted: stage and path.
 fn states(project: &Project) -> Vec<(String, String)> {
     let output = succeed(&mut command(project, &["roots", "list", "--json"]));
@@ -34,13 +40,12 @@ fn states(project: &Project) -> Vec<(String, String)> {
 
 #[test]
 fn a_state_is_kept_while_the_next_stage_runs_and_when_all_is_killed() {
-    let project = Project::new(&edited(&salt(), "installPhase = \"sleep 120; exit 3\";"));
-    let mut running = build(&project).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-    let start = Instant::now();
+    let gate = Gate::new();
+    let project = Project::new(&edited(&salt(), &format!("installPhase = \"{}; exit 3\";", Gate::WAIT)));
+    let mut running = start(&project, &gate);
     let stages = || states(&project).into_iter().map(|(stage, _)| stage).collect::<BTreeSet<_>>();
     while !stages().contains("check") {
-        assert!(start.elapsed() < Duration::from_secs(110), "kept are {:?}", stages());
-        assert!(running.try_wait().expect("asked").is_none(), "it is over");
+        assert!(running.try_wait().expect("asked").is_none(), "it is over, kept are {:?}", stages());
         std::thread::sleep(Duration::from_millis(200));
     }
     let in_use = succeed(&mut command(&project, &["roots", "list"]));
@@ -109,16 +114,23 @@ fn older_states_stay_as_the_policy_says() {
 /// Two builds of the same package at once: the one that waits for the other has the same states, and keeps them.
 #[test]
 fn what_another_build_made_meanwhile_is_kept() {
-    let project = Project::new(&edited(&salt(), "preConfigure = \"sleep 3\";"));
-    let mut first = build(&project).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
-    let start = Instant::now();
+    let gate = Gate::new();
+    let project = Project::new(&edited(&salt(), &format!("preConfigure = \"{}\";", Gate::WAIT)));
+    let mut first = start(&project, &gate);
     let elsewhere = project.path().join("elsewhere");
     while !states(&project).iter().any(|(stage, _)| stage == "patch") {
-        assert!(start.elapsed() < Duration::from_secs(110), "it does not come to configure");
+        assert!(first.try_wait().expect("asked").is_none(), "it is over before configure");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let second = succeed(build(&project).arg("--json").env("XDG_STATE_HOME", &elsewhere));
+    let mut second = build(&project);
+    gate.shown_to(second.arg("--json").env("XDG_STATE_HOME", &elsewhere)).stdout(Stdio::piped());
+    let second = second.spawn().expect("started");
+    // So that it waits for the first one; where it comes later, it finds the states.
+    std::thread::sleep(Duration::from_secs(2));
+    gate.open();
     assert!(first.wait().expect("over").success());
+    let second = second.wait_with_output().expect("over");
+    assert!(second.status.success());
     let report: Value = serde_json::from_slice(&second.stdout).expect("JSON");
     let stages = report["stages"].as_array().expect("stages");
     let without = stages.iter().filter(|stage| !matches!(stage["outcome"].as_str(), Some("built" | "reused")));

@@ -68,6 +68,27 @@ pub fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// A phase that waits until the test lets it go on, however slow the machine is. Builds see the gate's directory at `/gate`.
+pub struct Gate(tempfile::TempDir);
+
+impl Gate {
+    /// What the phase runs. It ends by itself after ten minutes, so that a test which failed leaves nothing behind.
+    pub const WAIT: &str = "for ((i = 0; i < 6000; i++)); do [ ! -e /gate/open ] || break; sleep 0.1; done";
+
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    /// Has the builds that this command starts see the gate.
+    pub fn shown_to<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("NIX_CONFIG", format!("{}\nextra-sandbox-paths = /gate={}", nix_config(), self.0.path().display()))
+    }
+
+    pub fn open(&self) {
+        fs::write(self.0.path().join("open"), "").expect("written");
+    }
+}
+
 /// A directory with a `pkg.nix`, its `split.nix`, and what it depends on beside them.
 pub struct Project {
     directory: tempfile::TempDir,
