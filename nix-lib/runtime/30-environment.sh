@@ -41,6 +41,7 @@ phasesplit_find_attributes() {
 phasesplit_peek_structured() {
   local -A outputs=()
   local stdenv='' name='' phasesplitStage='' _phasesplit_each
+  declare -gA _phasesplit_nix_outputs=()
   # shellcheck disable=SC1090
   source "$_phasesplit_attrs_script"
   _phasesplit_real_stdenv=$stdenv
@@ -171,6 +172,11 @@ phasesplit_note_nix_files() {
 }
 
 phasesplit_enter_environment() {
+  local _phasesplit_each
+  # Started by way of /proc, this bash is called `exe`: the package's builder has the name of the first one.
+  if [[ -n $_phasesplit_inside ]] && IFS= read -r _phasesplit_each <"/proc/$PPID/comm"; then
+    printf '%s' "$_phasesplit_each" >"/proc/$$/comm" || true
+  fi 2>/dev/null
   phasesplit_bring_nix_files
   phasesplit_make_stdenv "$_phasesplit_real_stdenv"
   if [[ -n $_phasesplit_attrs_script ]]; then

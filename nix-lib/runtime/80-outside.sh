@@ -54,11 +54,11 @@ phasesplit_find_left() {
       /build | /build/* | /dev | /nix | /nix/* | /proc | /sys | /tmp | /tmp/nix-* | /tmp/phasesplit-*) continue ;;
       /tmp/* | /dev/shm/*) ! phasesplit_is_sandboxed || continue ;;
     esac
-    [[ -z ${_phasesplit_known[$_phasesplit_each]-} && -z ${_phasesplit_listed[$_phasesplit_each]-} ]] || continue
+    [[ -z ${_phasesplit_known[$_phasesplit_each]-} && -z ${_phasesplit_listed[$_phasesplit_each/]-} ]] || continue
     [[ -O $_phasesplit_each && $_phasesplit_each -nt $_phasesplit_scratch/options ]] || continue
     # A directory stands for what is in it.
-    [[ -n ${_phasesplit_listed[${_phasesplit_each%/*}]-} ]] || _phasesplit_left+=("$_phasesplit_each")
-    _phasesplit_listed[$_phasesplit_each]=1
+    [[ -n ${_phasesplit_listed[${_phasesplit_each%/*}/]-} ]] || _phasesplit_left+=("$_phasesplit_each")
+    _phasesplit_listed[$_phasesplit_each/]=1
   done
 }
 
