@@ -9,6 +9,7 @@ let
     ./runtime/50-mentions.sh
     ./runtime/60-phases.sh
     ./runtime/70-keep-failed.sh
+    ./runtime/80-outside.sh
     ./runtime/90-stage.sh
   ];
 in

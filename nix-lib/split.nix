@@ -176,11 +176,6 @@ let
         else if isAttrs value && !(value ? outPath) then mapAttrs (_: substitute paths) value
         else value;
 
-      # Files that Nix itself writes into each derivation's build directory: every second word (with structured attributes
-      # they are in the JSON instead).
-      graphWords = if structured then [ ] else words (attributes.exportReferencesGraph or [ ]);
-      graphFiles = map (index: elemAt graphWords (2 * index)) (genList (index: index) (length graphWords / 2));
-
       # Nix takes names of up to 211 characters, ".drv" included; a stage's name is the first to be too long.
       stageName =
         what: stage:
@@ -198,33 +193,38 @@ let
         in
         if isString chosen && !builtins.hasContext chosen then talk (builtins.storePath chosen) else "${chosen}";
 
-      stageArguments =
+      # What makes a stage: the runtime in front of the package's own scripts, and what the runtime is to do. That goes in
+      # an attribute, a line for each option, and not in the arguments: whoever looks for a process by the package's name
+      # (`pkill -f`) must not find the stage.
+      stageOptions =
         keepFailed: index: previous: parent:
         let
           isLast = index == last;
           given = scopes.attributesOf previous index ++ scopes.commandsFor previous index;
         in
-        flags
-        ++ [
-          runtime
-          "--package" packageName
-          "--stage" (entry index).stage
-          "--entries" (concatStringsSep "," (map (item: concatStringsSep " " item.phases) chain))
-          "--range" "${toString (previous + 1)} ${toString index}"
-          "--outputs" (pairs stagedPrefix)
-          "--later" (concatStringsSep " " (scopes.laterThan index))
-          "--given" (if parent == null then "" else concatStringsSep " " given)
-          "--nix-files" (concatStringsSep " " graphFiles)
-          "--directory" (substring 1 32 (placeholder "phasesplit directory:${packageName}"))
-          "--engine" engine
-        ]
-        ++ (if isLast then [ "--finish" ] else [ ])
-        ++ (if keepFailed then [ "--keep-failed" ] else [ ])
-        ++ (if keepFailed && isLast then [ "--kept-outputs" (pairs keptPrefix) ] else [ ])
-        ++ (if parent == null then [ ] else [ "--parent" "${parent}" ])
-        ++ (if pin == null then [ ] else [ "--pinned" pinnedState ])
-        ++ [ "--" ]
-        ++ scripts;
+        concatStringsSep "\n" (
+          [
+            "package ${packageName}"
+            "stage ${(entry index).stage}"
+            "entries ${concatStringsSep "," (map (item: concatStringsSep " " item.phases) chain)}"
+            "range ${toString (previous + 1)} ${toString index}"
+            "outputs ${pairs stagedPrefix}"
+            "later ${concatStringsSep " " (scopes.laterThan index)}"
+            "given ${if parent == null then "" else concatStringsSep " " given}"
+            "directory ${substring 1 32 (placeholder "phasesplit directory:${packageName}")}"
+            "scratch ${builtins.storeDir}/${substring 1 32 (placeholder "phasesplit scratch:${packageName}")}-phasesplit"
+            "engine ${engine}"
+          ]
+          ++ (if isLast then [ "finish" ] else [ ])
+          ++ (if keepFailed then [ "keep-failed" ] else [ ])
+          ++ (if keepFailed && isLast then [ "kept-outputs ${pairs keptPrefix}" ] else [ ])
+          ++ (if parent == null then [ ] else [ "parent ${parent}" ])
+          ++ (if pin == null then [ ] else [ "pinned ${pinnedState}" ])
+        );
+      asStage = keepFailed: index: previous: parent: {
+        args = flags ++ [ runtime ] ++ scripts;
+        phasesplitStage = stageOptions keepFailed index previous parent;
+      };
 
       # What a derivation whose one output is a state gets; `what` it is, for its name.
       stageAttributes =
@@ -260,7 +260,7 @@ let
             index:
             let
               derivation' = derivation (
-                (if index == last then finishAttributes else stageAttributes "phase" index) // { args = stageArguments false index previous parent; }
+                (if index == last then finishAttributes else stageAttributes "phase" index) // asStage false index previous parent
               );
             in
             {
@@ -269,7 +269,7 @@ let
                   derivation = derivation' // { inherit (entry index) stage; };
                   # The same stage from the same state, asked to keep what it leaves if one of its phases fails.
                   failed =
-                    derivation (stageAttributes "failed" index // { args = stageArguments true index previous parent; })
+                    derivation (stageAttributes "failed" index // asStage true index previous parent)
                     // { inherit (entry index) stage; };
                   plan = {
                     inherit (entry index) stage phases;

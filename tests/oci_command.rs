@@ -57,6 +57,7 @@ impl Scene {
             stage: name.to_owned(),
             phases: vec![Phase { name: format!("{name}Phase"), seconds: 1.0 }],
             exclude: Vec::new(),
+            ..save::Request::default()
         };
         save::save(&request).expect("saved");
     }

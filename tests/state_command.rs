@@ -45,6 +45,7 @@ impl Scene {
             stage: "build".to_owned(),
             phases: Vec::new(),
             exclude: Vec::new(),
+            ..save::Request::default()
         };
         save::save(&request).expect("saved");
         name.to_owned()

@@ -53,6 +53,7 @@ fn saved() -> Scene {
             stage: "build".to_owned(),
             phases: Vec::new(),
             exclude: Vec::new(),
+            ..save::Request::default()
         };
         save::save(&request).expect("saved");
     };
@@ -294,6 +295,7 @@ fn a_shell_state_is_not_run() {
             stage: "build".to_owned(),
             phases: Vec::new(),
             exclude: Vec::new(),
+            ..save::Request::default()
         };
         save::save(&request).expect("saved");
         scene.clear();

@@ -48,6 +48,21 @@ pub fn find(operation: &'static str, state: &Path, layers: usize) -> Result<Vec<
     Ok(chain)
 }
 
+/// `state` and all states that it builds on, as far as they are there.
+///
+/// # Errors
+/// A file `parent` that is damaged.
+pub fn all(operation: &'static str, state: &Path) -> Result<Vec<PathBuf>> {
+    let mut chain = vec![state.to_owned()];
+    while let Some(parent) = chain.last().map_or(Ok(None), |last| parent(operation, last))? {
+        if chain.contains(&parent) || !parent.is_dir() {
+            break;
+        }
+        chain.push(parent);
+    }
+    Ok(chain)
+}
+
 /// What the file `parent` of a state says, if there is one.
 fn parent(operation: &'static str, state: &Path) -> Result<Option<PathBuf>> {
     let path = state.join(format::PARENT);

@@ -6,18 +6,18 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `layer.tar.zst` | pax tar in zstd frames: what is new or changed since the parent, of `build`, `build/…`, `outputs/<NAME>[/…]`, `shell`, in the order of [`super::entry::order`] |
+//! | `layer.tar.zst` | pax tar in zstd frames: what is new or changed since the parent, of `build`, `build/…`, `outputs/<NAME>[/…]`, `shell`, `shm/…`, `tmp/…`, in the order of [`super::entry::order`] |
 //! | `manifest.zst` | the whole tree, one record per entry, in the same order: see [`super::manifest`] |
 //! | `parent` | the state that the layer is the difference to: see [`super::chain`]; absent where the layer is all |
 //! | `info.json` | what the state is: see [`super::info`]. Written last: a directory without it is no state |
 //!
 //! Not stored: owners (all members say 0), extended attributes and ACLs (the sandbox has none), access
-//! times, devices (refused), and what Nix itself puts into the build directory ([`is_nix_file`]).
+//! times, devices (refused), and what Nix itself put into the build directory ([`super::nix_files`]).
 
 use std::time::Duration;
 
 /// The format version this engine writes, and the only one it reads.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 
 /// The engine's own version. It changes when what the engine writes changes.
 pub const ENGINE: &str = env!("CARGO_PKG_VERSION_MAJOR");
@@ -46,13 +46,26 @@ pub const OUTPUTS: &[u8] = b"outputs";
 /// Archive path of the shell state.
 pub const SHELL: &[u8] = b"shell";
 
-/// Whether a name at the top of the build directory belongs to Nix, stdenv or our own runtime: such a file
-/// is made anew for every derivation, is no part of a state, and a restore never touches it.
+/// Archive path above what is in the sandbox's `/tmp`; it has no member of its own.
+pub const TMP: &[u8] = b"tmp";
+/// Archive path above what is in the sandbox's `/dev/shm`; it has no member of its own.
+pub const SHM: &[u8] = b"shm";
+
+/// The directories outside the build directory that a state can have files of: archive path, and where the build has it.
+pub const OUTSIDE: [(&[u8], &str); 2] = [(SHM, "/dev/shm"), (TMP, "/tmp")];
+
+/// Whether an archive path stands above others without a member of its own.
+pub fn has_no_member(path: &[u8]) -> bool {
+    path == OUTPUTS || OUTSIDE.iter().any(|(root, _)| *root == path)
+}
+
+/// Whether a name at the top of the build directory is one that Nix or stdenv use. A state leaves such files out only where
+/// they are as Nix made them ([`super::nix_files`]).
 ///
 /// `.attr-*` are the files of `passAsFile`, `.attrs.*` those of structured attributes (Nix,
-/// `derivation-builder`), `env-vars` is stdenv's dump of its environment, `.phasesplit` is our runtime's.
+/// `derivation-builder`), `env-vars` is stdenv's dump of its environment.
 pub fn is_nix_file(name: &[u8]) -> bool {
-    name.starts_with(b".attr-") || matches!(name, b".attrs.json" | b".attrs.sh" | b"env-vars" | b".phasesplit")
+    name.starts_with(b".attr-") || matches!(name, b".attrs.json" | b".attrs.sh" | b"env-vars")
 }
 
 #[cfg(test)]
@@ -60,11 +73,11 @@ mod tests {
     use super::is_nix_file;
 
     #[test]
-    fn only_what_nix_writes_is_left_out() {
-        for name in [&b".attr-0abc"[..], b".attrs.json", b".attrs.sh", b"env-vars", b".phasesplit"] {
+    fn only_names_that_nix_and_stdenv_use() {
+        for name in [&b".attr-0abc"[..], b".attrs.json", b".attrs.sh", b"env-vars"] {
             assert!(is_nix_file(name));
         }
-        for name in [&b".attrs"[..], b".attr", b"env-vars2", b".ninja_log", b"src"] {
+        for name in [&b".attrs"[..], b".attr", b"env-vars2", b".phasesplit", b"src"] {
             assert!(!is_nix_file(name));
         }
     }

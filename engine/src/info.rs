@@ -47,6 +47,10 @@ pub struct Info {
     /// same words, but a stage that is reused shows no log.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Files that Nix put into the build directory and that a phase removed: Nix makes them anew for the next stage, which
+    /// removes them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_nix_files: Vec<String>,
     /// How many layers the state is made of, its own and those of the states before it.
     pub layers: usize,
     /// How many entries there are of each kind.

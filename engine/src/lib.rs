@@ -2,8 +2,8 @@
 //!
 //! Owns the format of a state (`format`, `info`, `manifest`, `pax`, `frames`, `file`), writing one (`save`) as the difference to
 //! the one before it (`parent`, `chain`, `listing`), reading one (`restore`, `list`), the walk of a tree that both need
-//! (`tree`), what may outgrow memory (`spill`, `records`, `index`, `sorter`), the hash of long files (`hashing`), the lock of a stable build directory (`lock`), the end of a stage's log (`log`), what the runtime needs before bash has a PATH (`place`) and the
-//! relocation of staged outputs (`relocate`); and the search for names of variables that the build could read: in the
+//! (`tree`), what may outgrow memory (`spill`, `records`, `index`, `sorter`), the hash of long files (`hashing`), the lock of a stable build directory (`lock`), the end of a stage's log (`log`), the files that are Nix's own (`nix_files`), git's index (`git_index`), what the runtime needs before bash has a PATH (`place`) and the
+//! relocation of staged outputs (`relocate`), what these may not name (`foreign`); and the search for names of variables that the build could read: in the
 //! source tree (`mentions`), in the shell's text (`reach`).
 //!
 //! It must not know stages, plans, Nix or the command line of `phasesplit`. The engine is a crate of its own with its own
@@ -14,8 +14,10 @@ pub mod chain;
 pub mod entry;
 pub mod error;
 pub mod file;
+pub mod foreign;
 pub mod format;
 pub mod frames;
+pub mod git_index;
 mod hashing;
 mod index;
 pub mod info;
@@ -25,6 +27,7 @@ pub mod lock;
 pub mod log;
 pub mod manifest;
 pub mod mentions;
+pub mod nix_files;
 pub mod parent;
 pub mod pax;
 pub mod place;

@@ -26,7 +26,7 @@ const MAGIC: &[u8] = b"phasesplit-listing 3\0";
 const RECORD: usize = 4 + DIGEST;
 
 /// Bytes of a stamp's digest: two that differ do not have the same one by chance.
-const DIGEST: usize = 16;
+pub(super) const DIGEST: usize = 16;
 
 /// Bytes of all digests that stay in memory: those of half a million files.
 const MEMORY: usize = 8 << 20;
@@ -63,7 +63,8 @@ impl Stamp {
         }
     }
 
-    fn digest(&self) -> [u8; DIGEST] {
+    /// What two stamps have in common only where they are the same.
+    pub(super) fn digest(&self) -> [u8; DIGEST] {
         let longs =
             [self.device, self.inode, self.size, self.mtime.secs.cast_unsigned(), self.ctime.secs.cast_unsigned()];
         let shorts = [self.mode, self.mtime.nanos, self.ctime.nanos];

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use phasesplit_state::info::{Failed, Phase};
-use phasesplit_state::{list, lock, log, mentions, place, reach, relocate, restore, save};
+use phasesplit_state::{foreign, format, list, lock, log, mentions, nix_files, place, reach, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
@@ -17,10 +17,16 @@ phasesplit-state: saves and restores the build directory between two stages
 usage:
   phasesplit-state save --to DIR --build-dir DIR --shell FILE --package NAME --stage STAGE
                         [--output NAME=PREFIX]... [--phase NAME=SECONDS]... [--warning TEXT]... [--exclude TOPNAME]...
+                        [--nix-files FILE] [--outside ROOT=DIR]... [--foreign ROOT/NAME]...
                         [--parent STATE [--listing FILE]] [--pinned STATE]
                         [--failed-phase NAME --failed-code CODE --failed-log FILE]
   phasesplit-state restore --from DIR --build-dir DIR --shell FILE [--output NAME=PATH]...
-                        [--staged NAME=PREFIX]... [--listing FILE] [--accept-failed]
+                        [--staged NAME=PREFIX]... [--outside ROOT=DIR]... [--replace TOPNAME]... [--listing FILE]
+                        [--accept-failed]
+  phasesplit-state note --build-dir DIR --to FILE [TOPNAME]...
+                        notes how these files of Nix's are, for save --nix-files
+  phasesplit-state refuse [--path PATH]... [--state STATE]... [--output PATH]...
+                        fails where an output names one of the paths, or a state or what it builds on
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
@@ -75,8 +81,14 @@ fn say(message: &str) {
     let _ = writeln!(io::stderr(), "phasesplit-state: {message}");
 }
 
+/// Names the file for the end of a log where there are no arguments: a command line that says nothing.
+const LOG_TAIL: &str = "_phasesplit_log_tail";
+
 fn run(arguments: &[OsString]) -> Result<(), Failure> {
     let Some((command, rest)) = arguments.split_first() else {
+        if let Some(tail) = std::env::var_os(LOG_TAIL) {
+            return Ok(log::follow(tail.as_ref())?);
+        }
         return Err(Failure::Usage("no command given".into()));
     };
     match command.as_bytes() {
@@ -86,6 +98,8 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
         b"lock" => lock_command(rest),
         b"log" => log_command(rest),
         b"mentions" => mentions_command(rest),
+        b"note" => note_command(rest),
+        b"refuse" => refuse_command(rest),
         b"reach" => match rest {
             [] => reach_command(),
             _ => Err(Failure::Usage("reach takes no arguments".into())),
@@ -142,6 +156,9 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
             "phase",
             "warning",
             "exclude",
+            "nix-files",
+            "outside",
+            "foreign",
             "failed-phase",
             "failed-code",
             "failed-log",
@@ -161,6 +178,9 @@ fn save_command(arguments: &[OsString]) -> Result<(), Failure> {
         phases: options.all("phase").into_iter().map(phase).collect::<Result<_, _>>()?,
         warnings: options.all("warning").iter().map(|text| text.to_string_lossy().into_owned()).collect(),
         exclude: options.all("exclude").into_iter().map(OsString::into_vec).collect(),
+        nix_files: options.at_most_one("nix-files")?.map(PathBuf::from),
+        outside: options.outside()?,
+        foreign: options.all("foreign").into_iter().map(OsString::into_vec).collect(),
     };
     options.no_more()?;
     match failed {
@@ -184,13 +204,16 @@ fn failed(options: &mut Options) -> Result<Option<Failed>, Failure> {
 fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
     let (accept_failed, arguments): (Vec<_>, Vec<_>) =
         arguments.iter().cloned().partition(|argument| argument == "--accept-failed");
-    let mut options = Options::read(&arguments, &["from", "build-dir", "shell", "output", "staged", "listing"])?;
+    let known = ["from", "build-dir", "shell", "output", "staged", "outside", "replace", "listing"];
+    let mut options = Options::read(&arguments, &known)?;
     let request = restore::Request {
         from: options.one("from")?.into(),
         build_dir: options.one("build-dir")?.into(),
         shell: options.one("shell")?.into(),
         outputs: options.outputs("output")?,
         staged: options.outputs("staged")?,
+        outside: options.outside()?,
+        replace: options.all("replace").into_iter().map(OsString::into_vec).collect(),
         listing: options.at_most_one("listing")?.map(PathBuf::from),
     };
     options.no_more()?;
@@ -200,6 +223,25 @@ fn restore_command(arguments: &[OsString]) -> Result<(), Failure> {
         restore::restore_even_failed(&request, &mut say)?;
     }
     Ok(())
+}
+
+fn note_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let [build_dir, directory, to, file, names @ ..] = arguments else {
+        return Err(Failure::Usage("note takes --build-dir, --to and names".into()));
+    };
+    if build_dir != "--build-dir" || to != "--to" {
+        return Err(Failure::Usage("note takes --build-dir, --to and names, in this order".into()));
+    }
+    let names: Vec<Vec<u8>> = names.iter().cloned().map(OsString::into_vec).collect();
+    Ok(nix_files::note(directory.as_ref(), &names, file.as_ref())?)
+}
+
+fn refuse_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let mut options = Options::read(arguments, &["path", "state", "output"])?;
+    let mut forbidden = foreign::Forbidden::default();
+    options.all("path").iter().for_each(|path| forbidden.path(path.as_ref()));
+    options.all("state").iter().try_for_each(|state| forbidden.state(state.as_ref()))?;
+    Ok(options.all("output").iter().try_for_each(|output| forbidden.search(output.as_ref()))?)
 }
 
 fn log_command(arguments: &[OsString]) -> Result<(), Failure> {
@@ -318,6 +360,15 @@ impl Options {
             outputs.push((name.to_owned(), OsStr::from_bytes(path).into()));
         }
         Ok(outputs)
+    }
+
+    /// The values of `--outside`: directories that a state knows by name.
+    fn outside(&mut self) -> Result<Vec<(String, PathBuf)>, Failure> {
+        let outside = self.outputs("outside")?;
+        match outside.iter().find(|(name, _)| !format::OUTSIDE.iter().any(|(root, _)| *root == name.as_bytes())) {
+            Some((name, _)) => Err(Failure::Usage(format!("--outside {name}: no state has such a directory"))),
+            None => Ok(outside),
+        }
     }
 
     fn no_more(&self) -> Result<(), Failure> {

@@ -4,7 +4,7 @@
 //! no link target can contain, so nothing is escaped):
 //!
 //! ```text
-//! phasesplit-manifest 2 NUL NUL NUL NUL                                     the first record
+//! phasesplit-manifest 3 NUL NUL NUL NUL                                     the first record
 //! layer MEMBERS DATA NUL NUL NUL NUL                                        one per layer of the chain, the state's own last
 //! KIND MODE SIZE SECS.NANOS HASH LAYER NUL PATH NUL LINK NUL ORIGIN NUL     one per entry of the tree
 //! end COUNT NUL NUL NUL NUL                                                 the last record
@@ -30,7 +30,7 @@ use super::records::Records;
 use super::spill::Scratch;
 use super::{file, format, frames};
 
-const HEADER: &[u8] = b"phasesplit-manifest 2";
+const HEADER: &[u8] = b"phasesplit-manifest 3";
 
 /// 4 GiB describe some 40 million files.
 const LIMIT: u64 = 4 << 30;
@@ -218,7 +218,7 @@ pub fn parse(mut input: impl BufRead, scratch: &Scratch) -> Result<Packed, Probl
         let is_bare = path.is_empty() && link.is_empty() && origin.is_empty();
         if std::mem::take(&mut is_first) {
             if head != HEADER || !is_bare {
-                return Err(content("not a manifest of version 2"));
+                return Err(content("not a manifest of version 3"));
             }
             continue;
         }
@@ -340,7 +340,7 @@ fn check_with(record: &Record, before: &Packed, target: Option<Record>) -> Resul
     if !before.is_empty() && entry::order(before.last_path(), path).is_ge() {
         return Err("it is there twice, or out of order");
     }
-    let (parent, name) = entry::split_parent(path);
+    let (parent, _) = entry::split_parent(path);
     if path == format::SHELL {
         if entry.kind != Kind::File {
             return Err("the shell state is not a file");
@@ -349,11 +349,8 @@ fn check_with(record: &Record, before: &Packed, target: Option<Record>) -> Resul
         if entry.kind != Kind::Directory {
             return Err("the build directory is not a directory");
         }
-    } else if parent != format::OUTPUTS && (parent.is_empty() || parent != before.nearest(path)) {
+    } else if !format::has_no_member(parent) && (parent.is_empty() || parent != before.nearest(path)) {
         return Err("it does not lie in a directory of the state");
-    }
-    if parent == format::BUILD && format::is_nix_file(name) {
-        return Err("it would replace a file of Nix");
     }
     let linked = matches!(entry.kind, Kind::Symlink | Kind::HardLink);
     if linked == entry.link.is_empty() || entry.is_file() != entry.hash.is_some() {

@@ -87,6 +87,7 @@ mod seeds {
             warnings: Vec::new(),
             phases: Vec::new(),
             exclude: Vec::new(),
+            ..save::Request::default()
         })
         .unwrap();
     }

@@ -507,6 +507,7 @@ fn what_is_cut_or_changed_is_refused_or_means_the_same() {
             outputs: vec![("out".into(), scene.at("store/out"))],
             staged: Vec::new(),
             listing: None,
+            ..restore::Request::default()
         };
         restore::restore(&request, &mut |_| ())
     };

@@ -11,8 +11,20 @@ phasesplit_is_sandboxed() {
   [[ $NIX_BUILD_TOP == /build ]]
 }
 
-# "$@": this script and its arguments. Replaces this (sub)shell by the bash that runs the stage, with the options the
-# package's own builder would have. $BASH cannot be trusted: started without a PATH, bash guesses it from the login
+# The directory for what the runtime needs while the stage runs: outside the build directory, which a package may list,
+# copy or empty. In the sandbox it is a path of the store that is gone with the sandbox, as the staged prefixes are;
+# otherwise it lies in the directory that Nix gave, where no phase runs. Before stdenv's setup there is no PATH, so what
+# bash cannot do itself the engine does.
+phasesplit_make_scratch() {
+  phasesplit_is_sandboxed || _phasesplit_scratch=$NIX_BUILD_TOP/.phasesplit
+  "$_phasesplit_engine" mkdir "$_phasesplit_scratch" || phasesplit_fail "cannot make $_phasesplit_scratch (see above)"
+  phasesplit_note_outside
+  # Written last: what is newer is the stage's.
+  printf '%s\n' "$_phasesplit_options" >"$_phasesplit_scratch/options"
+}
+
+# "$@": this script and the package's scripts. Replaces this (sub)shell by the bash that runs the stage, with the options
+# the package's own builder would have. $BASH cannot be trusted: started without a PATH, bash guesses it from the login
 # shell; as `bash`, the name Nix starts it under, the second one guesses the same.
 phasesplit_become_stage() {
   local -a _phasesplit_flags=()
@@ -20,7 +32,8 @@ phasesplit_become_stage() {
   [[ $- != *u* ]] || _phasesplit_flags+=(-u)
   # It counts itself once more.
   SHLVL=$((SHLVL - 1))
-  exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$1" --inside "${@:2}"
+  export _phasesplit_inside=$_phasesplit_scratch
+  exec -a bash "/proc/$BASHPID/exe" "${_phasesplit_flags[@]}" "$@"
 }
 
 # The processes that work in the stable directory, as `_phasesplit_found`: the last one's id, or nothing.
@@ -29,10 +42,9 @@ phasesplit_find_survivor() {
   local -a _phasesplit_words=()
   _phasesplit_found=''
   for _phasesplit_each in /proc/[0-9]*; do
-    mapfile -d '' -t _phasesplit_words <"$_phasesplit_each/cmdline" || continue
-    [[ " ${_phasesplit_words[*]} " == *" --inside "*" --directory $_phasesplit_directory "* ]] || continue
-    # The same stage in a sandbox looks alike from here, and is no neighbour: its top is /build.
+    # The same stage in a sandbox is no neighbour: its top is /build.
     mapfile -d '' -t _phasesplit_words <"$_phasesplit_each/environ" || continue
+    [[ " ${_phasesplit_words[*]} " == *" _phasesplit_inside="* ]] || continue
     if [[ " ${_phasesplit_words[*]} " == *" NIX_BUILD_TOP=$_phasesplit_stable "* ]]; then
       _phasesplit_found=${_phasesplit_each#/proc/}
     fi
@@ -55,10 +67,11 @@ phasesplit_refuse_survivors() {
 # A local that shadows an exported variable is exported in its place, and the package's attributes are such variables: so
 # no local here has a name that an attribute could have.
 
-# "$@": this script and its arguments. Runs the stage in a child and exits with its status; in the child, returns.
+# "$@": this script and the package's scripts. Runs the stage in a child and exits with its status; in the child, returns.
 phasesplit_stay_outside() {
   [[ -z $_phasesplit_inside ]] || return 0
   local _phasesplit_status=0
+  phasesplit_make_scratch
   if phasesplit_is_sandboxed; then
     if [[ -n $_phasesplit_keep ]]; then
       phasesplit_run_logged "$@" || _phasesplit_status=$?

@@ -22,7 +22,6 @@ phasesplit_mark_phase() {
 # Writes the shell state to $1 and leaves the shell as it is. Without a word where that is impossible.
 phasesplit_snapshot_shell() {
   ! phasesplit_is_ifs_read_only || return 0
-  phasesplit_have_scratch
   phasesplit_write_shell "$1"
   phasesplit_put_back_options
 }
@@ -52,29 +51,21 @@ phasesplit_leave_shell() {
   [[ -z $_phasesplit_phase ]] || phasesplit_snapshot_shell "$_phasesplit_keep/shell"
 }
 
-phasesplit_have_scratch() {
-  # A phase may have emptied the whole build directory.
-  [[ ! -d $_phasesplit_scratch ]] || return 0
-  "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
-  # Whatever umask it left.
-  (umask 022; : >|"$_phasesplit_scratch/list")
-}
-
-# "$@": this script and its arguments. Runs the stage in a child, its log through the engine, which keeps the end of it;
+# "$@": this script and the package's scripts. Runs the stage in a child, its log through the engine, which keeps the end of it;
 # gives the child's status.
 phasesplit_run_logged() {
   local _phasesplit_log_name _phasesplit_log_id _phasesplit_log_end _phasesplit_status=0
-  local _phasesplit_scratch=$NIX_BUILD_TOP/.phasesplit
   "$_phasesplit_engine" mkdir "$_phasesplit_keep" || phasesplit_fail "cannot make $_phasesplit_keep (see above)"
   # Here, whatever umask a phase leaves behind.
   : >"$_phasesplit_keep/phase"
   : >"$_phasesplit_keep/ran"
-  coproc _phasesplit_log { exec "$_phasesplit_engine" log --tail "$_phasesplit_scratch/log"; }
+  # Its command line says nothing either.
+  coproc _phasesplit_log { _phasesplit_log_tail=$_phasesplit_scratch/log exec -a bash "$_phasesplit_engine"; }
   _phasesplit_log_id=$! _phasesplit_log_end=${_phasesplit_log[1]}
   read -r _phasesplit_log_name <&"${_phasesplit_log[0]}" || phasesplit_fail "its log cannot be followed (see above)"
   # Opened by the child: a terminal that this process opened would become its own.
-  (phasesplit_become_stage "$1" --stream "$_phasesplit_log_name" "${@:2}") >"$_phasesplit_log_name" 2>&1 || _phasesplit_status=$?
-  phasesplit_have_scratch
+  printf 'stream %s\nfollower %s\n' "$_phasesplit_log_name" "$_phasesplit_log_id" >>"$_phasesplit_scratch/options"
+  (phasesplit_become_stage "$@") >"$_phasesplit_log_name" 2>&1 || _phasesplit_status=$?
   exec {_phasesplit_log_end}>&-
   wait "$_phasesplit_log_id" || phasesplit_fail "the end of its log could not be kept (see above)"
   return "$_phasesplit_status"
@@ -102,7 +93,6 @@ phasesplit_end_leftovers() {
 phasesplit_keep() {
   local _phasesplit_status=$2 _phasesplit_phase='' _phasesplit_began _phasesplit_shell=''
   local -a _phasesplit_failed=()
-  _phasesplit_scratch=$1/.phasesplit
   [[ ! -e $_phasesplit_keep/phase ]] || read -r _phasesplit_phase <"$_phasesplit_keep/phase" || true
   if [[ $_phasesplit_status -eq 0 && ( -z $_phasesplit_finish || -z $_phasesplit_phase ) ]]; then
     phasesplit_check_result

@@ -6,7 +6,7 @@ phasesplit_collect_outputs() {
   _phasesplit_output_options=()
   for _phasesplit_name in "${_phasesplit_output_names[@]}"; do
     phasesplit_place_of "$_phasesplit_name"
-    _phasesplit_output_options+=(--output "$_phasesplit_name=$_phasesplit_reply")
+    _phasesplit_output_options+=(--output "$_phasesplit_name=$_phasesplit_place")
   done
 }
 
@@ -20,12 +20,14 @@ phasesplit_restore() {
   [[ -z $_phasesplit_pinned ]] ||
     echo "phasesplit: pinned: this stage continues from $_phasesplit_pinned whatever changed before it; compare the result with the unsplit build (phasesplit verify)"
   phasesplit_collect_outputs
+  phasesplit_collect_outside
   for _phasesplit_name in "${_phasesplit_output_names[@]}"; do
     _phasesplit_staged_options+=(--staged "$_phasesplit_name=${_phasesplit_staged[$_phasesplit_name]}")
   done
   "$_phasesplit_engine" restore --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" --shell "$_phasesplit_shell" \
     --listing "$_phasesplit_scratch/listing" \
-    "${_phasesplit_output_options[@]}" "${_phasesplit_staged_options[@]}" ||
+    "${_phasesplit_output_options[@]}" "${_phasesplit_staged_options[@]}" "${_phasesplit_outside_options[@]}" \
+    "${_phasesplit_nix_files[@]/#/--replace=}" --replace=env-vars ||
     phasesplit_fail "the state $_phasesplit_parent could not be restored (see above; a builder script that makes files before genericBuild makes them in every stage, and cannot be split)"
   [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
   # shellcheck disable=SC1090
@@ -81,6 +83,7 @@ phasesplit_check_result() {
 phasesplit_check_outputs() {
   local name said
   local -a paths=() trees=()
+  phasesplit_refuse_own_paths
   [[ -n $_phasesplit_parent ]] || return 0
   phasesplit_collect_maps
   for name in "${_phasesplit_output_names[@]}"; do
@@ -101,18 +104,6 @@ phasesplit_check_outputs() {
   [[ -z $said ]] || printf '%s\n' "$said" >&2
 }
 
-# What lies outside the build directory and the outputs does not travel. A later stage that needs it fails by itself;
-# this says why.
-phasesplit_warn_of_losses() {
-  phasesplit_is_sandboxed || return 0
-  local -a _phasesplit_left=()
-  shopt -s nullglob dotglob
-  _phasesplit_left=(/tmp/*)
-  if [[ ${#_phasesplit_left[@]} -gt 0 ]]; then
-    phasesplit_warn "left in /tmp, and not part of the state:$(printf ' %q' "${_phasesplit_left[@]}")"
-  fi
-}
-
 # Open files do not cross a boundary. A later phase that uses one fails by itself, but for standard input, output and
 # error: there it would read or write elsewhere in silence. The process above this one still has the streams Nix gave, or
 # knows the one it gave in their place (70-keep-failed).
@@ -129,22 +120,32 @@ phasesplit_check_streams() {
 
 # $1: the build directory, then more options. Saves what is there, with the shell state in $_phasesplit_scratch/saved.
 phasesplit_save_tree() {
+  local _phasesplit_line
+  local -a _phasesplit_own_options=()
   phasesplit_collect_outputs
+  phasesplit_collect_outside
+  [[ ! -e $_phasesplit_scratch/nix-files ]] || _phasesplit_own_options+=(--nix-files "$_phasesplit_scratch/nix-files")
+  # What stdenv writes before each phase, not a package's file of that name.
+  if [[ -e $_phasesplit_scratch/dumps && -f $1/env-vars && ! -L $1/env-vars ]]; then
+    IFS= read -r _phasesplit_line <"$1/env-vars" || true
+    [[ $_phasesplit_line != 'declare -x '* && $_phasesplit_line != 'export '* ]] || _phasesplit_own_options+=(--exclude env-vars)
+  fi
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$1" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
     ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
-    "${_phasesplit_ran[@]}" "${_phasesplit_warnings[@]}" "${_phasesplit_nix_files[@]/#/--exclude=}" "${@:2}" ||
+    "${_phasesplit_ran[@]}" "${_phasesplit_warnings[@]}" "${_phasesplit_own_options[@]}" \
+    "${_phasesplit_outside_options[@]}" "${_phasesplit_foreign_options[@]}" "${@:2}" ||
     phasesplit_fail "the state could not be saved (see above)"
 }
 
 # Saves the state and ends the build. What the builder script has after genericBuild, and the exit hooks, belong to the
 # end of the whole build: only finish runs them.
 phasesplit_save() {
-  phasesplit_have_scratch
+  ! phasesplit_is_ifs_read_only || phasesplit_write_shell "$_phasesplit_scratch/saved"
   phasesplit_check_streams
+  phasesplit_end_outside
   phasesplit_note_source
   phasesplit_write_shell "$_phasesplit_scratch/saved"
-  phasesplit_warn_of_losses
   [[ -z $_phasesplit_keep ]] || "$_phasesplit_engine" clear "$_phasesplit_keep"
   phasesplit_save_tree "$NIX_BUILD_TOP"
   trap - EXIT
@@ -165,6 +166,8 @@ phasesplit_generic_build() {
     phasesplit_fail "it is one buildCommand, so it has no phases to split; use the unsplit build"
   fi
   _phasesplit_called=1
+  phasesplit_leave_structured
+  phasesplit_note_nix_files
   phasesplit_list_phases
   phasesplit_cut_phases
   phasesplit_remember_shell
@@ -172,12 +175,15 @@ phasesplit_generic_build() {
   phasesplit_check_given
   phasesplit_note_mentions "${_phasesplit_now[@]}"
   _phasesplit_ran=()
+  phasesplit_remember_descriptors
+  phasesplit_remember_exit_trap
   phasesplit_watch_phases
   for curPhase in "${_phasesplit_now[@]}"; do
     phasesplit_mark_phase "$curPhase"
     _phasesplit_started=$EPOCHSECONDS
     runPhase "$curPhase"
     _phasesplit_ran+=(--phase "$curPhase=$((EPOCHSECONDS - _phasesplit_started))")
+    phasesplit_note_processes "$curPhase"
   done
   if [[ -z $_phasesplit_finish ]]; then
     phasesplit_mark_phase ''

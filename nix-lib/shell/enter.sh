@@ -26,6 +26,8 @@ phasesplit_stay_outside() {
   _phasesplit_extracted=$_PHASESPLIT_EXTRACTED
   _phasesplit_made_at=$_PHASESPLIT_MADE_AT
   _phasesplit_point=$_PHASESPLIT_POINT
+  _phasesplit_scratch=$_phasesplit_control/scratch
+  "$_phasesplit_engine" mkdir "$_phasesplit_scratch" || phasesplit_fail "cannot make $_phasesplit_scratch (see above)"
   # Nothing that fails here is to be kept.
   _phasesplit_keep=''
   unset -v _PHASESPLIT_ENTER _PHASESPLIT_STATE _PHASESPLIT_FIRST _PHASESPLIT_FAILED _PHASESPLIT_UNTIL _PHASESPLIT_EXTRACTED \
@@ -38,8 +40,10 @@ phasesplit_restore_failed() {
   declare -gA _phasesplit_mentioned=() _phasesplit_in_source=()
   _phasesplit_reads_all=''
   phasesplit_collect_outputs
+  phasesplit_collect_outside
   "$_phasesplit_engine" restore --accept-failed --from "$_phasesplit_parent" --build-dir "$NIX_BUILD_TOP" \
-    --shell "$_phasesplit_scratch/shell" "${_phasesplit_output_options[@]}" ||
+    --shell "$_phasesplit_scratch/shell" "${_phasesplit_output_options[@]}" \
+    "${_phasesplit_outside_options[@]}" "${_phasesplit_nix_files[@]/#/--replace=}" --replace=env-vars ||
     phasesplit_fail "the state $_phasesplit_parent could not be restored (see above)"
   if [[ -n $_phasesplit_finish ]]; then
     for _phasesplit_each in "${_phasesplit_output_names[@]}"; do
@@ -107,6 +111,7 @@ phasesplit_sort_phases() {
 # A bash that reads a terminal cannot be got from inside a function.
 phasesplit_generic_build() {
   stdenv=$_phasesplit_real_stdenv
+  phasesplit_leave_structured
   [[ -z $_phasesplit_gzip ]] || export GZIP_NO_TIMESTAMPS=1
   phasesplit_list_phases
   phasesplit_sort_phases

@@ -134,7 +134,7 @@ fn causes(
 
 /// The stage that a stage continues from.
 fn parent(drv: &Drv, chain: &[Member]) -> Option<String> {
-    let parent = StageArguments::read(&drv.args)?.parent()?.to_owned();
+    let parent = StageArguments::read(drv)?.parent()?.to_owned();
     let known = chain.iter().find(|member| member.path == parent).map(|member| member.stage.clone());
     // A pinned state, or one of a chain that is known in part.
     known.or_else(|| Some(trace::stage_in_name(&parent)))

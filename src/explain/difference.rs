@@ -8,7 +8,7 @@ use super::Cause;
 use super::stage;
 use super::value::{self, Comparison, name_of, stem};
 use crate::source::drv::{Derivations, Drv, DrvOutput};
-use crate::source::stage_arguments::StageArguments;
+use crate::source::stage_arguments::{ATTRIBUTE, StageArguments};
 
 /// What two derivations differ in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub(super) fn compare(old: &Drv, new: &Drv, drvs: &dyn Derivations) -> Differenc
     let inputs = (Inputs::of(old, drvs), Inputs::of(new, drvs));
     let mut comparer = Comparer { inputs, told: BTreeSet::new(), found: &mut found };
     comparer.attributes(old, new);
-    let (old_stage, new_stage) = (StageArguments::read(&old.args), StageArguments::read(&new.args));
+    let (old_stage, new_stage) = (StageArguments::read(old), StageArguments::read(new));
     match (old_stage, new_stage) {
         (Some(old_stage), Some(new_stage)) => comparer.stages(&old_stage, &new_stage),
         _ => comparer.arguments(&old.args.join("\n"), &new.args.join("\n")),
@@ -280,10 +280,11 @@ pub(super) fn attributes(drv: &Drv) -> BTreeMap<String, String> {
         texts.remove(name);
     }
     // Of a stage, Nix's name has the stage's behind the package's.
-    if let Some(stage) = StageArguments::read(&drv.args)
-        && let Some(name) = texts.get_mut("name")
-    {
-        stage.package().clone_into(name);
+    if let Some(stage) = StageArguments::read(drv) {
+        texts.remove(ATTRIBUTE);
+        if let Some(name) = texts.get_mut("name") {
+            stage.package().clone_into(name);
+        }
     }
     texts
 }

@@ -8,7 +8,7 @@ use super::Cause;
 use crate::source::stage_arguments::StageArguments;
 
 /// Options that follow from others, which are told instead: the name and outputs of the package, the place in the chain.
-const CONSEQUENCES: [&str; 8] = ["package", "stage", "range", "finish", "directory", "parent", "given", "outputs"];
+const CONSEQUENCES: [&str; 9] = ["package", "stage", "range", "finish", "directory", "scratch", "parent", "given", "outputs"];
 
 /// What two stages' arguments differ in, but for their scripts. `attributes` is what is known of the attributes.
 pub(super) fn causes(old: &StageArguments<'_>, new: &StageArguments<'_>, attributes: &[Cause]) -> Vec<Cause> {
@@ -41,8 +41,7 @@ pub(super) fn causes(old: &StageArguments<'_>, new: &StageArguments<'_>, attribu
     let told = [&CONSEQUENCES[..], &["entries", "later", "engine", "pinned"]].concat();
     let options: BTreeSet<&str> = old.options.keys().chain(new.options.keys()).copied().collect();
     for name in options.into_iter().filter(|name| !told.contains(name)) {
-        let followed = name == "nix-files" && is_told(attributes, "exportReferencesGraph");
-        if old.option(name) != new.option(name) && !followed {
+        if old.option(name) != new.option(name) {
             causes.push(changed(old, new, name));
         }
     }

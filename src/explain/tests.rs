@@ -5,6 +5,7 @@ use pretty_assertions::assert_eq;
 use super::testing::{Store, drv, path};
 use super::{Cause, Change, Explainer, Member, compare};
 use crate::source::drv::Drv;
+use crate::source::stage_arguments::ATTRIBUTE;
 
 /// The causes of a derivation that became another, as text.
 fn causes(store: &mut Store, old: Drv, new: Drv) -> Vec<String> {
@@ -20,10 +21,11 @@ fn causes(store: &mut Store, old: Drv, new: Drv) -> Vec<String> {
 
 /// A stage with these options besides the usual.
 fn stage(options: &[&str], attributes: &[(&str, &str)], inputs: &[&str]) -> Drv {
-    let mut usual = vec!["-e".to_owned(), path('r', "phasesplit-runtime.sh"), "--package".to_owned(), "p-1".to_owned()];
-    usual.extend(options.iter().map(|word| (*word).to_owned()));
-    usual.extend(["--".to_owned(), "/builder.sh".to_owned()]);
-    Drv { args: usual, ..drv(attributes, inputs) }
+    let options: Vec<String> =
+        options.chunks(2).map(|words| words.join(" ").trim_start_matches('-').to_owned()).collect();
+    let mut stage = drv(attributes, inputs);
+    stage.env.insert(ATTRIBUTE.to_owned(), format!("package p-1\n{}", options.join("\n")));
+    Drv { args: ["-e", &path('r', "phasesplit-runtime.sh"), "/builder.sh"].map(str::to_owned).into(), ..stage }
 }
 
 #[test]

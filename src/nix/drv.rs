@@ -43,5 +43,5 @@ pub fn read(path: &str) -> Result<Drv, String> {
 /// The pinned state that a stage of a chain, or the package at its end, continues from: such a result may not be what its
 /// package would give, and must not be passed on as if it were.
 pub fn is_pinned(drv: &Drv) -> Option<&str> {
-    StageArguments::read(&drv.args)?.pinned()
+    StageArguments::read(drv)?.pinned()
 }

@@ -15,7 +15,7 @@ use crate::diagnostic::Problem;
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// A derivation, as far as splitting it needs it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Drv {
     /// The name in the file's own name, without hash and `.drv`.
     pub name: String,

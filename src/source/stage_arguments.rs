@@ -1,15 +1,17 @@
-//! What the arguments of a stage's derivation say: the stage runtime, its options, and the package's own scripts.
+//! What the derivation of a stage says of the stage: the stage runtime, its options, and the package's own scripts.
 //!
-//! The other sides are `stageArguments` in `nix-lib/split.nix`, which writes them, and `nix-lib/runtime/10-options.sh`,
-//! which reads them inside the build. An option that is not known here is kept under its name: what it means is the
-//! business of who asks.
+//! The other sides are `stageOptions` in `nix-lib/split.nix`, which writes the options into an attribute, and
+//! `nix-lib/runtime/10-options.sh`, which reads them inside the build. An option that is not known here is kept under its
+//! name: what it means is the business of who asks.
 
 use std::collections::BTreeMap;
 
+use super::drv::Drv;
+
+/// The attribute that has the options, a line each: the name, a blank and the value.
+pub const ATTRIBUTE: &str = "phasesplitStage";
 /// The name that the runtime has in the store, behind the hash.
 const RUNTIME: &str = "-phasesplit-runtime.sh";
-/// Options without a value.
-const SWITCHES: [&str; 3] = ["finish", "inside", "keep-failed"];
 
 /// The arguments of a stage, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,35 +20,29 @@ pub struct StageArguments<'a> {
     pub flags: Vec<&'a str>,
     /// The stage runtime.
     pub runtime: &'a str,
-    /// The options by name, without the dashes; of a switch the value is empty.
+    /// The options by name; of a switch the value is empty.
     pub options: BTreeMap<&'a str, &'a str>,
     /// The package's own builder script and what it gets.
     pub scripts: Vec<&'a str>,
 }
 
 impl<'a> StageArguments<'a> {
-    /// Reads the arguments of a derivation; `None` where it is no stage of phasesplit's.
-    pub fn read(args: &'a [String]) -> Option<Self> {
-        let runtime = args.iter().position(|word| !word.starts_with('-'))?;
-        if !args[runtime].ends_with(RUNTIME) {
+    /// Reads a derivation; `None` where it is no stage of phasesplit's.
+    pub fn read(drv: &'a Drv) -> Option<Self> {
+        let runtime = drv.args.iter().position(|word| !word.starts_with('-'))?;
+        if !drv.args[runtime].ends_with(RUNTIME) {
             return None;
         }
-        let mut found = Self {
-            flags: args[..runtime].iter().map(String::as_str).collect(),
-            runtime: &args[runtime],
-            ..Self::default()
+        let text = match &drv.structured {
+            Some(attributes) => attributes.get(ATTRIBUTE)?.as_str()?,
+            None => drv.env.get(ATTRIBUTE)?,
         };
-        let mut words = args[runtime + 1..].iter().map(String::as_str);
-        while let Some(word) = words.next() {
-            if word == "--" {
-                found.scripts = words.collect();
-                return Some(found);
-            }
-            let name = word.strip_prefix("--")?;
-            let value = if SWITCHES.contains(&name) { "" } else { words.next()? };
-            found.options.insert(name, value);
-        }
-        None
+        Some(Self {
+            flags: drv.args[..runtime].iter().map(String::as_str).collect(),
+            runtime: &drv.args[runtime],
+            options: text.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).collect(),
+            scripts: drv.args[runtime + 1..].iter().map(String::as_str).collect(),
+        })
     }
 
     /// The value of an option.
@@ -89,35 +85,40 @@ impl<'a> StageArguments<'a> {
 mod tests {
     use super::*;
 
-    fn args(words: &str) -> Vec<String> {
-        words.split(' ').map(str::to_owned).collect()
+    /// A stage with these options, a line each.
+    fn stage(options: &str) -> Drv {
+        let args = ["-e", "/s/x-phasesplit-runtime.sh", "/s/b.sh", "z"];
+        Drv {
+            args: args.map(str::to_owned).into(),
+            env: [(ATTRIBUTE.to_owned(), options.to_owned())].into(),
+            ..Drv::default()
+        }
     }
 
     #[test]
     fn a_stage_is_told_from_other_builders() {
-        let stage = args(
-            "-e /s/x-phasesplit-runtime.sh --package p-1 --stage build --later --parent /s/y --finish -- /s/b.sh z",
-        );
-        assert_eq!(StageArguments::read(&stage), None, "the value of --later may not be left away");
-
-        let mut stage = stage;
-        stage.insert(7, "a b=c".to_owned());
-        let read = StageArguments::read(&stage).expect("a stage");
+        let mut drv = stage("package p-1\nstage build\nlater a b=c\ngiven \nparent /s/y\nfinish");
+        let read = StageArguments::read(&drv).expect("a stage");
         assert_eq!((read.package(), read.stage(), read.parent(), read.pinned()), ("p-1", "build", Some("/s/y"), None));
-        assert_eq!((read.words("later"), read.option("finish")), (vec!["a", "b=c"], Some("")));
-        assert_eq!((read.flags, read.scripts), (vec!["-e"], vec!["/s/b.sh", "z"]));
+        assert_eq!((read.words("later"), read.option("given"), read.option("finish")), (vec!["a", "b=c"], Some(""), Some("")));
+        assert_eq!((&read.flags[..], &read.scripts[..]), (&["-e"][..], &["/s/b.sh", "z"][..]));
 
-        for other in ["-e /s/x-default-builder.sh", "-c true", "-e /s/x-phasesplit-runtime.sh --stage"] {
-            assert_eq!(StageArguments::read(&args(other)), None, "{other}");
+        drv.structured = Some(serde_json::json!({ ATTRIBUTE: "stage check" }));
+        assert_eq!(StageArguments::read(&drv).expect("a stage").stage(), "check");
+        drv.structured = Some(serde_json::json!({}));
+        assert_eq!(StageArguments::read(&drv), None);
+
+        assert_eq!(StageArguments::read(&Drv { env: BTreeMap::new(), ..stage("") }), None);
+        for other in [&["-e", "/s/x-default-builder.sh"][..], &["-c", "true"], &[]] {
+            let args = other.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(StageArguments::read(&Drv { args, ..stage("stage x") }), None, "{other:?}");
         }
     }
 
     #[test]
     fn outputs_have_their_prefixes() {
-        let stage =
-            [&args("/s/x-phasesplit-runtime.sh --outputs")[..], &["out=/s/a dev=/s/b".to_owned(), "--".to_owned()]]
-                .concat();
-        let read = StageArguments::read(&stage).expect("a stage");
+        let drv = stage("outputs out=/s/a dev=/s/b");
+        let read = StageArguments::read(&drv).expect("a stage");
         assert_eq!(read.outputs(), BTreeMap::from([("out", "/s/a"), ("dev", "/s/b")]));
     }
 }

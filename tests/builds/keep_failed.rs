@@ -66,7 +66,7 @@ pub fn kept(project: &Project, options: &[&str]) -> Kept {
 /// Restores a kept state in a sandbox like the builder's: the directory of what was there (`build`, `outputs`, `shell`).
 pub fn restored(project: &Project, kept: &Kept, options: &str) -> Result<PathBuf, String> {
     let stage = drv::read(kept.report["failure"]["kept"]["drv"].as_str().expect("a path")).expect("read");
-    let engine = StageArguments::read(&stage.args).expect("a stage").option("engine").expect("named").to_owned();
+    let engine = StageArguments::read(&stage).expect("a stage").option("engine").expect("named").to_owned();
     let names = kept.info["outputs"].as_object().expect("outputs").keys();
     let outputs: Vec<String> = names.map(|name| format!("--output {name}=/build/.phasesplit/{name}")).collect();
     let text_of = format!(
@@ -207,7 +207,7 @@ fn in_finish_whose_outputs_are_relocated() {
         // Neither the package's own path nor the one that the stages before had.
         let finish = kept.report["stages"].as_array().expect("rows").last().expect("finish");
         let own = drv::read(finish["drv"].as_str().expect("a path")).expect("read");
-        let staged = StageArguments::read(&own.args).expect("a stage").outputs()["out"].to_owned();
+        let staged = StageArguments::read(&own).expect("a stage").outputs()["out"].to_owned();
         let out = kept.info["outputs"]["out"].as_str().expect("a path");
         assert!(out.len() == staged.len() && out != staged && finish["path"] != out, "{out}");
         assert_eq!(read(there.join("build/where")).trim(), staged, "the build directory is never rewritten");

@@ -50,6 +50,7 @@ pub fn run(input: &[u8]) -> bool {
         outputs: outputs.clone(),
         staged: Vec::new(),
         listing: Some(at("listing")),
+        ..restore::Request::default()
     };
     let restored = restore::restore(&request, &mut |_| notices += 1);
 
@@ -80,6 +81,7 @@ pub fn run(input: &[u8]) -> bool {
         warnings: Vec::new(),
         phases: Vec::new(),
         exclude: Vec::new(),
+        ..save::Request::default()
     })
     .expect("what was restored can be saved");
     let found = manifest::read("list", &at("again")).expect("it was saved").records;

@@ -38,6 +38,24 @@ pub fn create(parent: impl AsFd, name: &[u8], mode: u32) -> io::Result<File> {
     Ok(openat(parent, name, flags, Mode::from_raw_mode(mode & 0o777))?.into())
 }
 
+/// Opens a file that was made before, to be read and written, whatever its mode says.
+///
+/// # Errors
+/// Those of `openat` and `chmod`.
+pub fn open_again(parent: impl AsFd, name: &[u8], mode: u32) -> io::Result<File> {
+    let open = || openat(&parent, name, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+    match open() {
+        Err(Errno::ACCESS) => {
+            let chmod = |mode| chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty());
+            chmod(mode | 0o600)?;
+            let file = open();
+            chmod(mode)?;
+            Ok(file?.into())
+        }
+        file => Ok(file?.into()),
+    }
+}
+
 /// Writes the content of a file that is in memory as the archive has it, and returns its hash.
 ///
 /// # Errors

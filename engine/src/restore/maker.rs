@@ -1,7 +1,8 @@
 //! Making the entries of a state in their places: what one thread does.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, chmodat, linkat, statat, utimensat};
@@ -9,7 +10,7 @@ use rustix::io::Errno;
 
 use super::super::entry::{Entry, Kind, split_parent};
 use super::super::error::{Error, Result, Shown, as_path};
-use super::super::format;
+use super::super::{format, git_index, place};
 use super::super::listing::{Notes, Stamp};
 use super::super::manifest::Record;
 use super::super::records::Records;
@@ -34,6 +35,49 @@ impl Maker {
     /// A maker of files in `places`.
     pub fn new(places: Places, scratch: &Scratch) -> Self {
         Self { places, notices: Notices::default(), notes: Notes::new(scratch) }
+    }
+
+    /// Removes what is in the way of `records` outside the build directory and the outputs.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn make_room(&mut self, records: &Records) -> Result<()> {
+        each(records, |_, record| {
+            let path = &record.entry.path;
+            let (parent, name) = split_parent(path);
+            if !format::OUTSIDE.iter().any(|(root, _)| *root == parent) {
+                return Ok(());
+            }
+            place::clear(&tree::shown(&self.places.of(path)?.base, name))
+        })
+    }
+
+    /// Puts into each index of git what `stat` says now ([`git_index`]).
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn git_indices(&mut self, records: &Records) -> Result<()> {
+        each(records, |_, Record { entry, .. }| {
+            if entry.kind != Kind::File || entry.size > git_index::LIMIT || !git_index::may_be(&entry.path) {
+                return Ok(());
+            }
+            let place = self.places.of(&entry.path)?;
+            let below = place.below(&entry.path);
+            let io = |source: io::Error| Error::io(RESTORE, tree::shown(&place.base, &below), source);
+            let (parent, name) = split_parent(&below);
+            let parent = place.cursor.enter(parent).map_err(io)?;
+            let file = make::open_again(parent, name, entry.mode).map_err(io)?;
+            let mut content = Vec::new();
+            (&file).take(entry.size).read_to_end(&mut content).map_err(io)?;
+            let before = content.clone();
+            let Some(worktree) = git_index::worktree_of(&below, &place.base, &mut place.cursor) else { return Ok(()) };
+            git_index::unmark(&mut content, |path| git_index::stat_of(&worktree, path, &mut place.cursor));
+            if content != before {
+                file.write_all_at(&content, 0).map_err(io)?;
+                make::finish(&file, entry).map_err(io)?;
+            }
+            Ok(())
+        })
     }
 
     /// Makes all directories of `records`, open to us.

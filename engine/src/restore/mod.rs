@@ -5,16 +5,18 @@
 //! manifest says (`maker`, `make`). No symlink is followed and no file replaced, whatever the archives hold.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::entry::join;
 use super::error::{Error, Result, Shown};
 use super::spill::Scratch;
-use super::{chain, format, info, listing, manifest};
+use super::{chain, format, info, listing, manifest, place};
 use maker::Maker;
 use notices::Notices;
 use places::Places;
@@ -30,7 +32,7 @@ mod places;
 const RESTORE: &str = "restore";
 
 /// What to restore, and where to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The state directory.
     pub from: PathBuf,
@@ -43,6 +45,12 @@ pub struct Request {
     pub outputs: Vec<(String, PathBuf)>,
     /// Name and staged prefix of each output, which must be those of the state; empty: not compared.
     pub staged: Vec<(String, PathBuf)>,
+    /// Archive path and place of the directories outside the build directory ([`format::OUTSIDE`]); needed where the state
+    /// has files of them. What is in the way there is removed: a hook of this stage has made it, as in the stage before.
+    pub outside: Vec<(String, PathBuf)>,
+    /// Names of files at the top of the build directory that Nix or stdenv made for this stage: they are removed where the
+    /// state has something of that name, or says that a phase removed them.
+    pub replace: Vec<Vec<u8>>,
     /// Where the listing goes that lets a save of the same stage read only what changed; its directory exists.
     pub listing: Option<PathBuf>,
 }
@@ -114,11 +122,19 @@ fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) ->
     if shell.symlink_metadata().is_ok() {
         return Err(Error::io(RESTORE, shell, Errno::EXIST));
     }
-    let outputs = Places::outputs(&manifest.records).map_err(in_manifest)?;
-    let maker = || Ok(Maker::new(Places::open(request, &outputs)?, &scratch));
+    let roots = Places::roots(&manifest.records).map_err(in_manifest)?;
+    let maker = || Ok(Maker::new(Places::open(request, &roots)?, &scratch));
     let mut own = maker()?;
     let mut others = (0..layers::threads()).map(|_| maker()).collect::<Result<Vec<_>>>()?;
     clock::wait_for(&request.from, info.newest.into(), notice)?;
+
+    for name in &request.replace {
+        let is_removed = info.removed_nix_files.iter().any(|removed| removed.as_bytes() == name);
+        if is_removed || manifest.records.find(&join(format::BUILD, name)).map_err(in_manifest)?.is_some() {
+            place::clear(&request.build_dir.join(OsStr::from_bytes(name)))?;
+        }
+    }
+    own.make_room(&manifest.records)?;
 
     // While the directories are made, the first frames are decompressed.
     let opened = layers::open(&files, &manifest, &plan)?;
@@ -126,6 +142,7 @@ fn restore_all(request: &Request, shell: &Path, notice: &mut dyn FnMut(&str)) ->
     layers::extract(opened, &manifest, &mut others)?;
     own.hard_links(&manifest.records)?;
     own.close_directories(&manifest.records)?;
+    own.git_indices(&manifest.records)?;
     let mut notices = Notices::default();
     // What is noted of hard links comes after all others.
     let mut notes = Vec::new();

@@ -63,32 +63,48 @@ impl Place {
 pub struct Places(BTreeMap<Vec<u8>, Place>);
 
 impl Places {
-    /// The archive paths of the outputs in a state.
+    /// The archive paths of the roots in a state that not every state has: outputs, and directories outside.
     ///
     /// # Errors
     /// Those of the temporary file.
-    pub fn outputs(records: &Records) -> io::Result<Vec<Vec<u8>>> {
-        let mut outputs = Vec::new();
+    pub fn roots(records: &Records) -> io::Result<Vec<Vec<u8>>> {
+        let mut roots = Vec::new();
         records.each(|_, record| {
-            if split_parent(&record.entry.path).0 == format::OUTPUTS {
-                outputs.push(record.entry.path.clone());
+            let parent = split_parent(&record.entry.path).0;
+            if parent == format::OUTPUTS {
+                roots.push(record.entry.path.clone());
+            } else if format::has_no_member(parent) && roots.last().is_none_or(|last| last != parent) {
+                roots.push(parent.to_vec());
             }
             Ok(())
         })?;
-        Ok(outputs)
+        Ok(roots)
     }
 
-    /// Opens them, for a state with these outputs.
+    /// Opens them, for a state with these roots.
     ///
     /// # Errors
-    /// An output that the request does not name; what the file system says.
-    pub fn open(request: &Request, outputs: &[Vec<u8>]) -> Result<Self> {
+    /// A root that the request does not name; what the file system says.
+    pub fn open(request: &Request, roots: &[Vec<u8>]) -> Result<Self> {
         let mut places = BTreeMap::new();
         let mut add = |place: Place| places.insert(place.root.clone(), place);
         add(Place::new(format::BUILD.to_vec(), &request.build_dir, Vec::new())?);
         add(Place::file(format::SHELL.to_vec(), &request.shell)?);
-        for path in outputs {
-            let (_, name) = split_parent(path);
+        for path in roots {
+            let (parent, name) = split_parent(path);
+            if parent.is_empty() {
+                let outside = request.outside.iter().find(|(root, _)| root.as_bytes() == path);
+                let Some((_, to)) = outside else {
+                    return Err(Error::Refused {
+                        operation: RESTORE,
+                        path: request.from.clone(),
+                        what: format!("it holds files of /{}, which have no place here", String::from_utf8_lossy(path)),
+                        todo: "restore it where the build has that directory to itself (in a sandbox)",
+                    });
+                };
+                add(Place::new(path.clone(), to, Vec::new())?);
+                continue;
+            }
             let Some((_, to)) = request.outputs.iter().find(|(output, _)| output.as_bytes() == name) else {
                 return Err(Error::Refused {
                     operation: RESTORE,
@@ -114,7 +130,7 @@ impl Places {
     }
 }
 
-/// The archive path of the root that an entry belongs to: `build`, `shell` or `outputs/NAME`.
+/// The archive path of the root that an entry belongs to: `build`, `shell`, `shm`, `tmp` or `outputs/NAME`.
 fn root_of(path: &[u8]) -> &[u8] {
     let mut slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     let first = slashes.next();

@@ -70,6 +70,7 @@ impl Scene {
             stage: "build".into(),
             phases: Vec::new(),
             exclude: vec![b"left-out".to_vec()],
+            ..save::Request::default()
         })
     }
 
@@ -97,6 +98,7 @@ impl Scene {
             outputs: outputs.to_vec(),
             staged: Vec::new(),
             listing: Some(self.at("listing")),
+            ..restore::Request::default()
         };
         restore::restore(&request, &mut |notice| notices.push(notice.to_owned()))?;
         Ok(notices)
@@ -461,6 +463,7 @@ fn hard_links_across_file_systems_become_copies() {
         outputs: vec![("out".into(), there.path().join("out"))],
         staged: Vec::new(),
         listing: None,
+        ..restore::Request::default()
     };
     restore::restore(&request, &mut |_| notices += 1).unwrap();
     assert_eq!(notices, 2);

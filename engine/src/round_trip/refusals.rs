@@ -68,6 +68,7 @@ fn an_output_that_nobody_named_is_refused() {
         stage: "build".into(),
         phases: Vec::new(),
         exclude: Vec::new(),
+        ..save::Request::default()
     };
     save::save(&request).unwrap();
     let message = scene.refusal();
@@ -129,6 +130,7 @@ fn every_damage_is_noticed() {
                     outputs: Vec::new(),
                     staged: Vec::new(),
                     listing: None,
+                    ..restore::Request::default()
                 };
                 fs::rename(scene.at("build"), scene.at("kept")).unwrap();
                 fs::create_dir(scene.at("build")).unwrap();

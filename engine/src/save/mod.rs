@@ -10,7 +10,7 @@ use super::error::{Error, Result};
 use super::info::{Bytes, Failed, Info, Phase};
 use super::parent::Parent;
 use super::spill::Scratch;
-use super::{chain, format, frames, info, manifest};
+use super::{chain, format, frames, info, manifest, nix_files};
 use store::{Store, Stored};
 use walk::Walk;
 
@@ -20,7 +20,7 @@ mod walk;
 const SAVE: &str = "save";
 
 /// What to save, and where.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
     /// The state directory to make; may exist if it is empty.
     pub to: PathBuf,
@@ -45,8 +45,15 @@ pub struct Request {
     pub phases: Vec<Phase>,
     /// What the stage warned of ([`Info::warnings`]).
     pub warnings: Vec<String>,
-    /// More names at the top of the build directory to leave out, beside [`format::is_nix_file`].
+    /// Names at the top of the build directory to leave out.
     pub exclude: Vec<Vec<u8>>,
+    /// Which files Nix put there, as [`nix_files::note`] noted them: what is still as it was is left out.
+    pub nix_files: Option<PathBuf>,
+    /// Archive path and place of directories outside the build directory ([`format::OUTSIDE`]) whose content is saved too;
+    /// those that are not there are left out.
+    pub outside: Vec<(String, PathBuf)>,
+    /// Archive paths in these that are not the build's: they are left out.
+    pub foreign: Vec<Vec<u8>>,
 }
 
 /// Saves a state. The same tree on the same parent gives the same layer and manifest, byte for byte, with a listing and
@@ -137,22 +144,27 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
     let layer = name(format::LAYER);
     // In the file system of the result there is room for what describes it.
     let scratch = Scratch::new(&request.to);
+    let nix_files = request.nix_files.as_deref().map(|from| nix_files::find(SAVE, &request.build_dir, from));
+    let nix_files = nix_files.transpose()?.unwrap_or_default();
+    let exclude = [&request.exclude[..], &nix_files.untouched].concat();
     let walk = Walk {
         build_dir: &request.build_dir,
-        exclude: &request.exclude,
+        exclude: &exclude,
         outputs: &request.outputs,
+        outside: &request.outside,
+        foreign: &request.foreign,
         target: (target.dev(), target.ino()),
         scratch: &scratch,
     };
-    let mut store = walk.run(|| {
+    let shell = fs::read(&request.shell).map_err(|source| Error::io(SAVE, &request.shell, source))?;
+    let begun = || {
         let parent = match &request.parent {
             Some(parent) => Parent::open(SAVE, parent, request.listing.as_ref(), store::WHOLE, &scratch)?,
             None => None,
         };
         Ok(Store::new(create(format::LAYER)?, &layer, parent, &scratch))
-    })?;
-    let shell = fs::read(&request.shell).map_err(|source| Error::io(SAVE, &request.shell, source))?;
-    store.shell(&shell)?;
+    };
+    let store = walk.run(begun, &shell)?;
     let parent_text = parent_text.filter(|_| store.has_parent());
     let Stored { manifest, tally, bytes: layer_bytes } = store.finish()?;
     finished(format::LAYER)?;
@@ -177,6 +189,7 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
         pinned,
         failed,
         warnings: request.warnings.clone(),
+        removed_nix_files: nix_files.gone.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect(),
         layers: manifest.layers.len(),
         entries: tally.counts,
         bytes: Bytes { content: tally.content, layer: layer_bytes, manifest: manifest_bytes },

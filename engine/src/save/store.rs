@@ -197,8 +197,11 @@ impl<'a> Store<'a> {
         self.record(&Record { entry, data: source.data, layer, origin: Vec::new() })
     }
 
-    /// Adds a file by all of its content.
-    fn content(&mut self, mut entry: Entry, content: &[u8]) -> Result<()> {
+    /// Adds a file by all of its content, which need not be what the file holds.
+    ///
+    /// # Errors
+    /// Those of the layer's file.
+    pub fn content(&mut self, mut entry: Entry, content: &[u8]) -> Result<()> {
         entry.hash = Some(*blake3::hash(content).as_bytes());
         let data = content.len() as u64;
         if let Some((layer, origin)) = self.known(&entry, data)? {

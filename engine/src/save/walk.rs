@@ -1,8 +1,9 @@
 //! The walk of a save: every tree in the archive's order, each inode once. One thread looks what there is, ahead of the
 //! one that gives it to the store. Knows no archive.
 
+use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, openat, readlin
 
 use super::super::entry::{Entry, Kind, join, split_parent};
 use super::super::error::{Error, Result};
-use super::super::format;
+use super::super::{format, git_index};
 use super::super::index::{Index, Key};
 use super::super::sorter::{self, Sorter};
 use super::super::spill::{Scratch, Spill};
@@ -34,12 +35,16 @@ const NAMES: usize = 4 << 20;
 
 /// The trees of a save.
 pub struct Walk<'a> {
-    /// The build directory. What is Nix's at its top is left out,
+    /// The build directory, without
     pub build_dir: &'a Path,
-    /// and these names.
+    /// these names at its top.
     pub exclude: &'a [Vec<u8>],
     /// Name and staged prefix of each output; those that do not exist are left out.
     pub outputs: &'a [(String, PathBuf)],
+    /// Archive path and place of directories outside it; those that do not exist are left out,
+    pub outside: &'a [(String, PathBuf)],
+    /// and these archive paths in them.
+    pub foreign: &'a [Vec<u8>],
     /// Device and inode of the state directory, which must not be saved into itself.
     pub target: (u64, u64),
     /// For what is too long for memory.
@@ -52,8 +57,8 @@ struct Root<'a> {
     fd: OwnedFd,
     /// The one name in the base to save; else all of them
     only: Option<Vec<u8>>,
-    /// but what is Nix's and these.
-    exclude: &'a [Vec<u8>],
+    /// but these.
+    exclude: Cow<'a, [Vec<u8>]>,
     /// In front of the archive path,
     prefix: Vec<u8>,
     /// where this is in front of the path below the base.
@@ -160,7 +165,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// A device, a file that changes, what the file system says; those of the store.
-    pub fn run<'s>(&self, store: impl FnOnce() -> Result<Store<'s>>) -> Result<Store<'s>> {
+    pub fn run<'s>(&self, store: impl FnOnce() -> Result<Store<'s>>, shell: &[u8]) -> Result<Store<'s>> {
         let (build, stat) = self.build_root()?;
         let mut links = Links(Index::new(self.scratch));
         let begun = || {
@@ -176,6 +181,14 @@ impl Walk<'_> {
                 store = self.tree(&root, || Ok(store), &mut links)?;
             }
         }
+        store.shell(shell)?;
+        let mut outside: Vec<_> = self.outside.iter().collect();
+        outside.sort();
+        for (name, path) in outside {
+            if let Some(root) = self.outside_root(name.as_bytes(), path)? {
+                store = self.tree(&root, || Ok(store), &mut links)?;
+            }
+        }
         Ok(store)
     }
 
@@ -185,7 +198,19 @@ impl Walk<'_> {
         let fd = tree::open_base(base).map_err(io)?;
         let stat = statat(&fd, ".", AtFlags::empty()).map_err(|errno| io(errno.into()))?;
         let (prefix, cut) = (join(format::BUILD, b""), Vec::new());
-        Ok((Root { base, fd, only: None, exclude: self.exclude, prefix, cut }, stat))
+        Ok((Root { base, fd, only: None, exclude: self.exclude.into(), prefix, cut }, stat))
+    }
+
+    /// The tree of a directory outside, if it exists.
+    fn outside_root<'a>(&'a self, name: &[u8], base: &'a Path) -> Result<Option<Root<'a>>> {
+        let prefix = join(name, b"");
+        let exclude: Vec<_> = self.foreign.iter().filter_map(|path| path.strip_prefix(&prefix[..])).collect();
+        let exclude = exclude.into_iter().map(<[u8]>::to_vec).collect();
+        match tree::open_base(base) {
+            Ok(fd) => Ok(Some(Root { base, fd, only: None, exclude: Cow::Owned(exclude), prefix, cut: Vec::new() })),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(Error::io(SAVE, base, source)),
+        }
     }
 
     fn tree<'s>(&self, root: &Root, store: impl FnOnce() -> Result<Store<'s>>, links: &mut Links) -> Result<Store<'s>> {
@@ -234,7 +259,7 @@ fn output_root<'a>(name: &str, path: &'a Path) -> Result<Option<Root<'a>>> {
     let fd = tree::open_base(base).map_err(io)?;
     let cut = last.as_encoded_bytes().to_vec();
     let prefix = join(format::OUTPUTS, name.as_bytes());
-    Ok(Some(Root { base, fd, only: Some(cut.clone()), exclude: &[], prefix, cut }))
+    Ok(Some(Root { base, fd, only: Some(cut.clone()), exclude: Cow::Borrowed(&[]), prefix, cut }))
 }
 
 /// Sees what there is: the thread that is ahead.
@@ -319,8 +344,7 @@ impl Look<'_> {
         match only {
             Some(name) => names.push(name)?,
             None => tree::each_name(fd, b".", |name| {
-                let is_left_out = format::is_nix_file(name) || exclude.iter().any(|other| other == name);
-                if is_left_out { Ok(()) } else { names.push(name) }
+                if exclude.iter().any(|other| other == name) { Ok(()) } else { names.push(name) }
             })?,
         }
         Ok(names)
@@ -367,6 +391,10 @@ fn give<'s>(
             match file_type {
                 FileType::Directory => store.add(entry(path, Kind::Directory, &stat))?,
                 FileType::RegularFile => {
+                    if let Some(content) = git_index(root, cursor, &below, &stat) {
+                        store.content(Entry { size: content.len() as u64, ..entry(path, Kind::File, &stat) }, &content)?;
+                        continue;
+                    }
                     let open = || {
                         let (parent, name) = split_parent(&below);
                         open(cursor.enter(parent)?, name, &stat)
@@ -390,6 +418,23 @@ fn give<'s>(
         }
     }
     Ok(store)
+}
+
+/// What is stored of a file that is git's index ([`git_index`]); nothing where it is none, or cannot be read.
+fn git_index(root: &Root, cursor: &mut Cursor, below: &[u8], stat: &Stat) -> Option<Vec<u8>> {
+    let size = u64::try_from(stat.st_size).ok()?;
+    if !git_index::may_be(below) || stat.st_nlink > 1 || size > git_index::LIMIT {
+        return None;
+    }
+    let (parent, name) = split_parent(below);
+    let file = open(cursor.enter(parent).ok()?, name, stat).ok()?;
+    let mut content = Vec::new();
+    file.take(size + 1).read_to_end(&mut content).ok()?;
+    if content.len() as u64 != size {
+        return None;
+    }
+    let worktree = git_index::worktree_of(below, root.base, cursor)?;
+    git_index::mark(&mut content, |path| git_index::stat_of(&worktree, path, cursor)).then_some(content)
 }
 
 /// `stat` as an entry without content.

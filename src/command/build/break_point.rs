@@ -63,7 +63,7 @@ fn phases(chain: &Chain, stage: &crate::nix::chain::Stage) -> Vec<String> {
 
 fn named(drv: &str) -> Vec<String> {
     let Ok(drv) = drv::read(drv) else { return Vec::new() };
-    let Some(arguments) = StageArguments::read(&drv.args) else { return Vec::new() };
+    let Some(arguments) = StageArguments::read(&drv) else { return Vec::new() };
     let range: Vec<usize> = arguments.words("range").into_iter().filter_map(|word| word.parse().ok()).collect();
     let (&[first, last], Some(entries)) = (&range[..], arguments.option("entries")) else { return Vec::new() };
     let mut phases: Vec<String> = Vec::new();

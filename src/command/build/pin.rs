@@ -170,7 +170,7 @@ pub fn check(pinned: &PinnedState, chain: &Chain) -> Result<(), PinError> {
     let unreadable = |reason: String| PinError::Unreadable { stage: pinned.stage.clone(), reason };
     let next = chain.stages.first().ok_or_else(|| unreadable("the chain is empty".to_owned()))?;
     let (made, next) = (drv::read(&pinned.drv).map_err(unreadable)?, drv::read(&next.drv_path).map_err(unreadable)?);
-    let (Some(made), Some(next)) = (StageArguments::read(&made.args), StageArguments::read(&next.args)) else {
+    let (Some(made), Some(next)) = (StageArguments::read(&made), StageArguments::read(&next)) else {
         return Err(unreadable("its derivation, or that of the stage behind it, is no stage of a chain".to_owned()));
     };
     match difference(&pinned.info, &pinned.stage, &made, &next) {
@@ -230,6 +230,8 @@ fn phases_before<'a>(stage: &StageArguments<'a>, of: usize) -> Option<Vec<&'a st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::drv::Drv;
+    use crate::source::stage_arguments::ATTRIBUTE;
     use crate::state::entry::Mtime;
 
     fn info(package: &str, stage: &str, outputs: &[(&str, &str)]) -> Info {
@@ -244,6 +246,7 @@ mod tests {
             pinned: None,
             failed: None,
             warnings: Vec::new(),
+            removed_nix_files: Vec::new(),
             entries: info::Counts::default(),
             bytes: info::Bytes::default(),
             layers: 1,
@@ -251,9 +254,13 @@ mod tests {
         }
     }
 
-    fn arguments(package: &str, range: &str, entries: &str, outputs: &str) -> Vec<String> {
-        let words = ["/s/x-phasesplit-runtime.sh", "--package", package, "--range", range, "--entries", entries];
-        words.into_iter().chain(["--outputs", outputs, "--"]).map(str::to_owned).collect()
+    fn arguments(package: &str, range: &str, entries: &str, outputs: &str) -> Drv {
+        let options = format!("package {package}\nrange {range}\nentries {entries}\noutputs {outputs}");
+        Drv {
+            args: vec!["/s/x-phasesplit-runtime.sh".to_owned()],
+            env: [(ATTRIBUTE.to_owned(), options)].into(),
+            ..Drv::default()
+        }
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(super) fn named(name: &str, nix: &Nix, request: &GenRequest, arguments: &Pac
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned();
         let unreadable = |reason: String| Refusal::input(Problem::new("explain/drv", reason));
         let found = drv::read(&real).map_err(unreadable)?;
-        if StageArguments::read(&found.args).is_some() {
+        if StageArguments::read(&found).is_some() {
             let stages = chain_before(&real, &found).map_err(unreadable)?;
             return Ok(Before { what, stages, kind: Kind::Chain });
         }
@@ -125,7 +125,7 @@ fn chain_before(path: &str, last: &Drv) -> Result<Vec<Member>, String> {
     let reader = Reader::default();
     let mut stages = vec![member(path, last)?];
     let mut drv = reader.derivation(path)?;
-    while let Some(parent) = StageArguments::read(&drv.args).and_then(|arguments| arguments.parent().map(str::to_owned))
+    while let Some(parent) = StageArguments::read(&drv).and_then(|arguments| arguments.parent().map(str::to_owned))
     {
         let mut inputs = drv.input_drvs.keys();
         // A pinned state is none's output: what was before it is not known.
@@ -142,7 +142,7 @@ fn chain_before(path: &str, last: &Drv) -> Result<Vec<Member>, String> {
 }
 
 fn member(path: &str, drv: &Drv) -> Result<Member, String> {
-    let arguments = StageArguments::read(&drv.args).ok_or_else(|| format!("{path} is no stage of a chain"))?;
+    let arguments = StageArguments::read(drv).ok_or_else(|| format!("{path} is no stage of a chain"))?;
     let first = match drv.outputs.get("out").or_else(|| drv.outputs.values().next()) {
         Some(DrvOutput::Path(path) | DrvOutput::Fixed { path }) => path.clone(),
         Some(DrvOutput::Floating) | None => return Err(format!("{path} has no output whose path is known")),

@@ -13,6 +13,7 @@ use super::{ShellError, graph, structured};
 use crate::diagnostic::Problem;
 use crate::nix::{Nix, store_path};
 use crate::source::drv::{Drv, DrvOutput};
+use crate::source::stage_arguments::StageArguments;
 
 const ENTER: &str = include_str!("../../../nix-lib/shell/enter.sh");
 const SHELL: &str = include_str!("../../../nix-lib/shell/shell.sh");
@@ -105,8 +106,8 @@ pub fn option<'a>(drv: &'a Drv, name: &str) -> Result<&'a str, ShellError> {
     if !text.contains(ENTRY) {
         return Err(outdated(format!("{} runs a stage runtime that knows no shell", drv.name)));
     }
-    let found = drv.args.windows(2).take_while(|words| words[0] != "--").find(|words| words[0] == name);
-    found.map(|words| words[1].as_str()).ok_or_else(|| outdated(format!("{} has no option {name}", drv.name)))
+    let found = StageArguments::read(drv).and_then(|stage| stage.option(name));
+    found.ok_or_else(|| outdated(format!("{} has no option {name}", drv.name)))
 }
 
 fn write_plain(

@@ -120,7 +120,7 @@ impl Session {
         }
         let store = self.path("store");
         sandbox::clear_store_places(&store, &self.places).map_err(ShellError::io("tidy the kept store"))?;
-        for name in ["build/.phasesplit", "control", "root", "root.json", "tmp", "lock"] {
+        for name in ["control", "root", "root.json", "tmp", "lock"] {
             place::clear(&self.path(name))?;
         }
         // The roots that kept the inputs.

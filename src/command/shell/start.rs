@@ -120,7 +120,7 @@ impl Making<'_> {
         let mut session = Session::begin(arguments.keep.as_deref())?;
         let drv = closure::derivation(&point.to.drv_path)?;
         let next = closure::derivation(&point.next.drv_path)?;
-        let range = entry::option(&next, "--range")?;
+        let range = entry::option(&next, "range")?;
         let progress = Progress::new();
         let inputs = closure::inputs(&nix, &drv, &chain.stages, &session.path("inputs"), &progress)?;
         store::add_root(&nix, &session.path("inputs-state"), state)?;
@@ -340,7 +340,7 @@ pub fn finished(interactive: bool, ended: sandbox::Ended) -> u8 {
 
 /// What the session's directory says of it.
 pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf) -> About {
-    let package = entry::option(start.drv, "--package").unwrap_or(&start.drv.name).to_owned();
+    let package = entry::option(start.drv, "package").unwrap_or(&start.drv.name).to_owned();
     About {
         package,
         point: start.point.clone(),

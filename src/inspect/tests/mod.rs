@@ -76,6 +76,7 @@ impl Scene {
             warnings: Vec::new(),
             phases: Vec::new(),
             exclude: Vec::new(),
+            ..save::Request::default()
         };
         save::save(&request).unwrap();
         self.open(name)
