@@ -33,3 +33,4 @@ mod state_command;
 mod team;
 mod trust;
 mod unsandboxed;
+mod warnings;

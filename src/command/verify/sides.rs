@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::command::build::run::{self, BuildError, Input, Wish};
+use crate::command::build::warnings;
 use crate::command::build::{explain, status_of};
 use crate::gcroot::Roots;
 use crate::nix::build::{Ended, Target, build_all};
@@ -64,6 +65,7 @@ impl Sides {
             anstream::eprintln!("error: {}: {failure}", report.package);
             return Err(Status::Build);
         }
+        anstream::eprint!("{}", warnings::text(&report.warnings));
         let mut all = if input.host { sandbox::toolchain_options() } else { Vec::new() };
         all.extend(options.iter().cloned());
         let nix = Nix::new(all);
