@@ -10,6 +10,7 @@ mod support;
 mod break_point;
 mod bubblewrap;
 mod cuts;
+mod deep;
 mod equality;
 mod explain;
 mod failures;

@@ -32,8 +32,8 @@ pub struct Sides {
     pub unsplit: Outputs,
     /// The staged prefixes that stages before finish saw.
     pub staged: Outputs,
-    /// The stages: name and `.drv`.
-    pub stages: Vec<(String, String)>,
+    /// The stages.
+    pub stages: Vec<Stage>,
     /// The unsplit package's derivation.
     unsplit_stage: Stage,
     nix: Nix,
@@ -77,7 +77,7 @@ impl Sides {
             split: outputs(finish),
             unsplit: outputs(&unsplit),
             staged: staged(finish),
-            stages: stages.iter().map(|stage| (stage.stage.clone(), stage.drv_path.clone())).collect(),
+            stages: stages.clone(),
             unsplit_stage: unsplit,
             nix,
         };
