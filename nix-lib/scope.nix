@@ -260,9 +260,22 @@ let
     else if hasAttr name hookScope && hookScope.${name} == own && hooks != [ ] then (head hooks).by
     else if mentioning != [ ] then (head mentioning).name
     else "readsAll";
+  # The lists of inputs as entry `index` gets them, with the late ones of these names.
+  inputsWith =
+    index: names:
+    if lateNames == [ ] then { }
+    else listToAttrs (
+      map (
+        name:
+        {
+          inherit name;
+          value = filter (input: late.${inputName input}.index <= index || elem (inputName input) names) (listOf name);
+        }
+      ) (filter (name: isList (attributes.${name} or null)) inputLists)
+    );
 in
 {
-  inherit trust scopeOf stageIndex finishOnly;
+  inherit trust scopeOf stageIndex finishOnly inputsWith;
 
   # The names that entry `index` is without, whether the package has them or not: otherwise adding an attribute would
   # change every stage before it.
@@ -280,15 +293,8 @@ in
   inputsOf = previous: index: filter (name: late.${name}.index > previous && late.${name}.index <= index) lateNames;
   commandsFor = previous: index: commandsOf (name: late.${name}.index > previous && late.${name}.index <= index);
 
-  # The lists of inputs as entry `index` gets them.
-  inputsAt =
-    index:
-    if lateNames == [ ] then { }
-    else listToAttrs (
-      map (name: { inherit name; value = filter (input: late.${inputName input}.index <= index) (listOf name); }) (
-        filter (name: isList (attributes.${name} or null)) inputLists
-      )
-    );
+  # The late inputs that entry `index` is without.
+  inputsAfter = index: filter (name: late.${name}.index > index) lateNames;
 
   # Attributes that an earlier stage gets than the table says: name -> { from, by }.
   movedOf =

@@ -195,9 +195,9 @@ let
 
       # What makes a stage: the runtime in front of the package's own scripts, and what the runtime is to do. That goes in
       # an attribute, a line for each option, and not in the arguments: whoever looks for a process by the package's name
-      # (`pkill -f`) must not find the stage.
+      # (`pkill -f`) must not find the stage. `later`: the names that the stage searches for, because it is without them.
       stageOptions =
-        keepFailed: index: previous: parent:
+        { later, keepFailed ? false }: index: previous: parent:
         let
           isLast = index == last;
           given = scopes.attributesOf previous index ++ scopes.commandsFor previous index;
@@ -209,7 +209,7 @@ let
             "entries ${concatStringsSep "," (map (item: concatStringsSep " " item.phases) chain)}"
             "range ${toString (previous + 1)} ${toString index}"
             "outputs ${pairs stagedPrefix}"
-            "later ${concatStringsSep " " (scopes.laterThan index)}"
+            "later ${concatStringsSep " " later}"
             "given ${if parent == null then "" else concatStringsSep " " given}"
             "directory ${substring 1 32 (placeholder "phasesplit directory:${packageName}")}"
             "scratch ${builtins.storeDir}/${substring 1 32 (placeholder "phasesplit scratch:${packageName}")}-phasesplit"
@@ -221,17 +221,23 @@ let
           ++ (if parent == null then [ ] else [ "parent ${parent}" ])
           ++ (if pin == null then [ ] else [ "pinned ${pinnedState}" ])
         );
-      asStage = keepFailed: index: previous: parent: {
+      asStage = options: index: previous: parent: {
         args = flags ++ [ runtime ] ++ scripts;
-        phasesplitStage = stageOptions keepFailed index previous parent;
+        phasesplitStage = stageOptions options index previous parent;
       };
 
-      # What a derivation whose one output is a state gets; `what` it is, for its name.
+      heldBackAt = index: filter (name: scopeOf.${name} > index) (attrNames attributes);
+
+      # What a derivation whose one output is a state gets; `what` it is, for its name, and `besides` the attributes that
+      # its stage is not to have.
       stageAttributes =
-        what: index:
+        what: index: besides:
         let
-          later = filter (name: scopeOf.${name} > index) (attrNames attributes);
-          visible = removeAttrs (attributes // scopes.inputsAt index) (later ++ (if index == last then scopes.finishOnly else [ ]));
+          visible =
+            removeAttrs (attributes // scopes.inputsWith index [ ]) (
+              heldBackAt index ++ (if index == last then scopes.finishOnly else [ ])
+            )
+            // besides;
           paths = map (if index == last then keptPrefix else stagedPrefix) outputs;
         in
         mapAttrs (name: value: substitute paths (cut.valueAt name index value)) (removeAttrs visible [ "builder" "args" "stdenv" ])
@@ -239,6 +245,52 @@ let
         // {
           name = stageName what (entry index).stage;
           outputs = [ "out" ];
+        };
+
+      # ---- What `verify --deep` compares a stage with --------------------------------------------------------------------
+
+      # What Nix itself reads of a derivation: no attribute that a stage could be without.
+      ofNix = scopes.finishOnly ++ [
+        "allowSubstitutes" "exportReferencesGraph" "impureEnvVars" "outputHash" "outputHashAlgo" "outputHashMode" "preferLocalBuild"
+        "requiredSystemFeatures" "unsafeDiscardReferences" "__contentAddressed" "__darwinAllowLocalNetworking" "__impure"
+        "__impureHostDeps" "__noChroot" "__propagatedImpureHostDeps" "__sandboxProfile"
+      ];
+
+      # The stage once more, from the same state: as it is (`again`), with the values of all that is held back from it
+      # (`value`), and with a word in place of each name that may be (`canaries`), whether the package has it or not. `of`
+      # gives it some of these alone. Their names make them derivations of their own; the package does not see these names.
+      # They do not search for anything: what they may read they have.
+      deepOf =
+        index: previous: parent:
+        let
+          isName = word: length (split "=" word) == 1 && !(elem word ofNix);
+          names = filter isName (scopes.laterThan index);
+          own = filter isName (heldBackAt index);
+          inputs = scopes.inputsAfter index;
+          canary = name: "zcanaryz${substring 0 24 (builtins.hashString "sha256" "phasesplit canary ${name}")}z";
+          # Of the type that the package's own has, so that scripts which expect an array find one.
+          shaped =
+            name:
+            let value = attributes.${name} or null;
+            in
+            if !structured then canary name
+            else if isList value then [ (canary name) ]
+            else if isAttrs value && !(value ? outPath) then { canary = canary name; }
+            else canary name;
+          each = value: names: listToAttrs (map (name: { inherit name; value = value name; }) names);
+          make =
+            what: besides:
+            derivation (stageAttributes "deep-${what}" index besides // asStage { later = [ ]; } index previous parent)
+            // { inherit (entry index) stage; };
+          values = { names, inputs }: each (name: attributes.${name}) names // (if inputs == [ ] then { } else scopes.inputsWith index inputs);
+        in
+        {
+          inherit own inputs;
+          canaries = each canary names;
+          again = make "again" { };
+          value = make "value" (values { names = own; inherit inputs; });
+          canary = make "canary" (each shaped names);
+          of = { names ? [ ], inputs ? [ ], canary }: if canary then make "canary" (each shaped names) else make "value" (values { inherit names inputs; });
         };
 
       # The package's own, but for the scripts of which a stage before has run a part.
@@ -260,7 +312,8 @@ let
             index:
             let
               derivation' = derivation (
-                (if index == last then finishAttributes else stageAttributes "phase" index) // asStage false index previous parent
+                (if index == last then finishAttributes else stageAttributes "phase" index { })
+                // asStage { later = scopes.laterThan index; } index previous parent
               );
             in
             {
@@ -269,8 +322,12 @@ let
                   derivation = derivation' // { inherit (entry index) stage; };
                   # The same stage from the same state, asked to keep what it leaves if one of its phases fails.
                   failed =
-                    derivation (stageAttributes "failed" index // asStage true index previous parent)
+                    derivation (
+                      stageAttributes "failed" index { }
+                      // asStage { later = scopes.laterThan index; keepFailed = true; } index previous parent
+                    )
                     // { inherit (entry index) stage; };
+                  deep = deepOf index previous parent;
                   plan = {
                     inherit (entry index) stage phases;
                     attributes = scopes.attributesOf previous index;
@@ -298,6 +355,10 @@ let
         phases = listToAttrs (map (stage: { name = stage.stage; value = stage; }) built);
         chain = built;
         failed = listToAttrs (map (stage: { name = stage.derivation.stage; value = stage.failed; }) stages.built);
+        # Of the stages before finish, which has all.
+        deep = listToAttrs (
+          map (stage: { name = stage.derivation.stage; value = stage.deep; }) (genList (elemAt stages.built) (length stages.built - 1))
+        );
         unsplit = package;
         phasesplit = {
           # What each stage runs, what it is the first to get, and what it gets earlier than the table says: why.

@@ -11,10 +11,13 @@ phasesplit_fail() {
   exit 1
 }
 
-# Warns in the build log, and in the state, so that a build which reuses the stage can say it too: `build` shows both.
+# Warns in the build log, and in the state, so that a build which reuses the stage can say it too: `build` shows both. A
+# warning is one line of bounded length: the engine gets it as an argument, and Linux bounds these.
 phasesplit_warn() {
-  _phasesplit_warnings+=(--warning "$1")
-  printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$1" >&2
+  local _phasesplit_text=${1//$'\n'/ }
+  [[ ${#_phasesplit_text} -le 2000 ]] || _phasesplit_text=${_phasesplit_text:0:2000}…
+  [[ ${#_phasesplit_warnings[@]} -ge 400 ]] || _phasesplit_warnings+=(--warning "$_phasesplit_text")
+  printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$_phasesplit_text" >&2
 }
 
 # The text of the attribute phasesplitStage, in _phasesplit_options. No phase gets to see it. The second bash

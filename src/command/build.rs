@@ -13,6 +13,7 @@ mod record;
 mod refused;
 pub mod report;
 pub mod run;
+pub mod warnings;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

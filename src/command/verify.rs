@@ -4,6 +4,7 @@
 //! and [`advice`] say what came of it; the comparison itself is `crate::compare`.
 
 mod advice;
+mod deep;
 mod report;
 mod sides;
 
@@ -27,7 +28,7 @@ each excuse is named.
 
 Exit codes:
   0  split and unsplit are the same package, or differ only where the unsplit one differs from itself (--rebuild)
-  1  there is a real difference; or the package cannot be read
+  1  there is a real difference, or a stage depends on what is held back from it (--deep); or the package cannot be read
   2  the command line is at fault
   3  a build failed
   4  Nix, the store or the file system is at fault";
@@ -43,6 +44,14 @@ pub struct VerifyArgs {
     /// Build the unsplit package once more, and tell apart where it differs from itself
     #[arg(long)]
     pub rebuild: bool,
+
+    /// Make each stage again, with what is held back from it, and compare: finds who reads an attribute that no search sees
+    ///
+    /// Each stage before finish runs three times more: as it is, with the values of what is held back, and with words that
+    /// occur nowhere else in place of every name that may be held back. What differs from one plain run to the next is
+    /// excused. Where a difference does not say which attribute makes it, more runs find out.
+    #[arg(long)]
+    pub deep: bool,
 
     /// Write the report as JSON
     #[arg(long)]
@@ -72,7 +81,12 @@ fn verify(arguments: &VerifyArgs) -> Result<Report, Status> {
         Some(rebuild) => compare::unstable(&compared, &rebuild.compared),
         None => vec![false; compared.differences.len()],
     };
-    Ok(Report::new(sides, &compared, &unstable, rebuild, start.elapsed()))
+    let deep = if arguments.deep {
+        Some(deep::run(&input, &sides.package, &sides.stages, &arguments.nix_options)?)
+    } else {
+        None
+    };
+    Ok(Report::new(sides, &compared, &unstable, (rebuild, deep), start.elapsed()))
 }
 
 /// Builds the unsplit package again and compares it with itself. Where split and unsplit agree in all, there is nothing to

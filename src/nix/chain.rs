@@ -94,7 +94,7 @@ pub struct Pinned {
 pub const UNSPLIT: &str = "unsplit";
 
 /// What is asked of the split package; `outPath` of an output needs no build to be known.
-const STAGE: &str = "
+pub(super) const STAGE: &str = "
   let
     stage = d: {
       inherit (d) drvPath;

@@ -10,6 +10,7 @@ pub mod build;
 pub mod chain;
 pub mod closure;
 pub mod copy;
+pub mod deep;
 pub mod drv;
 pub mod engine;
 pub mod error;

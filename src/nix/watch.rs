@@ -12,6 +12,9 @@ use crate::state::log::BASH_NOISE;
 /// How many of a build's last lines are kept for a report of its failure.
 pub const TAIL: usize = 25;
 
+/// How many warnings of one build are kept.
+const WARNINGS: usize = 200;
+
 /// What Nix says when a connection to a machine breaks; that the build there failed comes next, and says no more than so.
 /// The first was seen with 2.8, 2.26 and 2.34; the others are what the system and ssh call the same.
 const LOSSES: [&str; 5] =
@@ -28,6 +31,8 @@ pub struct Build {
     pub phase: Option<String>,
     /// Its last lines.
     pub tail: VecDeque<String>,
+    /// What the stage warned of, of the first [`WARNINGS`] lines that do.
+    pub warnings: Vec<String>,
     /// The remote machine, empty for this one.
     pub machine: String,
     /// Nix's words about its failure.
@@ -88,6 +93,9 @@ impl Watch {
                         build.tail.pop_front();
                     }
                     build.tail.push_back(line.clone());
+                    if let Some(text) = warning_in(line).filter(|_| build.warnings.len() < WARNINGS) {
+                        build.warnings.push(text.to_owned());
+                    }
                 }
             }
             Event::Stopped { id } => {
@@ -186,6 +194,13 @@ impl Watch {
         }
         self.errors.push(text);
     }
+}
+
+/// The text of the warning that a line of a stage's log is: `phasesplit: PKG: stage S: warning: TEXT`, as `phasesplit_warn`
+/// in `nix-lib/runtime/10-options.sh` writes it.
+pub fn warning_in(line: &str) -> Option<&str> {
+    let (head, text) = line.strip_prefix("phasesplit: ")?.split_once(": warning: ")?;
+    head.contains(": stage ").then_some(text)
 }
 
 /// Whether Nix says of a derivation only that an input of it failed: "1 dependencies of derivation
@@ -292,6 +307,27 @@ mod tests {
         assert_eq!(message(&format!("error: {old}")), [old]);
         let new = "error: Cannot build '/nix/store/a-dependency-graph.drv'.\n       Reason: builder failed with exit code 1.\n       Output paths:\n         /nix/store/b-dependency-graph";
         assert_eq!(message(new), ["builder failed with exit code 1"]);
+    }
+
+    #[test]
+    fn warnings_of_a_stage_are_kept_whatever_comes_after_them() {
+        let line = |text: &str| {
+            let text = serde_json::Value::from(text);
+            format!(r#"@nix {{"action":"result","fields":[{text}],"id":1,"type":101}}"#)
+        };
+        let mut log = vec![
+            r#"@nix {"action":"start","fields":["/nix/store/a-x.drv","",1,1],"id":1,"type":105}"#.to_owned(),
+            line("phasesplit: x-1: stage build: warning: left in /tmp: a: warning: b"),
+            line("phasesplit: x-1: stage build: no warning: this"),
+            line("phasesplit: warning: of no stage"),
+            line(" phasesplit: x-1: stage build: warning: quoted"),
+        ];
+        log.extend((0..TAIL).map(|at| line(&at.to_string())));
+        log.extend((0..2 * WARNINGS).map(|at| line(&format!("phasesplit: x-1: stage build: warning: {at}"))));
+        let watch = watch(&log.join("\n"));
+        let warnings = &watch.build("/nix/store/a-x.drv").expect("started").warnings;
+        assert_eq!(warnings[..2], ["left in /tmp: a: warning: b", "0"]);
+        assert_eq!(warnings.len(), WARNINGS);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::push::Pushed;
+use super::warnings::{self, Warning};
 use crate::report::human;
 use crate::report::table::{self, Column};
 
@@ -97,6 +98,8 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// Output name to store path, of the last stage; empty where it is not there.
     pub outputs: BTreeMap<String, String>,
+    /// What the stages warned of, those that ran now and those whose states were there.
+    pub warnings: Vec<Warning>,
     /// The link to it, where one was made.
     pub link: Option<PathBuf>,
     /// From evaluation to the end.
@@ -112,7 +115,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The table for standard error, with a closing line.
+    /// The table for standard error, with a closing line, and the warnings after it.
     pub fn table(&self) -> String {
         let mut columns =
             vec![Column::Text("stage"), Column::Text("outcome"), Column::Number("time"), Column::Number("size")];
@@ -145,7 +148,7 @@ impl Report {
                 pinned.state, pinned.stage
             );
         }
-        text
+        text + &warnings::text(&self.warnings)
     }
 }
 
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_table_of_an_edit() {
-        let report = Report {
+        let mut report = Report {
             package: "hello-2.12".to_owned(),
             until: "finish".to_owned(),
             stages: vec![
@@ -176,6 +179,7 @@ mod tests {
                 row("install", Outcome::Built, Some(0.44), Some(20)),
             ],
             outputs: BTreeMap::new(),
+            warnings: Vec::new(),
             link: None,
             seconds: 1.0,
             pinned: None,
@@ -183,14 +187,18 @@ mod tests {
             failure: None,
             stopped: None,
         };
+        report.warnings.push(Warning::new("unpack", "left in /tmp: x"));
         let expected = "\
 stage    outcome      time     size
 unpack   not needed      -        -
 build    reused          -  1.4 MiB
 install  built       0.4 s     20 B
 hello-2.12: 1 built, 2 reused, 1.0 s in all
+warning: stage unpack: left in /tmp: x
 ";
         assert_eq!(report.table(), expected);
+        let json = serde_json::to_value(&report).expect("JSON");
+        assert_eq!(json["warnings"], serde_json::json!([{"stage": "unpack", "text": "left in /tmp: x"}]));
     }
     #[test]
     fn the_machines_are_told_where_there_are_others() {
@@ -205,6 +213,7 @@ hello-2.12: 1 built, 2 reused, 1.0 s in all
             until: "finish".to_owned(),
             stages,
             outputs: BTreeMap::new(),
+            warnings: Vec::new(),
             link: None,
             seconds: 1.0,
             pinned: None,
@@ -235,6 +244,7 @@ hello-2.12: 2 built, 0 reused, 1 fetched, 1.0 s in all
                 row("finish", Outcome::Built, Some(0.5), Some(20)),
             ],
             outputs: BTreeMap::new(),
+            warnings: Vec::new(),
             link: None,
             seconds: 1.0,
             pinned: Some(Pinned { stage: "build".to_owned(), state: "/nix/store/x-build".to_owned() }),

@@ -13,6 +13,7 @@ use super::push::{Push, Pusher};
 use super::record;
 use super::refused::RefusedState;
 use super::report::{Outcome, Pinned, Report, StageReport};
+use super::warnings;
 use crate::command::size;
 use crate::gcroot::{self, Roots};
 use crate::nix::build::{Ended, Target, build};
@@ -197,6 +198,7 @@ pub(in crate::command) fn run_chain(
     let built = stages.iter().map(|stage| row(stage, &watch, (was_there(stage), is_there(stage)), succeeded));
     let rows: Vec<StageReport> = wish.pin.iter().map(pinned_row).chain(built).collect();
     let rooted = roots.map(|roots| (roots, package.as_str()));
+    let warnings = warnings::collect(&nix, chain, &rows, &watch);
     let mut failure = (!succeeded).then(|| failure(&watch, &rows, input.host, roots, wish.link.as_deref())).flatten();
     let mut failed = None;
     if let Some(failure) = &mut failure
@@ -221,6 +223,7 @@ pub(in crate::command) fn run_chain(
         until: target.stage.clone(),
         stages: rows,
         outputs: if succeeded { target.outputs.clone() } else { std::collections::BTreeMap::new() },
+        warnings,
         link: wish.link.clone().filter(|_| succeeded),
         seconds: start.elapsed().as_secs_f64(),
         pinned: wish.pin.as_ref().map(|pin| Pinned { stage: pin.stage.clone(), state: pin.state.clone() }),

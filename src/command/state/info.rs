@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::output;
 use super::subject::{self, NixArgs, StateArgs};
+use crate::command::build::warnings;
 use crate::command::refusal::Refusal;
 use crate::inspect::State;
 use crate::report::human;
@@ -49,6 +50,7 @@ fn json_of(state: &State, chain: &[std::path::PathBuf]) -> Value {
         object.insert("path".to_owned(), state.path.display().to_string().into());
         let chain: Vec<String> = chain.iter().map(|path| path.display().to_string()).collect();
         object.insert("chain".to_owned(), json!(chain));
+        object.insert("warnings".to_owned(), json!(state.info.warnings));
     }
     value
 }
@@ -90,6 +92,9 @@ fn text(state: &State, chain: &[std::path::PathBuf]) -> String {
         );
     }
     row("format", &format!("{} (engine {})", info.format, output::shown(info.engine.as_bytes())));
+    for (number, warning) in info.warnings.iter().enumerate() {
+        row(if number == 0 { "warnings" } else { "" }, &warnings::shown(warning));
+    }
     if let Some(failed) = &state.info.failed {
         row("failed", &format!("{} ended with exit code {}", output::shown(failed.phase.as_bytes()), failed.exit_code));
         text.push('\n');

@@ -53,8 +53,8 @@ pub fn on(differences: &[&Difference], sides: &Sides, rebuild: Option<&Rebuild>)
 
 /// The commands that show the logs of a stage and of the unsplit build.
 fn logs(sides: &Sides, stage: &str) -> String {
-    let known = sides.stages.iter().find(|(name, _)| name == stage).or(sides.stages.last());
-    let drvs = known.map(|(_, drv)| drv.as_str()).into_iter().chain([sides.unsplit_drv()]);
+    let known = sides.stages.iter().find(|known| known.stage == stage).or(sides.stages.last());
+    let drvs = known.map(|known| known.drv_path.as_str()).into_iter().chain([sides.unsplit_drv()]);
     let commands: Vec<String> = drvs.map(|drv| format!("nix-store --read-log {drv}")).collect();
     format!(": {}", commands.join("; "))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::advice;
+use super::deep;
 use super::sides::Sides;
 use crate::compare::{Difference, Excused, Report as Compared};
 use crate::report::human;
@@ -39,6 +40,8 @@ pub enum Verdict {
     NotDeterministic,
     /// Really different.
     Different,
+    /// The results are the same, but a stage depends on what is held back from it, so an edit may make them different.
+    ReadsHeldBack,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,14 +84,22 @@ pub struct Report {
     excused: Vec<ExcusedRow>,
     /// Where `--rebuild` was asked for.
     rebuild: Option<RebuildRow>,
-    /// What to do about real differences.
+    /// Where `--deep` was asked for.
+    deep: Option<deep::Report>,
+    /// What to do about real differences and findings.
     advice: Vec<String>,
     seconds: f64,
 }
 
 impl Report {
     /// Puts together what was found. `unstable` is in the order of `compared.differences`.
-    pub fn new(sides: Sides, compared: &Compared, unstable: &[bool], rebuild: Option<Rebuild>, time: Duration) -> Self {
+    pub fn new(
+        sides: Sides,
+        compared: &Compared,
+        unstable: &[bool],
+        (rebuild, deep): (Option<Rebuild>, Option<deep::Report>),
+        time: Duration,
+    ) -> Self {
         let real: Vec<&Difference> = compared
             .differences
             .iter()
@@ -96,12 +107,15 @@ impl Report {
             .filter(|(_, unstable)| !**unstable)
             .map(|(real, _)| real)
             .collect();
+        let reads = deep.as_ref().is_some_and(deep::Report::is_different);
         let verdict = match (compared.is_equal(), real.is_empty()) {
+            (false, false) => Verdict::Different,
+            _ if reads => Verdict::ReadsHeldBack,
             (true, _) => Verdict::Equal,
             (false, true) => Verdict::NotDeterministic,
-            (false, false) => Verdict::Different,
         };
-        let advice = if real.is_empty() { Vec::new() } else { advice::on(&real, &sides, rebuild.as_ref()) };
+        let mut advice = deep.as_ref().map(deep::Report::advice).unwrap_or_default();
+        advice.extend(if real.is_empty() { Vec::new() } else { advice::on(&real, &sides, rebuild.as_ref()) });
         let differences =
             compared.differences.iter().zip(unstable).map(|(found, unstable)| row(found, SIDES, *unstable));
         let paths = |outputs: &[(String, std::path::PathBuf)]| {
@@ -125,15 +139,16 @@ impl Report {
                     .collect(),
                 excused: rebuild.compared.excused.iter().map(excused).collect(),
             }),
+            deep,
             advice,
             seconds: time.as_secs_f64(),
             package: sides.package,
         }
     }
 
-    /// Whether there is a real difference.
+    /// Whether there is a real difference, or may be one after an edit.
     pub fn is_different(&self) -> bool {
-        self.verdict == Verdict::Different
+        matches!(self.verdict, Verdict::Different | Verdict::ReadsHeldBack)
     }
 
     fn differences(&self, f: &mut fmt::Formatter<'_>, unstable: bool) -> fmt::Result {
@@ -208,10 +223,10 @@ impl fmt::Display for Report {
         let real = self.differences.len() - unstable;
         let count = |n: usize| if n == 1 { "1 difference".to_owned() } else { format!("{n} differences") };
         match self.verdict {
-            Verdict::Equal => {
+            Verdict::Equal | Verdict::ReadsHeldBack if self.differences.is_empty() => {
                 writeln!(f, "{package}: split and unsplit are equal: {all} files, directories and links")?;
             }
-            Verdict::NotDeterministic => {
+            Verdict::Equal | Verdict::NotDeterministic | Verdict::ReadsHeldBack => {
                 writeln!(f, "{package}: splitting changes nothing; the package is not deterministic by itself")?;
             }
             Verdict::Different => {
@@ -238,7 +253,7 @@ impl fmt::Display for Report {
                     rebuild.unknown.join(" ")
                 )?;
             }
-            if self.verdict == Verdict::Equal && !rebuild.differences.is_empty() {
+            if self.differences.is_empty() && !rebuild.differences.is_empty() {
                 writeln!(
                     f,
                     "the unsplit package built again is another, though: {}",
@@ -248,6 +263,10 @@ impl fmt::Display for Report {
                     writeln!(f, "  {}: {}", row.place(), row.message)?;
                 }
             }
+        }
+        // The files that relocation could not search belong here.
+        if let Some(deep) = &self.deep {
+            write!(f, "{deep}")?;
         }
         if !self.advice.is_empty() {
             writeln!(f, "what to do:")?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::command::build::run::{self, BuildError, Input, Wish};
+use crate::command::build::warnings;
 use crate::command::build::{explain, status_of};
 use crate::gcroot::Roots;
 use crate::nix::build::{Ended, Target, build_all};
@@ -31,8 +32,8 @@ pub struct Sides {
     pub unsplit: Outputs,
     /// The staged prefixes that stages before finish saw.
     pub staged: Outputs,
-    /// The stages: name and `.drv`.
-    pub stages: Vec<(String, String)>,
+    /// The stages.
+    pub stages: Vec<Stage>,
     /// The unsplit package's derivation.
     unsplit_stage: Stage,
     nix: Nix,
@@ -64,6 +65,7 @@ impl Sides {
             anstream::eprintln!("error: {}: {failure}", report.package);
             return Err(Status::Build);
         }
+        anstream::eprint!("{}", warnings::text(&report.warnings));
         let mut all = if input.host { sandbox::toolchain_options() } else { Vec::new() };
         all.extend(options.iter().cloned());
         let nix = Nix::new(all);
@@ -75,7 +77,7 @@ impl Sides {
             split: outputs(finish),
             unsplit: outputs(&unsplit),
             staged: staged(finish),
-            stages: stages.iter().map(|stage| (stage.stage.clone(), stage.drv_path.clone())).collect(),
+            stages: stages.clone(),
             unsplit_stage: unsplit,
             nix,
         };
