@@ -5,11 +5,15 @@
 use super::archive;
 use super::bitcode::Bitcode;
 use super::constants::Constants;
+use super::encoded::{Encoded, Forms};
+use super::escapes::Escapes;
 use super::foreign::{self, Foreign};
+use super::embedded;
 use super::judge::{Judge, Verdict, What};
 use super::layout::{Kind, Layout};
 use super::members;
 use super::packed::{self, Format, Unpacked};
+use super::png;
 use super::prefix::{HASH_LEN, Mapping, StorePath};
 use super::runs::{Finder, Run};
 use super::section;
@@ -17,6 +21,9 @@ use std::ops::Range;
 
 /// Archives in archives are looked into this deep.
 const DEPTH: usize = 6;
+/// What two parts of a file share at least (bytes): what a path can take in another encoding, and how much of a compressed
+/// stream tells that it is one.
+const OVERLAP: usize = 2048;
 
 /// New bytes for a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +82,8 @@ pub enum Reason {
     Opaque(&'static str),
     /// The mention lies in a zip file whose contents are signed.
     Signed,
+    /// The mention is in another encoding: its name.
+    Encoded(&'static str),
 }
 
 /// What is to be done with a file.
@@ -96,6 +105,18 @@ impl Finding {
     /// A full mention of the first path; the rest is for the caller to say.
     fn at(at: usize) -> Self {
         Self { at, members: Vec::new(), section: None, symbol: None, path: 0, reason: Reason::Full }
+    }
+
+    /// Of bytes laid out like this.
+    fn within(layout: &Layout, at: usize, path: usize, reason: Reason) -> Self {
+        Self {
+            at,
+            members: Vec::new(),
+            section: layout.region(at).map(|region| region.section.clone()).filter(|name| !name.is_empty()),
+            symbol: layout.symbol(at).map(str::to_owned),
+            path,
+            reason,
+        }
     }
 
     /// A list of checksums that are not made here.
@@ -161,7 +182,9 @@ impl Examined {
 #[derive(Debug, Clone)]
 pub struct Examiner {
     mappings: Vec<Mapping>,
-    pub(super) finder: Finder,
+    finder: Finder,
+    forms: Forms,
+    escapes: Escapes,
     constants: Constants,
     bitcode: Bitcode,
 }
@@ -178,10 +201,13 @@ impl Examiner {
     #[must_use]
     pub fn new(mappings: Vec<Mapping>) -> Self {
         let staged: Vec<StorePath> = mappings.iter().map(|m| m.staged.clone()).collect();
+        let forms = Forms::new(mappings.clone());
         Self {
             constants: Constants::new(&staged),
             bitcode: Bitcode::new(&staged),
-            finder: Finder::new(staged),
+            finder: Finder::with(staged, forms.texts()),
+            escapes: Escapes::new(mappings.clone()),
+            forms,
             mappings,
         }
     }
@@ -204,7 +230,7 @@ impl Examiner {
     /// Whether plain bytes hold anything that [`Self::examine`] would have to judge.
     #[must_use]
     pub fn is_suspect(&self, bytes: &[u8]) -> bool {
-        !self.finder.find(bytes).is_empty()
+        !self.finder.find(bytes).is_empty() || self.escapes.is_suspect(bytes) || embedded::is_suspect(bytes)
     }
 
     /// Whether code holds a constant that [`Self::examine`] would have to judge.
@@ -216,7 +242,7 @@ impl Examiner {
     /// How many bytes two parts of a file must share for [`Self::is_suspect`] to miss nothing.
     #[must_use]
     pub fn overlap(&self) -> usize {
-        self.finder.longest()
+        self.finder.longest().max(OVERLAP)
     }
 
     /// Examines `bytes`. `data` are the ranges that hold any: the rest are holes of a sparse file, and zero.
@@ -228,19 +254,19 @@ impl Examiner {
     /// Examines a short piece of text: a file name or a symlink's target.
     #[must_use]
     pub fn examine_text(&self, text: &[u8]) -> Examined {
-        self.leaf(text, &self.finder.find(text), &Layout::default())
+        self.leaf(text, &[0..text.len()], &Layout::default())
     }
 
     pub(super) fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {
         let known = if depth < DEPTH { self.look_inside(bytes, depth) } else { None };
         known.unwrap_or_else(|| {
             let mut layout = Layout::without_symbols(bytes);
-            let runs: Vec<Run> = data.iter().flat_map(|range| self.finder.find_in(bytes, range.clone())).collect();
-            let mut examined = self.leaf(bytes, &runs, &layout);
+            let mut examined = self.leaf(bytes, data, &layout);
             if !examined.is_clean() && layout.is_elf() {
                 layout = Layout::of(bytes);
-                examined = self.leaf(bytes, &runs, &layout);
+                examined = self.leaf(bytes, data, &layout);
             }
+            self.embedded(bytes, data, &layout, depth, &mut examined);
             self.sections(bytes, &layout, &mut examined);
             for section in layout.bitcode() {
                 let found = self.bitcode.find(&bytes[section.clone()]);
@@ -255,6 +281,7 @@ impl Examiner {
             if bytes.get(257..262) == Some(b"ustar") {
                 members::tar_checksums(bytes, &mut examined.edits);
             }
+            png::checksums(bytes, &mut examined.edits);
             self.look_at_foreign(bytes, &mut examined);
             examined
         })
@@ -285,22 +312,21 @@ impl Examiner {
         examined.refuse(inside, "", &reason);
     }
 
-    /// Bytes without members.
-    pub(super) fn leaf(&self, bytes: &[u8], runs: &[Run], layout: &Layout) -> Examined {
+    /// Bytes without members, of which `ranges` are searched.
+    pub(super) fn leaf(&self, bytes: &[u8], ranges: &[Range<usize>], layout: &Layout) -> Examined {
+        let runs = ranges.iter().flat_map(|range| self.finder.find_in(bytes, range.clone()));
+        let (runs, encoded): (Vec<Run>, Vec<Run>) = runs.partition(|run| run.path < self.mappings.len());
         let judge = Judge::new(bytes, layout, self.finder.paths());
-        let verdict = judge.verdict(runs, &self.constants);
-        self.examined(&judge, &verdict, layout)
+        let verdict = judge.verdict(&runs, &self.constants);
+        let mut examined = self.examined(&judge, &verdict, layout);
+        let mut mentions = self.forms.mentions(bytes, &encoded);
+        mentions.extend(ranges.iter().flat_map(|range| self.escapes.mentions(bytes, range.clone())));
+        mentions.into_iter().for_each(|mention| add_encoded(mention, layout, &mut examined));
+        examined
     }
 
     fn examined(&self, judge: &Judge, verdict: &Verdict, layout: &Layout) -> Examined {
-        let finding = |at, path, reason| Finding {
-            at,
-            members: Vec::new(),
-            section: layout.region(at).map(|region| region.section.clone()).filter(|name| !name.is_empty()),
-            symbol: layout.symbol(at).map(str::to_owned),
-            path,
-            reason,
-        };
+        let finding = |at, path, reason| Finding::within(layout, at, path, reason);
         let mut examined = Examined::default();
         for run in verdict.full.iter().chain(&verdict.pieces) {
             let mapping = &self.mappings[run.path];
@@ -366,6 +392,17 @@ impl Examiner {
                 Examined { refusals: vec![Finding { reason: Reason::Gzip, ..Finding::at(0) }], ..Examined::default() }
             }
         }
+    }
+}
+
+fn add_encoded(mention: Encoded, layout: &Layout, examined: &mut Examined) {
+    let finding = Finding::within(layout, mention.at, mention.path, Reason::Encoded(mention.form));
+    match mention.edits {
+        Some(edits) => {
+            examined.edits.extend(edits);
+            examined.mentions.push(finding);
+        }
+        None => examined.refusals.push(finding),
     }
 }
 

@@ -181,6 +181,7 @@ fn reason(mappings: &[Mapping], finding: &Finding) -> String {
         Reason::Sums => "the MD5 or SHA-1 sum of a file that relocation changes".to_owned(),
         Reason::Opaque(name) => format!("{name}, which cannot be searched"),
         Reason::Signed => format!("{path} is mentioned in a zip file whose contents are signed"),
+        Reason::Encoded(form) => format!("{path} is mentioned in {form}"),
     }
 }
 /// "characters 5 to 7", counted from one as people do.
@@ -207,6 +208,9 @@ fn help(reason: &Reason) -> &'static str {
         }
         Reason::PackedSection | Reason::Bitcode => {
             "build that file without -flto, with -ffat-lto-objects and the LTO sections stripped, or use the unsplit build"
+        }
+        Reason::Encoded(_) => {
+            "make that text in a phase of the finish stage (preFixup), where $out is the real path, build a program so that a wide string stays one string (-O1, -fno-builtin), or use the unsplit build"
         }
         Reason::PackedDebug(_) | Reason::Seed | Reason::Sums | Reason::Opaque(_) => "",
     }

@@ -9,8 +9,10 @@
 //! runs     where bytes equal a part of a staged path           (speed, no decisions)
 //! layout   what the bytes of an ELF file are for
 //! constants, x86, arm64   how instructions carry constants
+//! encoded, escapes   a path as UTF-16, UTF-32, base64, numbers and escapes in text
 //! judge    which runs are mentions, and do they account for all of the hash
 //! packed, zip, archive   what lies inside compressed files and archives
+//! embedded, png   compressed streams at any place in a file, and the checksums of an image
 //! foreign, bitcode       what cannot be taken apart, or not be changed
 //! section  compressed sections of ELF files, written again in their room
 //! content, members   one file: all of the above                 (bytes in, changes out)
@@ -34,13 +36,17 @@ pub mod bitcode;
 pub mod constants;
 pub mod content;
 pub mod debuglink;
+mod embedded;
+mod encoded;
 pub mod error;
+mod escapes;
 mod files;
 pub mod foreign;
 pub mod judge;
 pub mod layout;
 mod members;
 pub mod packed;
+mod png;
 pub mod prefix;
 pub mod pyc;
 pub mod record;
