@@ -5,10 +5,11 @@
 use super::archive;
 use super::bitcode::Bitcode;
 use super::constants::Constants;
+use super::digest::Table;
+use super::embedded;
 use super::encoded::{Encoded, Forms};
 use super::escapes::Escapes;
 use super::foreign::{self, Foreign};
-use super::embedded;
 use super::judge::{Judge, Verdict, What};
 use super::layout::{Kind, Layout};
 use super::members;
@@ -18,6 +19,7 @@ use super::prefix::{HASH_LEN, Mapping, StorePath};
 use super::runs::{Finder, Run};
 use super::section;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Archives in archives are looked into this deep.
 const DEPTH: usize = 6;
@@ -76,14 +78,23 @@ pub enum Reason {
     Foreign(&'static str),
     /// The mention lies in LLVM bitcode.
     Bitcode,
-    /// An MD5 or SHA-1 sum of a file that changes.
-    Sums,
     /// Nothing was found, but this format cannot be searched: its name.
     Opaque(&'static str),
     /// The mention lies in a zip file whose contents are signed.
     Signed,
     /// The mention is in another encoding: its name.
     Encoded(&'static str),
+    /// A digest of something that relocation changes.
+    Digest {
+        /// By which algorithm.
+        name: &'static str,
+        /// What it is of.
+        of: String,
+    },
+    /// A file name holds the beginning of a digest, or a line beside the file's name does.
+    ShortDigest(String),
+    /// What may be a digest of this file, and is none that is known.
+    Hint(String),
 }
 
 /// What is to be done with a file.
@@ -103,7 +114,7 @@ pub struct Examined {
 
 impl Finding {
     /// A full mention of the first path; the rest is for the caller to say.
-    fn at(at: usize) -> Self {
+    pub(super) fn at(at: usize) -> Self {
         Self { at, members: Vec::new(), section: None, symbol: None, path: 0, reason: Reason::Full }
     }
 
@@ -117,11 +128,6 @@ impl Finding {
             path,
             reason,
         }
-    }
-
-    /// A list of checksums that are not made here.
-    pub(super) fn sums() -> Self {
-        Self { reason: Reason::Sums, ..Self::at(0) }
     }
 
     /// A file that cannot be searched.
@@ -160,11 +166,13 @@ impl Examined {
         let mut all = Self::default();
         all.nest(other, member);
         for mut mention in all.mentions {
-            if mention.reason == Reason::Seed {
-                self.harmless.push(mention);
-            } else {
-                mention.reason = reason.clone();
-                self.refusals.push(mention);
+            match mention.reason {
+                Reason::Seed => self.harmless.push(mention),
+                Reason::Digest { .. } => self.refusals.push(mention),
+                _ => {
+                    mention.reason = reason.clone();
+                    self.refusals.push(mention);
+                }
             }
         }
         self.refusals.extend(all.refusals);
@@ -187,6 +195,7 @@ pub struct Examiner {
     escapes: Escapes,
     constants: Constants,
     bitcode: Bitcode,
+    digests: Arc<Table>,
 }
 
 /// Applies edits, which must lie within `bytes`.
@@ -205,11 +214,18 @@ impl Examiner {
         Self {
             constants: Constants::new(&staged),
             bitcode: Bitcode::new(&staged),
+            digests: Arc::default(),
             finder: Finder::with(staged, forms.texts()),
             escapes: Escapes::new(mappings.clone()),
             forms,
             mappings,
         }
+    }
+
+    /// The same, which looks for these digests too.
+    #[must_use]
+    pub fn with_digests(&self, table: Table) -> Self {
+        Self { digests: Arc::new(table), ..self.clone() }
     }
 
     /// The mappings.
@@ -230,7 +246,10 @@ impl Examiner {
     /// Whether plain bytes hold anything that [`Self::examine`] would have to judge.
     #[must_use]
     pub fn is_suspect(&self, bytes: &[u8]) -> bool {
-        !self.finder.find(bytes).is_empty() || self.escapes.is_suspect(bytes) || embedded::is_suspect(bytes)
+        let finds_path = || !self.finder.find(bytes).is_empty() || self.escapes.is_suspect(bytes);
+        !self.mappings.is_empty() && finds_path()
+            || !self.digests.find(bytes, 0..bytes.len()).is_empty()
+            || embedded::is_suspect(bytes)
     }
 
     /// Whether code holds a constant that [`Self::examine`] would have to judge.
@@ -314,6 +333,11 @@ impl Examiner {
 
     /// Bytes without members, of which `ranges` are searched.
     pub(super) fn leaf(&self, bytes: &[u8], ranges: &[Range<usize>], layout: &Layout) -> Examined {
+        if self.mappings.is_empty() {
+            let mut examined = Examined::default();
+            self.add_digests(bytes, ranges, layout, &mut examined);
+            return examined;
+        }
         let runs = ranges.iter().flat_map(|range| self.finder.find_in(bytes, range.clone()));
         let (runs, encoded): (Vec<Run>, Vec<Run>) = runs.partition(|run| run.path < self.mappings.len());
         let judge = Judge::new(bytes, layout, self.finder.paths());
@@ -322,7 +346,23 @@ impl Examiner {
         let mut mentions = self.forms.mentions(bytes, &encoded);
         mentions.extend(ranges.iter().flat_map(|range| self.escapes.mentions(bytes, range.clone())));
         mentions.into_iter().for_each(|mention| add_encoded(mention, layout, &mut examined));
+        self.add_digests(bytes, ranges, layout, &mut examined);
         examined
+    }
+
+    fn add_digests(&self, bytes: &[u8], ranges: &[Range<usize>], layout: &Layout, examined: &mut Examined) {
+        for hit in ranges.iter().flat_map(|range| self.digests.find(bytes, range.clone())) {
+            let entry = self.digests.entry(hit.entry);
+            let finding =
+                Finding::within(layout, hit.at, entry.source, Reason::Digest { name: entry.name, of: String::new() });
+            match self.digests.edit(&hit) {
+                Some(edit) => {
+                    examined.edits.push(edit);
+                    examined.mentions.push(finding);
+                }
+                None => examined.refusals.push(finding),
+            }
+        }
     }
 
     fn examined(&self, judge: &Judge, verdict: &Verdict, layout: &Layout) -> Examined {

@@ -265,7 +265,13 @@ fn zip_member(rest: &[u8]) -> Option<(usize, u16)> {
 }
 
 /// The edits that write a stream again in its room: the deflate stream, and the sums that follow it.
-fn rewritten(bytes: &[u8], range: &Range<usize>, deflate: Range<usize>, content: &[u8], format: Format) -> Option<Vec<Edit>> {
+fn rewritten(
+    bytes: &[u8],
+    range: &Range<usize>,
+    deflate: Range<usize>,
+    content: &[u8],
+    format: Format,
+) -> Option<Vec<Edit>> {
     let mut new = section::deflate(content, deflate.len())?;
     new.extend(match format {
         Format::Gzip => packed::gzip_trailer(content).to_vec(),

@@ -144,7 +144,8 @@ impl Forms {
             all.push(Encoded { at: start, path, form, edits: Some(edits) });
         }
         // A piece is what compilers make of a constant. One with few characters counts where the rest is near.
-        let ours: Vec<&Run> = pieces.into_iter().filter(|run| !is_other_path(bytes, run, &mapping.staged, width)).collect();
+        let ours: Vec<&Run> =
+            pieces.into_iter().filter(|run| !is_other_path(bytes, run, &mapping.staged, width)).collect();
         let held = ours.iter().fold(0_u32, |mask, run| part(run).fold(mask, |mask, i| mask | 1 << i)).count_ones();
         let together = !full.is_empty() || held as usize >= STRONG + 4;
         let counted = ours.into_iter().filter(|run| part(run).len() >= STRONG || together);

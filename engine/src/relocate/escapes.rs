@@ -128,7 +128,8 @@ struct Token {
 fn digits(bytes: &[u8], from: usize, radix: u32, least: usize, most: usize) -> Option<Token> {
     let all = bytes.get(from..bytes.len().min(from + most))?;
     let values = all.iter().map_while(|&byte| char::from(byte).to_digit(radix));
-    let (len, code) = values.fold((0, 0_u32), |(len, code), digit| (len + 1, code.wrapping_mul(radix).wrapping_add(digit)));
+    let (len, code) =
+        values.fold((0, 0_u32), |(len, code), digit| (len + 1, code.wrapping_mul(radix).wrapping_add(digit)));
     (len >= least).then_some(Token { code, digits: from..from + len, radix, end: from + len })
 }
 
@@ -239,7 +240,14 @@ impl Escapes {
     }
 
     /// Reads all characters around `at` and adds the mentions among them; returns where the reading ended.
-    fn read_around(&self, bytes: &[u8], range: &Range<usize>, at: usize, style: Style, all: &mut Vec<Encoded>) -> usize {
+    fn read_around(
+        &self,
+        bytes: &[u8],
+        range: &Range<usize>,
+        at: usize,
+        style: Style,
+        all: &mut Vec<Encoded>,
+    ) -> usize {
         let from = at.saturating_sub(REACH).max(range.start);
         let to = range.end.min(at + REACH);
         let parities = if style == Style::Hex { 0..2 } else { 0..1 };

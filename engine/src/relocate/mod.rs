@@ -18,7 +18,8 @@
 //! content, members   one file: all of the above                 (bytes in, changes out)
 //! files    reading them, on all cores, and no more than has to be
 //! tree     files and directories
-//! record, pyc, sums      checksums of files, kept in other files
+//! digest, follow   digests of what changes, wherever they are written
+//! record, pyc, debuglink   checksums of other kinds, kept in other files
 //! ```
 //!
 //! What no relocation can see: a result that was worked out from the characters of a staged hash and leaves none of them. A
@@ -36,11 +37,13 @@ pub mod bitcode;
 pub mod constants;
 pub mod content;
 pub mod debuglink;
+pub mod digest;
 mod embedded;
 mod encoded;
 pub mod error;
 mod escapes;
 mod files;
+mod follow;
 pub mod foreign;
 pub mod judge;
 pub mod layout;
@@ -52,7 +55,6 @@ pub mod pyc;
 pub mod record;
 pub mod runs;
 pub mod section;
-pub mod sums;
 pub mod tree;
 pub mod x86;
 pub mod zip;
@@ -77,7 +79,7 @@ const SCAN_USAGE: &str = "scan --map STAGED=REAL [--map STAGED=REAL]... PATH..."
 /// [`Error::Refused`] names every mention that cannot be rewritten with certainty; nothing has been written then.
 pub fn relocate(mappings: &[Mapping], trees: &[PathBuf], texts: &[PathBuf]) -> Result<Harmless, Error> {
     let examiner = Examiner::new(mappings.to_vec());
-    let mut plan = tree::plan(&examiner, trees)?;
+    let mut plan = tree::plan(&examiner, trees, true)?;
     if !plan.refusals.is_empty() {
         return Err(Error::Refused(Box::new(Refusal {
             summary: "relocate: the staged prefix is mentioned where it cannot be rewritten with certainty; nothing was changed",
@@ -106,7 +108,7 @@ fn only(files: Vec<(PathBuf, Vec<Finding>)>, keep: impl Fn(&Finding) -> bool) ->
 /// [`Error::Refused`] names every mention, full or piece, that was found.
 pub fn scan(mappings: &[Mapping], paths: &[PathBuf]) -> Result<Harmless, Error> {
     let examiner = Examiner::new(mappings.to_vec());
-    let plan = tree::plan(&examiner, paths)?;
+    let plan = tree::plan(&examiner, paths, false)?;
     let is_seed = |finding: &Finding| finding.reason == Reason::Seed;
     let mut harmless = only(plan.mentions.clone(), is_seed);
     harmless.extend(plan.harmless);

@@ -52,7 +52,9 @@ pub(super) fn checksums(bytes: &[u8], edits: &mut Vec<Edit>) {
 
 /// The data of a picture that lies in more than one chunk, joined, and where it begins.
 pub(super) fn split_picture(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
-    let data: Vec<Range<usize>> = chunks(bytes).into_iter().filter(|chunk| bytes[chunk.clone()].starts_with(b"IDAT")).collect();
+    let data: Vec<Range<usize>> =
+        chunks(bytes).into_iter().filter(|chunk| bytes[chunk.clone()].starts_with(b"IDAT")).collect();
     let first = data.first()?.start + 4;
-    (data.len() > 1).then(|| (first, data.into_iter().flat_map(|chunk| &bytes[chunk.start + 4..chunk.end]).copied().collect()))
+    (data.len() > 1)
+        .then(|| (first, data.into_iter().flat_map(|chunk| &bytes[chunk.start + 4..chunk.end]).copied().collect()))
 }
