@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Archives in archives are looked into this deep.
-const DEPTH: usize = 6;
+pub(super) const DEPTH: usize = 6;
 /// What two parts of a file share at least (bytes): what a path can take in another encoding, and how much of a compressed
 /// stream tells that it is one.
 const OVERLAP: usize = 2048;

@@ -3,7 +3,8 @@
 //! Owns how they are found, and what becomes of one that mentions a path: it is written again in the room that it has, where it
 //! is deflate (gzip, zlib, a member of a zip), else the file is refused. A deflate stream without any header is not found.
 
-use super::content::{Edit, Examined, Examiner, Finding, Reason, new_content};
+use super::content::{DEPTH, Edit, Examined, Examiner, Finding, Reason, new_content};
+use super::foreign::{self, Foreign};
 use super::layout::{Kind, Layout};
 use super::packed::{self, Format, Unpacked, UpToDamage};
 use super::{png, section};
@@ -40,6 +41,9 @@ fn is_pair(a: u8, b: u8) -> bool {
         | ((a == b'B') & (b == b'Z'))
         | ((a == b'P') & (b == b'K'))
         | ((a == b'L') & (b == b'Z'))
+        | ((a == b'7') & (b == b'z'))
+        | ((a == b'R') & (b == b'a'))
+        | ((a == b'h') & (b == b's'))
         | ((a == 0x78) & ((b == 0x01) | (b == 0x5e) | (b == 0x9c) | (b == 0xda)))
 }
 
@@ -60,6 +64,19 @@ fn format_at(bytes: &[u8], at: usize) -> Option<Format> {
         _ => true,
     };
     likely.then_some(format)
+}
+
+/// The format of what cannot be unpacked and is often part of another file: behind the program that unpacks it.
+fn opaque_at(rest: &[u8]) -> Option<&'static str> {
+    let number = |at: usize| Some(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+    match foreign::of(rest)? {
+        // Its version (Linux, `fs/squashfs/squashfs_fs.h`).
+        Foreign::Opaque(name) if rest.starts_with(b"hsqs") => {
+            (number(28) == Some(4) && number(30) == Some(0)).then_some(name)
+        }
+        Foreign::Opaque(name) if rest.starts_with(b"7z") || rest.starts_with(b"Rar!") => Some(name),
+        _ => None,
+    }
 }
 
 thread_local! {
@@ -106,7 +123,7 @@ fn is_zlib(rest: &[u8]) -> bool {
 pub(super) fn is_suspect(bytes: &[u8]) -> bool {
     let mut from = 0;
     while let Some(at) = next_pair(bytes, from) {
-        if format_at(bytes, at).is_some() {
+        if format_at(bytes, at).is_some() || opaque_at(&bytes[at..]).is_some() {
             return true;
         }
         from = at + 1;
@@ -141,7 +158,14 @@ impl Examiner {
                 if is_known(layout, at) {
                     continue;
                 }
+                if let Some(name) = opaque_at(&bytes[at..range.end]).filter(|_| at > 0) {
+                    examined.harmless.push(Finding { at, ..Finding::opaque(name) });
+                }
                 let Some(format) = format_at(&bytes[..range.end], at) else { continue };
+                if depth > DEPTH {
+                    examined.harmless.push(Finding { at, ..Finding::opaque("data that was compressed many times") });
+                    return;
+                }
                 if budget == 0 {
                     examined.harmless.push(Finding::opaque("more compressed data than is searched"));
                     return;

@@ -5,6 +5,7 @@
 //! strings is not put together again.
 
 use super::content::Edit;
+use super::digest;
 use super::prefix::{HASH_LEN, Mapping, StorePath, is_base32};
 use super::runs::{MIN_RUN, Run, Text};
 use std::ops::Range;
@@ -29,6 +30,8 @@ enum Form {
     Wide(usize),
     /// Base64 of characters of `width` bytes that begin at `lead` of a group of three.
     Base64 { lead: usize, width: usize },
+    /// A digest of the path, by its place among the literals.
+    Digest(usize),
 }
 
 /// What is looked for beside the paths themselves.
@@ -37,6 +40,8 @@ pub struct Forms {
     mappings: Vec<Mapping>,
     /// The path and the encoding of each of [`Self::texts`].
     forms: Vec<(usize, Form)>,
+    /// Digests of the paths as text, and what becomes of each.
+    literals: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The shortest run of UTF-32 that counts (bytes): three characters.
@@ -86,7 +91,14 @@ impl Forms {
                 forms.extend([0, 1, 2].map(|lead| (path, Form::Base64 { lead, width })));
             }
         }
-        Self { mappings, forms }
+        let mut literals = Vec::new();
+        for (path, mapping) in mappings.iter().enumerate() {
+            for (old, new) in path_digests(mapping) {
+                forms.push((path, Form::Digest(literals.len())));
+                literals.push((old, new));
+            }
+        }
+        Self { mappings, forms, literals }
     }
 
     /// What the finder looks for, after the paths.
@@ -109,6 +121,11 @@ impl Forms {
                     // Eight characters of base64 may be three of UTF-16, with zeros between.
                     Text { hash: 0..bytes.len(), bytes, least: MIN_RUN * width }
                 }
+                Form::Digest(index) => {
+                    let bytes = self.literals[index].0.clone();
+                    // Nothing but all of it counts, so the first of it is enough to find it.
+                    Text { hash: 0..1, least: bytes.len(), bytes }
+                }
             }
         };
         self.forms.iter().map(text).collect()
@@ -125,6 +142,10 @@ impl Forms {
                 _ if own.is_empty() => {}
                 Form::Wide(width) => self.wide(bytes, &own, path, width, &mut all),
                 Form::Base64 { lead, width } => self.base64(bytes, &own, path, (lead, width), &mut all),
+                Form::Digest(index) => all.extend(own.iter().map(|run| {
+                    let edits = Some(vec![Edit { at: run.at, bytes: self.literals[index].1.clone() }]);
+                    Encoded { at: run.at, path, form: "a digest of the path", edits }
+                })),
             }
         }
         all.sort_by_key(|mention| (mention.at, mention.path));
@@ -184,6 +205,23 @@ impl Forms {
             from = places.last().map_or(run.end(), |last| last + 1);
         }
     }
+}
+
+/// Digests of the path, of the line with the path, and of its name, in all forms.
+fn path_digests(mapping: &Mapping) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let texts = |path: &StorePath| {
+        let bytes = path.bytes();
+        [bytes.to_vec(), [bytes, b"\n"].concat(), bytes[path.hash_range().start..].to_vec()]
+    };
+    let mut all = Vec::new();
+    for (old, new) in texts(&mapping.staged).iter().zip(texts(&mapping.real)) {
+        for (old, new) in digest::all(old).iter().zip(digest::all(&new)) {
+            all.extend(digest::forms(old).into_iter().zip(digest::forms(&new)));
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn six_bits(six: u8) -> impl Iterator<Item = u8> {

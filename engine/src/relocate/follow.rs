@@ -3,6 +3,7 @@
 //! Owns the order: a file that holds a digest of another changes too, so its own digests are looked for in turn, until nothing
 //! new changes. A digest is known by its value, not by the file it is in: two texts of 128 bits are not alike by chance.
 
+use super::beside::{self, Known, Made, Named};
 use super::content::{Edit, Examined, Examiner, Finding, Reason, apply};
 use super::digest::{self, Entry, NAMES, Table};
 use super::error::Error;
@@ -98,6 +99,20 @@ struct Follow<'a> {
     holders: BTreeSet<usize>,
     /// Files whose digests have been looked for.
     searched: BTreeSet<PathBuf>,
+    /// Short checksums and MACs, by the file that has them.
+    short: BTreeMap<usize, Vec<Short>>,
+    /// Files with what may be a digest of another, by index.
+    hints: BTreeMap<usize, String>,
+}
+
+/// A checksum that is known by the name beside it.
+#[derive(Debug)]
+struct Short {
+    at: usize,
+    token: Vec<u8>,
+    made: Made,
+    /// What it is of, by its place among the subjects.
+    source: usize,
 }
 
 /// Brings `plan` to where every digest of what changes fits. Returns an examiner that knows them, for the names of files.
@@ -119,17 +134,22 @@ pub(super) fn follow(
         needed: BTreeSet::new(),
         holders: BTreeSet::new(),
         searched: BTreeSet::new(),
+        short: BTreeMap::new(),
+        hints: BTreeMap::new(),
     };
     let mut before = None;
     for _ in 0..ROUNDS {
         let fresh: Vec<PathBuf> = plan.changing().into_iter().filter(|path| !follow.searched.contains(path)).collect();
         if before.is_none() || !fresh.is_empty() {
             follow.search(fresh, before.is_none())?;
+            follow.look_beside()?;
         }
         let known = follow.known(plan)?;
         follow.apply(&known, plan)?;
         let after = Some(plan.fingerprints());
         if before == after {
+            follow.look_at_names(plan)?;
+            follow.add_hints(plan);
             return Ok(known);
         }
         before = after;
@@ -224,7 +244,132 @@ impl Follow<'_> {
             }
             plan.set(entry, examined);
         }
+        self.refresh_short(plan)?;
         self.refresh_checksums(plan)
+    }
+
+    /// The changed files among the subjects.
+    fn changed_files(&self) -> impl Iterator<Item = (usize, &Path)> {
+        self.subjects.iter().enumerate().filter_map(|(index, subject)| match subject {
+            Subject::File(path) => Some((index, path.as_path())),
+            Subject::Text { .. } => None,
+        })
+    }
+
+    /// Looks for short checksums and MACs of the changed files in small texts.
+    fn look_beside(&mut self) -> Result<(), Error> {
+        self.short.clear();
+        self.hints.clear();
+        let named = Named::of(self.changed_files());
+        let small: Vec<usize> =
+            (0..self.files.len()).filter(|&index| self.files[index].meta.len() <= beside::SMALL).collect();
+        if self.changed_files().next().is_none() {
+            return Ok(());
+        }
+        let pairs = on_all_cores(&small, |&index| {
+            let path = &self.files[index].path;
+            let text = files::contents(path)?;
+            let mut pairs = Vec::new();
+            for token in beside::tokens(&text) {
+                let near = named.in_line(beside::line(&text, &token));
+                let about: BTreeSet<usize> = if beside::is_whole(&token) {
+                    named.about(path).into_iter().chain(named.in_text(&text)).collect()
+                } else {
+                    BTreeSet::new()
+                };
+                for &source in near.union(&about) {
+                    let is_hint = near.contains(&source) || named.about(path).contains(&source);
+                    pairs.push((token.range.start, text[token.range.clone()].to_vec(), source, is_hint));
+                }
+            }
+            Ok((index, pairs))
+        })?;
+        let sources: BTreeSet<usize> = pairs.iter().flat_map(|(_, pairs)| pairs.iter().map(|pair| pair.2)).collect();
+        let sources: Vec<usize> = sources.into_iter().collect();
+        let known = on_all_cores(&sources, |&source| match &self.subjects[source] {
+            Subject::File(path) => Ok((source, Known::of(&files::contents(path)?))),
+            Subject::Text { old, .. } => Ok((source, Known::of(old))),
+        })?;
+        let known: BTreeMap<usize, Known> = known.into_iter().collect();
+        for (index, pairs) in pairs {
+            for (at, token, source, is_hint) in pairs {
+                if let Some(made) = known[&source].explains(&token) {
+                    self.short.entry(index).or_default().push(Short { at, token, made, source });
+                } else if is_hint && token.len() >= 64 && !self.holders.contains(&index) {
+                    let is_binary = |path: &Path| Ok(memchr::memchr(0, &files::contents(path)?).is_some());
+                    if let Subject::File(path) = &self.subjects[source]
+                        && *path != self.files[index].path
+                        && is_binary(path)?
+                    {
+                        self.hints.insert(index, path.display().to_string());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the short checksums again.
+    fn refresh_short(&self, plan: &mut Plan) -> Result<(), Error> {
+        let by_path: BTreeMap<&Path, &tree::Entry> =
+            self.files.iter().map(|entry| (entry.path.as_path(), *entry)).collect();
+        for (&index, all) in &self.short {
+            let holder = &self.files[index].path;
+            for short in all {
+                let new = match &self.subjects[short.source] {
+                    Subject::File(path) => plan.planned(path)?,
+                    Subject::Text { new, .. } => new.clone(),
+                };
+                let of = self.subjects[short.source].to_string();
+                match Known::of(&new).renewed(&short.token, short.made) {
+                    Some(bytes) if plan.can_amend(holder) => {
+                        plan.amend(&by_path, holder, vec![Edit { at: short.at, bytes }])?;
+                    }
+                    _ => plan.refuse(holder, Finding { reason: Reason::ShortDigest(of), ..Finding::at(short.at) }),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses names that hold the beginning of a digest of the file that they are made of: of its text, or of its path.
+    fn look_at_names(&self, plan: &mut Plan) -> Result<(), Error> {
+        let mut by_stem: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        for (index, subject) in self.subjects.iter().enumerate() {
+            let path = match subject {
+                Subject::File(path) => path.clone(),
+                Subject::Text { new, .. } => PathBuf::from(std::ffi::OsStr::from_bytes(new)),
+            };
+            by_stem.entry(beside::stem(&path).to_vec()).or_default().push(index);
+        }
+        for entry in self.entries.iter().filter(|entry| !entry.meta.is_dir()) {
+            let name = entry.path.file_name().unwrap_or_default().as_bytes();
+            let Some(first) = beside::tokens(name).first().cloned() else { continue };
+            let front = &name[..first.range.start];
+            let stem =
+                front.strip_suffix(b"-").or(front.strip_suffix(b".")).or(front.strip_suffix(b"_")).unwrap_or(front);
+            for &source in by_stem.get(stem).into_iter().flatten() {
+                let known = match &self.subjects[source] {
+                    Subject::File(path) => Known::of(&files::contents(path)?),
+                    Subject::Text { old, .. } => Known::of(old),
+                };
+                let explains = |token: &beside::Token| known.explains(&name[token.range.clone()]).is_some();
+                if beside::tokens(name).iter().any(explains) {
+                    let reason = Reason::ShortDigest(self.subjects[source].to_string());
+                    let finding =
+                        Finding { members: vec!["file name".to_owned()], reason, ..Finding::at(first.range.start) };
+                    plan.refuse(&entry.path, finding);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_hints(&self, plan: &mut Plan) {
+        for (&index, of) in &self.hints {
+            let finding = Finding { reason: Reason::Hint(of.clone()), ..Finding::at(0) };
+            plan.harmless.push((self.files[index].path.clone(), vec![finding]));
+        }
     }
 
     /// Checksums that are no digests, in files whose form is known.

@@ -3,7 +3,7 @@
 //! Owns what becomes of a member that changes: it is written again where nothing else of the file has to know, else refused.
 
 use super::archive::{self, Archive};
-use super::content::{Edit, Examined, Examiner, Reason, apply, new_content};
+use super::content::{Edit, Examined, Examiner, Finding, Reason, apply, new_content};
 use super::layout::Layout;
 use super::packed::{self, Format, Unpacked, UpToDamage};
 use super::record;
@@ -71,7 +71,13 @@ impl Examiner {
         // Names of members, comments, and what could not be unpacked or would not be packed again.
         let (mut text, mut opaque) = (Examined::default(), Examined::default());
         for (index, member) in zip.members.iter().enumerate() {
-            let Some(content) = self.zip_content(bytes, member) else { continue };
+            let Some(content) = self.zip_content(bytes, member) else {
+                if !member.packed.is_empty() {
+                    let members = vec![format!("zip member {}", member.name)];
+                    examined.harmless.push(Finding { members, ..Finding::opaque("encrypted or damaged data") });
+                }
+                continue;
+            };
             seen.push(member.packed.clone());
             let inside = self.deeper(&content, depth + 1);
             if !member.is_writable() {

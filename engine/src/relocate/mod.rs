@@ -18,7 +18,7 @@
 //! content, members   one file: all of the above                 (bytes in, changes out)
 //! files    reading them, on all cores, and no more than has to be
 //! tree     files and directories
-//! digest, follow   digests of what changes, wherever they are written
+//! digest, beside, follow   digests of what changes, wherever they are written
 //! record, pyc, debuglink   checksums of other kinds, kept in other files
 //! ```
 //!
@@ -33,6 +33,7 @@
 
 pub mod archive;
 pub mod arm64;
+mod beside;
 pub mod bitcode;
 pub mod constants;
 pub mod content;

@@ -226,6 +226,18 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether a file's bytes are where they were.
+    pub(super) fn can_amend(&self, path: &Path) -> bool {
+        self.files.get(path).is_none_or(|change| change.replacement.is_none())
+    }
+
+    /// Adds a reason to refuse.
+    pub(super) fn refuse(&mut self, path: &Path, finding: Finding) {
+        if !self.refusals.iter().any(|(other, findings)| other == path && findings.contains(&finding)) {
+            self.refusals.push((path.to_owned(), vec![finding]));
+        }
+    }
+
     /// Gives a file a new content.
     pub(super) fn replace(&mut self, entry: &Entry, bytes: Vec<u8>) {
         let change = FileChange { replacement: Some(bytes), ..FileChange::of(entry) };
