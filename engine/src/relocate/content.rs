@@ -5,18 +5,27 @@
 use super::archive;
 use super::bitcode::Bitcode;
 use super::constants::Constants;
+use super::digest::Table;
+use super::embedded;
+use super::encoded::{Encoded, Forms};
+use super::escapes::Escapes;
 use super::foreign::{self, Foreign};
 use super::judge::{Judge, Verdict, What};
 use super::layout::{Kind, Layout};
 use super::members;
 use super::packed::{self, Format, Unpacked};
+use super::png;
 use super::prefix::{HASH_LEN, Mapping, StorePath};
 use super::runs::{Finder, Run};
 use super::section;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Archives in archives are looked into this deep.
-const DEPTH: usize = 6;
+pub(super) const DEPTH: usize = 6;
+/// What two parts of a file share at least (bytes): what a path can take in another encoding, and how much of a compressed
+/// stream tells that it is one.
+const OVERLAP: usize = 2048;
 
 /// New bytes for a place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,12 +78,23 @@ pub enum Reason {
     Foreign(&'static str),
     /// The mention lies in LLVM bitcode.
     Bitcode,
-    /// An MD5 or SHA-1 sum of a file that changes.
-    Sums,
     /// Nothing was found, but this format cannot be searched: its name.
     Opaque(&'static str),
     /// The mention lies in a zip file whose contents are signed.
     Signed,
+    /// The mention is in another encoding: its name.
+    Encoded(&'static str),
+    /// A digest of something that relocation changes.
+    Digest {
+        /// By which algorithm.
+        name: &'static str,
+        /// What it is of.
+        of: String,
+    },
+    /// A file name holds the beginning of a digest, or a line beside the file's name does.
+    ShortDigest(String),
+    /// What may be a digest of this file, and is none that is known.
+    Hint(String),
 }
 
 /// What is to be done with a file.
@@ -94,13 +114,20 @@ pub struct Examined {
 
 impl Finding {
     /// A full mention of the first path; the rest is for the caller to say.
-    fn at(at: usize) -> Self {
+    pub(super) fn at(at: usize) -> Self {
         Self { at, members: Vec::new(), section: None, symbol: None, path: 0, reason: Reason::Full }
     }
 
-    /// A list of checksums that are not made here.
-    pub(super) fn sums() -> Self {
-        Self { reason: Reason::Sums, ..Self::at(0) }
+    /// Of bytes laid out like this.
+    fn within(layout: &Layout, at: usize, path: usize, reason: Reason) -> Self {
+        Self {
+            at,
+            members: Vec::new(),
+            section: layout.region(at).map(|region| region.section.clone()).filter(|name| !name.is_empty()),
+            symbol: layout.symbol(at).map(str::to_owned),
+            path,
+            reason,
+        }
     }
 
     /// A file that cannot be searched.
@@ -139,11 +166,13 @@ impl Examined {
         let mut all = Self::default();
         all.nest(other, member);
         for mut mention in all.mentions {
-            if mention.reason == Reason::Seed {
-                self.harmless.push(mention);
-            } else {
-                mention.reason = reason.clone();
-                self.refusals.push(mention);
+            match mention.reason {
+                Reason::Seed => self.harmless.push(mention),
+                Reason::Digest { .. } => self.refusals.push(mention),
+                _ => {
+                    mention.reason = reason.clone();
+                    self.refusals.push(mention);
+                }
             }
         }
         self.refusals.extend(all.refusals);
@@ -161,9 +190,12 @@ impl Examined {
 #[derive(Debug, Clone)]
 pub struct Examiner {
     mappings: Vec<Mapping>,
-    pub(super) finder: Finder,
+    finder: Finder,
+    forms: Forms,
+    escapes: Escapes,
     constants: Constants,
     bitcode: Bitcode,
+    digests: Arc<Table>,
 }
 
 /// Applies edits, which must lie within `bytes`.
@@ -178,12 +210,22 @@ impl Examiner {
     #[must_use]
     pub fn new(mappings: Vec<Mapping>) -> Self {
         let staged: Vec<StorePath> = mappings.iter().map(|m| m.staged.clone()).collect();
+        let forms = Forms::new(mappings.clone());
         Self {
             constants: Constants::new(&staged),
             bitcode: Bitcode::new(&staged),
-            finder: Finder::new(staged),
+            digests: Arc::default(),
+            finder: Finder::with(staged, forms.texts()),
+            escapes: Escapes::new(mappings.clone()),
+            forms,
             mappings,
         }
+    }
+
+    /// The same, which looks for these digests too.
+    #[must_use]
+    pub fn with_digests(&self, table: Table) -> Self {
+        Self { digests: Arc::new(table), ..self.clone() }
     }
 
     /// The mappings.
@@ -204,7 +246,10 @@ impl Examiner {
     /// Whether plain bytes hold anything that [`Self::examine`] would have to judge.
     #[must_use]
     pub fn is_suspect(&self, bytes: &[u8]) -> bool {
-        !self.finder.find(bytes).is_empty()
+        let finds_path = || !self.finder.find(bytes).is_empty() || self.escapes.is_suspect(bytes);
+        !self.mappings.is_empty() && finds_path()
+            || !self.digests.find(bytes, 0..bytes.len()).is_empty()
+            || embedded::is_suspect(bytes)
     }
 
     /// Whether code holds a constant that [`Self::examine`] would have to judge.
@@ -216,7 +261,7 @@ impl Examiner {
     /// How many bytes two parts of a file must share for [`Self::is_suspect`] to miss nothing.
     #[must_use]
     pub fn overlap(&self) -> usize {
-        self.finder.longest()
+        self.finder.longest().max(OVERLAP)
     }
 
     /// Examines `bytes`. `data` are the ranges that hold any: the rest are holes of a sparse file, and zero.
@@ -228,19 +273,19 @@ impl Examiner {
     /// Examines a short piece of text: a file name or a symlink's target.
     #[must_use]
     pub fn examine_text(&self, text: &[u8]) -> Examined {
-        self.leaf(text, &self.finder.find(text), &Layout::default())
+        self.leaf(text, &[0..text.len()], &Layout::default())
     }
 
     pub(super) fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {
         let known = if depth < DEPTH { self.look_inside(bytes, depth) } else { None };
         known.unwrap_or_else(|| {
             let mut layout = Layout::without_symbols(bytes);
-            let runs: Vec<Run> = data.iter().flat_map(|range| self.finder.find_in(bytes, range.clone())).collect();
-            let mut examined = self.leaf(bytes, &runs, &layout);
+            let mut examined = self.leaf(bytes, data, &layout);
             if !examined.is_clean() && layout.is_elf() {
                 layout = Layout::of(bytes);
-                examined = self.leaf(bytes, &runs, &layout);
+                examined = self.leaf(bytes, data, &layout);
             }
+            self.embedded(bytes, data, &layout, depth, &mut examined);
             self.sections(bytes, &layout, &mut examined);
             for section in layout.bitcode() {
                 let found = self.bitcode.find(&bytes[section.clone()]);
@@ -255,6 +300,7 @@ impl Examiner {
             if bytes.get(257..262) == Some(b"ustar") {
                 members::tar_checksums(bytes, &mut examined.edits);
             }
+            png::checksums(bytes, &mut examined.edits);
             self.look_at_foreign(bytes, &mut examined);
             examined
         })
@@ -285,22 +331,42 @@ impl Examiner {
         examined.refuse(inside, "", &reason);
     }
 
-    /// Bytes without members.
-    pub(super) fn leaf(&self, bytes: &[u8], runs: &[Run], layout: &Layout) -> Examined {
+    /// Bytes without members, of which `ranges` are searched.
+    pub(super) fn leaf(&self, bytes: &[u8], ranges: &[Range<usize>], layout: &Layout) -> Examined {
+        if self.mappings.is_empty() {
+            let mut examined = Examined::default();
+            self.add_digests(bytes, ranges, layout, &mut examined);
+            return examined;
+        }
+        let runs = ranges.iter().flat_map(|range| self.finder.find_in(bytes, range.clone()));
+        let (runs, encoded): (Vec<Run>, Vec<Run>) = runs.partition(|run| run.path < self.mappings.len());
         let judge = Judge::new(bytes, layout, self.finder.paths());
-        let verdict = judge.verdict(runs, &self.constants);
-        self.examined(&judge, &verdict, layout)
+        let verdict = judge.verdict(&runs, &self.constants);
+        let mut examined = self.examined(&judge, &verdict, layout);
+        let mut mentions = self.forms.mentions(bytes, &encoded);
+        mentions.extend(ranges.iter().flat_map(|range| self.escapes.mentions(bytes, range.clone())));
+        mentions.into_iter().for_each(|mention| add_encoded(mention, layout, &mut examined));
+        self.add_digests(bytes, ranges, layout, &mut examined);
+        examined
+    }
+
+    fn add_digests(&self, bytes: &[u8], ranges: &[Range<usize>], layout: &Layout, examined: &mut Examined) {
+        for hit in ranges.iter().flat_map(|range| self.digests.find(bytes, range.clone())) {
+            let entry = self.digests.entry(hit.entry);
+            let finding =
+                Finding::within(layout, hit.at, entry.source, Reason::Digest { name: entry.name, of: String::new() });
+            match self.digests.edit(&hit) {
+                Some(edit) => {
+                    examined.edits.push(edit);
+                    examined.mentions.push(finding);
+                }
+                None => examined.refusals.push(finding),
+            }
+        }
     }
 
     fn examined(&self, judge: &Judge, verdict: &Verdict, layout: &Layout) -> Examined {
-        let finding = |at, path, reason| Finding {
-            at,
-            members: Vec::new(),
-            section: layout.region(at).map(|region| region.section.clone()).filter(|name| !name.is_empty()),
-            symbol: layout.symbol(at).map(str::to_owned),
-            path,
-            reason,
-        };
+        let finding = |at, path, reason| Finding::within(layout, at, path, reason);
         let mut examined = Examined::default();
         for run in verdict.full.iter().chain(&verdict.pieces) {
             let mapping = &self.mappings[run.path];
@@ -366,6 +432,17 @@ impl Examiner {
                 Examined { refusals: vec![Finding { reason: Reason::Gzip, ..Finding::at(0) }], ..Examined::default() }
             }
         }
+    }
+}
+
+fn add_encoded(mention: Encoded, layout: &Layout, examined: &mut Examined) {
+    let finding = Finding::within(layout, mention.at, mention.path, Reason::Encoded(mention.form));
+    match mention.edits {
+        Some(edits) => {
+            examined.edits.extend(edits);
+            examined.mentions.push(finding);
+        }
+        None => examined.refusals.push(finding),
     }
 }
 

@@ -22,7 +22,8 @@ const SECTION: &str = ".gnu_debuglink";
 pub struct Stale {
     /// The program.
     pub path: PathBuf,
-    debug: PathBuf,
+    /// The file with the debug information.
+    pub debug: PathBuf,
 }
 
 /// The programs among `files` that know one of the files `changing` by its sum.
@@ -95,13 +96,15 @@ fn sum(path: &Path) -> Result<u32, Error> {
 }
 
 impl Stale {
-    /// The new sum, once the debug information has changed, for the program as it is by then.
+    /// The new sum, once the debug information is `debug`.
     ///
     /// # Errors
     /// What cannot be read.
-    pub fn renewed(&self) -> Result<Vec<Edit>, Error> {
+    pub fn renewed(&self, debug: &[u8]) -> Result<Vec<Edit>, Error> {
         let Some(link) = link(&self.path)? else { return Ok(Vec::new()) };
-        let sum = sum(&self.debug)?;
+        let mut crc = flate2::Crc::new();
+        crc.update(debug);
+        let sum = crc.sum();
         let bytes = if link.little_endian { sum.to_le_bytes() } else { sum.to_be_bytes() };
         Ok(vec![Edit { at: link.at, bytes: bytes.to_vec() }])
     }

@@ -107,7 +107,6 @@ impl fmt::Display for Harmless {
             let Some(first) = findings.first() else { continue };
             let why = match first.reason {
                 Reason::Opaque(_) => "not searched for the staged prefix",
-                Reason::Sums => "left as it is",
                 _ => "left as it is, no program runs on it",
             };
             write!(f, "{}{why}: {}", if i > 0 { "\n" } else { "" }, path.display())?;
@@ -178,9 +177,16 @@ fn reason(mappings: &[Mapping], finding: &Finding) -> String {
             format!("{path} is mentioned in {name}, which would not be whole with another text of that length")
         }
         Reason::Bitcode => format!("{path} is mentioned in LLVM bitcode, from which programs are made"),
-        Reason::Sums => "the MD5 or SHA-1 sum of a file that relocation changes".to_owned(),
+        Reason::Digest { name, of } => {
+            format!("the {name} of {of}, which relocation changes, cannot be rewritten here")
+        }
+        Reason::ShortDigest(of) => {
+            format!("what seems to be a checksum or the beginning of a digest of {of}, which relocation changes")
+        }
+        Reason::Hint(of) => format!("may hold a digest of {of}, which relocation changes"),
         Reason::Opaque(name) => format!("{name}, which cannot be searched"),
         Reason::Signed => format!("{path} is mentioned in a zip file whose contents are signed"),
+        Reason::Encoded(form) => format!("{path} is mentioned in {form}"),
     }
 }
 /// "characters 5 to 7", counted from one as people do.
@@ -208,6 +214,12 @@ fn help(reason: &Reason) -> &'static str {
         Reason::PackedSection | Reason::Bitcode => {
             "build that file without -flto, with -ffat-lto-objects and the LTO sections stripped, or use the unsplit build"
         }
-        Reason::PackedDebug(_) | Reason::Seed | Reason::Sums | Reason::Opaque(_) => "",
+        Reason::Digest { .. } | Reason::ShortDigest(_) => {
+            "make the file with the digest in a phase of the finish stage (preFixup), where the other one is as it stays, or use the unsplit build"
+        }
+        Reason::Encoded(_) => {
+            "make that text in a phase of the finish stage (preFixup), where $out is the real path, build a program so that a wide string stays one string (-O1, -fno-builtin), or use the unsplit build"
+        }
+        Reason::PackedDebug(_) | Reason::Seed | Reason::Opaque(_) | Reason::Hint(_) => "",
     }
 }

@@ -11,8 +11,10 @@ use super::tree::{Entry, libc_nofollow, make_writable};
 use super::zip;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
+use std::io::Read;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -88,6 +90,25 @@ pub fn examine(examiner: &Examiner, files: &[&Entry]) -> Result<BTreeMap<usize, 
     results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+fn open(path: &Path, meta: &Metadata) -> Result<File, Error> {
+    let _open = make_writable(path, meta, 0o400)?;
+    let mut options = File::options();
+    options.read(true);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc_nofollow());
+    options.open(path).map_err(Error::io("open", path))
+}
+
+/// All of a file.
+///
+/// # Errors
+/// That it cannot be read.
+pub fn contents(path: &Path) -> Result<Vec<u8>, Error> {
+    let meta = path.symlink_metadata().map_err(Error::io("look at", path))?;
+    let mut bytes = Vec::new();
+    open(path, &meta)?.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(bytes)
+}
+
 /// Searches a part of a file; whoever is done with the last one examines it, if it has to be.
 fn examine_part(
     examiner: &Examiner,
@@ -98,13 +119,7 @@ fn examine_part(
 ) -> Result<Examined, Error> {
     let path = &entry.path;
     let size = size_of(entry)?;
-    let file = {
-        let _open = make_writable(path, &entry.meta, 0o400)?;
-        let mut options = File::options();
-        options.read(true);
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc_nofollow());
-        options.open(path).map_err(Error::io("open", path))?
-    };
+    let file = open(path, &entry.meta)?;
     let data = data_ranges(&file, &entry.meta, size).map_err(Error::io("find the holes of", path))?;
     if size > SMALL {
         if !shared.suspect.load(Ordering::Relaxed)

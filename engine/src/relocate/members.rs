@@ -3,11 +3,10 @@
 //! Owns what becomes of a member that changes: it is written again where nothing else of the file has to know, else refused.
 
 use super::archive::{self, Archive};
-use super::content::{Edit, Examined, Examiner, Reason, apply, new_content};
+use super::content::{Edit, Examined, Examiner, Finding, Reason, apply, new_content};
 use super::layout::Layout;
 use super::packed::{self, Format, Unpacked, UpToDamage};
 use super::record;
-use super::runs::Run;
 use super::zip::{Unsafe, Zip, ZipMember};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -52,7 +51,7 @@ impl Examiner {
         }
         // Nothing is known of a stream behind its damage; and what reads as one without its checksum need not be one.
         let searched = if damaged { bytes } else { &bytes[..bytes.len() - rest.len()] };
-        let raw = self.leaf(searched, &self.finder.find(searched), &Layout::default());
+        let raw = self.leaf(searched, &[0..searched.len()], &Layout::default());
         examined.refuse(raw, &format!("{format} data as it is"), &Reason::Packed(format));
         if !damaged {
             // Programs read the stream and leave alone what follows, or find data of their own there.
@@ -64,15 +63,21 @@ impl Examiner {
     }
 
     fn zip(&self, bytes: &[u8], zip: &Zip, depth: usize) -> Examined {
-        let before = self.finder.find_in(bytes, 0..zip.start);
-        let mut examined = self.leaf(bytes, &before, &Layout::default());
+        let mut examined = self.leaf(bytes, &[0..zip.start], &Layout::default());
+        self.embedded(bytes, &[0..zip.start], &Layout::default(), depth, &mut examined);
         let mut members = Vec::new();
         let mut contents = BTreeMap::new();
         let mut seen = Vec::new();
         // Names of members, comments, and what could not be unpacked or would not be packed again.
         let (mut text, mut opaque) = (Examined::default(), Examined::default());
         for (index, member) in zip.members.iter().enumerate() {
-            let Some(content) = self.zip_content(bytes, member) else { continue };
+            let Some(content) = self.zip_content(bytes, member) else {
+                if !member.packed.is_empty() {
+                    let members = vec![format!("zip member {}", member.name)];
+                    examined.harmless.push(Finding { members, ..Finding::opaque("encrypted or damaged data") });
+                }
+                continue;
+            };
             seen.push(member.packed.clone());
             let inside = self.deeper(&content, depth + 1);
             if !member.is_writable() {
@@ -88,7 +93,7 @@ impl Examiner {
         }
         for range in gaps(&seen, zip.start..bytes.len()) {
             let packed = zip.members.iter().any(|m| m.packed.start < range.end && range.start < m.packed.end);
-            let found = self.leaf(bytes, &self.finder.find_in(bytes, range), &Layout::default());
+            let found = self.leaf(bytes, &[range], &Layout::default());
             let part = if packed { &mut opaque } else { &mut text };
             part.edits.extend(found.edits.iter().cloned());
             part.nest(found, "zip directory");
@@ -156,9 +161,7 @@ impl Examiner {
     /// An archive whose members lie in it as they are: their edits are its edits.
     fn archive(&self, bytes: &[u8], archive: &Archive, depth: usize) -> Examined {
         let ranges: Vec<Range<usize>> = archive.members.iter().map(|m| m.range.clone()).collect();
-        let between: Vec<Run> =
-            gaps(&ranges, 0..bytes.len()).into_iter().flat_map(|range| self.finder.find_in(bytes, range)).collect();
-        let mut examined = self.leaf(bytes, &between, &Layout::default());
+        let mut examined = self.leaf(bytes, &gaps(&ranges, 0..bytes.len()), &Layout::default());
         if archive.kind == archive::Kind::Tar {
             tar_checksums(bytes, &mut examined.edits);
         }

@@ -9,14 +9,17 @@
 //! runs     where bytes equal a part of a staged path           (speed, no decisions)
 //! layout   what the bytes of an ELF file are for
 //! constants, x86, arm64   how instructions carry constants
+//! encoded, escapes   a path as UTF-16, UTF-32, base64, numbers and escapes in text
 //! judge    which runs are mentions, and do they account for all of the hash
 //! packed, zip, archive   what lies inside compressed files and archives
+//! embedded, png   compressed streams at any place in a file, and the checksums of an image
 //! foreign, bitcode       what cannot be taken apart, or not be changed
 //! section  compressed sections of ELF files, written again in their room
 //! content, members   one file: all of the above                 (bytes in, changes out)
 //! files    reading them, on all cores, and no more than has to be
 //! tree     files and directories
-//! record, pyc, sums      checksums of files, kept in other files
+//! digest, beside, follow   digests of what changes, wherever they are written
+//! record, pyc, debuglink   checksums of other kinds, kept in other files
 //! ```
 //!
 //! What no relocation can see: a result that was worked out from the characters of a staged hash and leaves none of them. A
@@ -30,23 +33,29 @@
 
 pub mod archive;
 pub mod arm64;
+mod beside;
 pub mod bitcode;
 pub mod constants;
 pub mod content;
 pub mod debuglink;
+pub mod digest;
+mod embedded;
+mod encoded;
 pub mod error;
+mod escapes;
 mod files;
+mod follow;
 pub mod foreign;
 pub mod judge;
 pub mod layout;
 mod members;
 pub mod packed;
+mod png;
 pub mod prefix;
 pub mod pyc;
 pub mod record;
 pub mod runs;
 pub mod section;
-pub mod sums;
 pub mod tree;
 pub mod x86;
 pub mod zip;
@@ -71,7 +80,7 @@ const SCAN_USAGE: &str = "scan --map STAGED=REAL [--map STAGED=REAL]... PATH..."
 /// [`Error::Refused`] names every mention that cannot be rewritten with certainty; nothing has been written then.
 pub fn relocate(mappings: &[Mapping], trees: &[PathBuf], texts: &[PathBuf]) -> Result<Harmless, Error> {
     let examiner = Examiner::new(mappings.to_vec());
-    let mut plan = tree::plan(&examiner, trees)?;
+    let mut plan = tree::plan(&examiner, trees, true)?;
     if !plan.refusals.is_empty() {
         return Err(Error::Refused(Box::new(Refusal {
             summary: "relocate: the staged prefix is mentioned where it cannot be rewritten with certainty; nothing was changed",
@@ -100,7 +109,7 @@ fn only(files: Vec<(PathBuf, Vec<Finding>)>, keep: impl Fn(&Finding) -> bool) ->
 /// [`Error::Refused`] names every mention, full or piece, that was found.
 pub fn scan(mappings: &[Mapping], paths: &[PathBuf]) -> Result<Harmless, Error> {
     let examiner = Examiner::new(mappings.to_vec());
-    let plan = tree::plan(&examiner, paths)?;
+    let plan = tree::plan(&examiner, paths, false)?;
     let is_seed = |finding: &Finding| finding.reason == Reason::Seed;
     let mut harmless = only(plan.mentions.clone(), is_seed);
     harmless.extend(plan.harmless);

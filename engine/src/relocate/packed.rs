@@ -227,6 +227,11 @@ fn gzip_header(bytes: &[u8]) -> Option<(usize, u8)> {
     (flags & 0xe0 == 0 && at <= bytes.len()).then_some((at, flags))
 }
 
+/// Length of the gzip header that `bytes` start with.
+pub(super) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
+    gzip_header(bytes).map(|(len, _)| len)
+}
+
 /// The gzip member at `start` and what is in it; none if there is none or it is damaged.
 #[must_use]
 pub fn gzip_member(
@@ -255,7 +260,7 @@ pub fn gzip_member(
     Some((member, content))
 }
 
-fn gzip_trailer(content: &[u8]) -> [u8; 8] {
+pub(super) fn gzip_trailer(content: &[u8]) -> [u8; 8] {
     let mut crc = Crc::new();
     crc.update(content);
     let mut trailer = [0; 8];

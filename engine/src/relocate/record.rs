@@ -3,28 +3,8 @@
 //! Owns the format (PEP 376, PEP 627: CSV of path, `sha256=` and the digest without padding, size). Only rows that were right
 //! before and whose file is about to change are brought up to date: a row that was wrong stays what the package made it.
 
-use super::error::Error;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// A row whose file is about to change.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    /// The row's text, without the end of the line.
-    line: String,
-    /// Its first field, as written.
-    name: String,
-    /// The file it is about.
-    file: PathBuf,
-}
-
-/// The rows of one RECORD that relocation makes wrong.
-#[derive(Debug)]
-pub struct Stale {
-    record: PathBuf,
-    rows: Vec<Row>,
-}
 
 /// Whether a path is a RECORD: `<name>.dist-info/RECORD`.
 #[must_use]
@@ -33,45 +13,18 @@ pub fn is_record(path: &Path) -> bool {
         && path.parent().and_then(Path::extension).is_some_and(|extension| extension == "dist-info")
 }
 
-/// The rows of `records` whose file is one of `changing`.
-///
-/// # Errors
-/// What cannot be read.
-pub fn find(records: &[PathBuf], changing: &BTreeSet<PathBuf>) -> Result<Vec<Stale>, Error> {
-    let mut all = Vec::new();
-    if changing.is_empty() {
-        return Ok(all);
-    }
-    for record in records {
-        let bytes = std::fs::read(record).map_err(Error::io("read", record))?;
-        let Ok(text) = std::str::from_utf8(&bytes) else { continue };
-        let mut rows = Vec::new();
-        for line in text.lines() {
-            let Some((name, digest)) = fields(line) else { continue };
-            let Some(file) = named_file(record, name) else { continue };
-            if changing.contains(&file) && facts_of(&file)?.0 == digest {
-                rows.push(Row { line: line.to_owned(), name: name.to_owned(), file });
-            }
-        }
-        if !rows.is_empty() {
-            all.push(Stale { record: record.clone(), rows });
-        }
-    }
-    Ok(all)
-}
-
-/// The new text of a RECORD, once its files have changed.
-///
-/// # Errors
-/// What cannot be read.
-pub fn refreshed(stale: &Stale) -> Result<(PathBuf, Vec<u8>), Error> {
-    let bytes = std::fs::read(&stale.record).map_err(Error::io("read", &stale.record))?;
-    let mut text = String::from_utf8_lossy(&bytes).into_owned();
-    for row in &stale.rows {
-        let (digest, size) = facts_of(&row.file)?;
-        text = text.replace(&row.line, &format!("{},sha256={digest},{size}", row.name));
-    }
-    Ok((stale.record.clone(), text.into_bytes()))
+/// The text of a RECORD with the sizes that its files will have, if one of those that were right changes. `sizes` says how large
+/// (bytes) a file is and will be.
+pub fn with_sizes(record: &Path, text: &str, sizes: impl Fn(&Path) -> Option<(usize, usize)>) -> Option<String> {
+    let renewed = |line: &str| {
+        let row = line.trim_end_matches(['\r', '\n']);
+        let (front, size) = row.rsplit_once(',')?;
+        let (name, _) = front.rsplit_once(',')?;
+        let (old, new) = sizes(&named_file(record, name)?)?;
+        (old != new && size.parse() == Ok(old)).then(|| format!("{front},{new}{}", &line[row.len()..]))
+    };
+    let new: String = text.split_inclusive('\n').map(|line| renewed(line).unwrap_or_else(|| line.to_owned())).collect();
+    (new != text).then_some(new)
 }
 
 /// The text of a wheel's RECORD, the rows brought up to date that were right. `changed` says what the file of a name had and
@@ -128,12 +81,6 @@ pub fn digest_of(bytes: &[u8]) -> String {
     base64_url(&Sha256::digest(bytes))
 }
 
-/// The same of a file, and its size in bytes.
-fn facts_of(file: &Path) -> Result<(String, usize), Error> {
-    let bytes = std::fs::read(file).map_err(Error::io("read", file))?;
-    Ok((digest_of(&bytes), bytes.len()))
-}
-
 /// Base64 with `-` and `_`, without padding (RFC 4648, section 5).
 fn base64_url(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -160,34 +107,20 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_were_right_are_brought_up_to_date() {
-        let scratch = tempfile::tempdir().unwrap();
-        let site = scratch.path().join("lib/site-packages");
-        let info = site.join("x-1.dist-info");
-        std::fs::create_dir_all(&info).unwrap();
-        std::fs::create_dir_all(scratch.path().join("bin")).unwrap();
-        let script = scratch.path().join("bin/a,b");
-        let module = site.join("m.py");
-        std::fs::write(&script, "old").unwrap();
-        std::fs::write(&module, "old").unwrap();
-        let old = facts_of(&script).unwrap().0;
-        let record = info.join("RECORD");
-        let before = format!(
-            "\"../../bin/a,b\",sha256={old},3\nm.py,sha256=wrong,3\nother.py,sha256={old},3\nx-1.dist-info/RECORD,,\n"
-        );
-        std::fs::write(&record, &before).unwrap();
-        assert!(is_record(&record) && !is_record(&module));
-
-        let changing = BTreeSet::from([script.clone(), module]);
-        let stale = find(std::slice::from_ref(&record), &changing).unwrap();
-        std::fs::write(&script, "newer").unwrap();
-        let (path, text) = refreshed(&stale[0]).unwrap();
-        assert_eq!(path, record);
-        let new = facts_of(&script).unwrap().0;
-        assert_eq!(
-            String::from_utf8(text).unwrap(),
-            before.replace(&format!("\"../../bin/a,b\",sha256={old},3"), &format!("\"../../bin/a,b\",sha256={new},5"))
-        );
-        assert!(find(&[record], &BTreeSet::new()).unwrap().is_empty());
+    fn sizes_that_were_right_are_brought_up_to_date() {
+        let record = Path::new("/site/x-1.dist-info/RECORD");
+        let sizes = |file: &Path| match file.to_str()? {
+            "/bin/a,b" | "/site/wrong.py" => Some((3, 5)),
+            "/site/same.py" => Some((3, 3)),
+            _ => None,
+        };
+        let text = |size| {
+            format!(
+                "\"../bin/a,b\",sha256=x,{size}\nwrong.py,sha256=x,4\nsame.py,sha256=x,3\nother.py,sha256=x,3\r\nx-1.dist-info/RECORD,,\n"
+            )
+        };
+        assert!(is_record(record) && !is_record(Path::new("/site/m.py")));
+        assert_eq!(with_sizes(record, &text(3), sizes), Some(text(5)));
+        assert_eq!(with_sizes(record, &text(9), sizes), None);
     }
 }

@@ -7,6 +7,7 @@
 
 use super::prefix::{HASH_LEN, StorePath};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 /// The shortest run that is told from coincidence: what an 8-byte immediate holds.
@@ -15,8 +16,8 @@ pub const MIN_RUN: usize = 8;
 const GRAM: usize = 4;
 /// Of so many places in a row, the four bytes at one are in every run.
 const STEP: usize = MIN_RUN - GRAM + 1;
-const FILTER_BITS: u32 = 16;
-/// Words of the bitmap: 8 KiB, which stay in the nearest cache. An array, so that no access needs a check of its length.
+const FILTER_BITS: u32 = 18;
+/// Words of the bitmap: 32 KiB, which stay in the nearest cache. An array, so that no access needs a check of its length.
 const FILTER: usize = 1 << (FILTER_BITS - 6);
 
 /// Bytes `at..at + len` of what was searched equal bytes `start..start + len` of a path, and no longer run around them does.
@@ -69,13 +70,57 @@ impl Run {
     }
 }
 
+/// What a run is a part of: a path, or the same in another encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// Where its hash is: a run holds some of that.
+    pub hash: Range<usize>,
+    /// The shortest run that counts, at least [`MIN_RUN`].
+    pub least: usize,
+}
+
+impl Text {
+    fn plain(path: &StorePath) -> Self {
+        Self { bytes: path.bytes().to_vec(), hash: path.hash_range(), least: MIN_RUN }
+    }
+
+    /// How much of the hash `bytes[start..start + len]` holds, in bytes.
+    fn held(&self, start: usize, len: usize) -> usize {
+        (start + len).min(self.hash.end).saturating_sub(start.max(self.hash.start))
+    }
+}
+
 /// Finds runs of several paths in one pass.
 #[derive(Debug, Clone)]
 pub struct Finder {
     paths: Vec<StorePath>,
+    texts: Vec<Text>,
     filter: Box<[u64; FILTER]>,
-    grams: HashMap<u32, Vec<(usize, usize)>>,
+    grams: Grams,
     longest: usize,
+}
+
+/// Where in which text each gram is.
+type Grams = HashMap<u32, Vec<(usize, usize)>, BuildHasherDefault<GramHasher>>;
+
+/// Grams are ours, so nobody can make them collide.
+#[derive(Debug, Clone, Copy, Default)]
+struct GramHasher(u64);
+
+impl Hasher for GramHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+    }
+
+    fn write_u32(&mut self, gram: u32) {
+        self.0 = (self.0 ^ u64::from(gram)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+    }
 }
 
 fn slot(gram: u32) -> usize {
@@ -91,23 +136,30 @@ impl Finder {
     /// A finder for `paths`; runs name them by their index.
     #[must_use]
     pub fn new(paths: Vec<StorePath>) -> Self {
+        Self::with(paths, Vec::new())
+    }
+
+    /// A finder for `paths` and `more` in the same pass; runs name these by the indices that follow those of the paths.
+    #[must_use]
+    pub fn with(paths: Vec<StorePath>, more: Vec<Text>) -> Self {
         let mut filter = Box::new([0u64; FILTER]);
-        let mut grams: HashMap<u32, Vec<(usize, usize)>> = HashMap::new();
-        for (index, path) in paths.iter().enumerate() {
-            let hash = path.hash_range();
+        let mut grams = Grams::default();
+        let texts: Vec<Text> = paths.iter().map(Text::plain).chain(more).collect();
+        for (index, text) in texts.iter().enumerate() {
+            let hash = &text.hash;
             // Windows of MIN_RUN bytes with at least one hash byte start here at the earliest, there at the latest.
             let first = hash.start.saturating_sub(MIN_RUN - 1);
-            let last = (hash.end - 1).min(path.bytes().len().saturating_sub(MIN_RUN));
+            let last = (hash.end - 1).min(text.bytes.len().saturating_sub(MIN_RUN));
             for position in first..=last + (STEP - 1) {
-                if let Some(gram) = gram_at(path.bytes(), position) {
+                if let Some(gram) = gram_at(&text.bytes, position) {
                     let bit = slot(gram);
                     filter[bit / 64] |= 1 << (bit % 64);
                     grams.entry(gram).or_default().push((index, position));
                 }
             }
         }
-        let longest = paths.iter().map(|p| p.bytes().len()).max().unwrap_or(0);
-        Self { paths, filter, grams, longest }
+        let longest = texts.iter().map(|text| text.bytes.len()).max().unwrap_or(0);
+        Self { paths, texts, filter, grams, longest }
     }
 
     /// The paths searched for.
@@ -167,7 +219,7 @@ impl Finder {
             let known = found
                 .iter()
                 .rev()
-                .take(2 * self.paths.len())
+                .take(2 * self.texts.len())
                 .any(|run| run.path == path && run.at + position == at + run.start && at < run.end());
             if !known && let Some(run) = self.extend(bytes, at, path, position) {
                 found.push(run);
@@ -176,11 +228,23 @@ impl Finder {
     }
 
     fn extend(&self, bytes: &[u8], at: usize, path: usize, position: usize) -> Option<Run> {
-        let whole = self.paths[path].bytes();
+        let text = &self.texts[path];
+        // Of a text whose runs are long, most that begin like one are told from it by their neighbours.
+        let around = |from: Option<usize>, within: Option<usize>| {
+            let (from, within) = (from?, within?);
+            Some(bytes.get(from..from + GRAM)? == text.bytes.get(within..within + GRAM)?)
+        };
+        if text.least >= 3 * GRAM
+            && around(at.checked_sub(GRAM), position.checked_sub(GRAM)) != Some(true)
+            && around(Some(at + GRAM), Some(position + GRAM)) != Some(true)
+        {
+            return None;
+        }
+        let whole = &text.bytes;
         let back = bytes[..at].iter().rev().zip(whole[..position].iter().rev()).take_while(|(a, b)| a == b).count();
         let ahead = bytes[at..].iter().zip(&whole[position..]).take_while(|(a, b)| a == b).count();
         let run = Run { at: at - back, path, start: position - back, len: back + ahead };
-        (run.len >= MIN_RUN && !run.hash_part(&self.paths[path]).is_empty()).then_some(run)
+        (run.len >= text.least && text.held(run.start, run.len) > 0).then_some(run)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the padding: a section cannot grow or shrink without moving what lies behind it. Knows nothing of hashes, nor of ELF.
 
-use flate2::{Compress, Compression, FlushCompress, write::ZlibEncoder};
+use flate2::{Compress, Compression, FlushCompress, write::DeflateEncoder};
 use std::io::Write;
 
 /// Above this size (bytes) the slowest levels are not tried: it is debug information, not worth minutes.
@@ -28,20 +28,30 @@ pub fn refit(content: &[u8], room: usize, zstd: bool) -> Option<Vec<u8>> {
     })
 }
 
-/// A zlib stream (RFC 1950) of `room` bytes, filled up with empty blocks: readers that want the stream to end with the section
-/// (readelf does) must find it so.
+/// A zlib stream (RFC 1950) of `room` bytes: readers that want the stream to end with the section (readelf does) must find it so.
 fn zlib(content: &[u8], level: u32, room: usize) -> Option<Vec<u8>> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(level));
+    let mut stream = vec![0x78, 0x9c];
+    stream.extend(deflate_at(content, level, room.checked_sub(6)?)?);
+    stream.extend(adler32(content).to_be_bytes());
+    Some(stream)
+}
+
+/// A deflate stream (RFC 1951) of `room` bytes with this content; none if no level makes it small enough.
+#[must_use]
+pub fn deflate(content: &[u8], room: usize) -> Option<Vec<u8>> {
+    [6, 9, 8, 7, 5, 4].iter().find_map(|&level| deflate_at(content, level, room))
+}
+
+/// The same at one level, filled up with empty blocks.
+fn deflate_at(content: &[u8], level: u32, room: usize) -> Option<Vec<u8>> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
     encoder.write_all(content).ok()?;
     let stream = encoder.finish().ok()?;
     if stream.len() >= room {
         return (stream.len() == room).then_some(stream);
     }
-    let mut stream = vec![0x78, 0x9c];
-    stream.extend(open_deflate(content, level)?);
-    let left = room.checked_sub(stream.len() + 4)?;
-    stream.extend(empty_blocks(left)?);
-    stream.extend(adler32(content).to_be_bytes());
+    let mut stream = open_deflate(content, level)?;
+    stream.extend(empty_blocks(room.checked_sub(stream.len())?)?);
     Some(stream)
 }
 
@@ -79,7 +89,7 @@ fn empty_blocks(len: usize) -> Option<Vec<u8>> {
     Some(blocks)
 }
 
-fn adler32(content: &[u8]) -> u32 {
+pub(super) fn adler32(content: &[u8]) -> u32 {
     const BASE: u32 = 65521;
     // As many bytes as cannot overflow (RFC 1950, 9).
     let (low, high) = content.chunks(5552).fold((1, 0), |(low, high), chunk| {

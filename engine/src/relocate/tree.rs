@@ -6,7 +6,7 @@
 use super::content::{Edit, Examined, Examiner, Finding};
 use super::error::Error;
 use super::prefix::replace_full;
-use super::{debuglink, files, pyc, record, sums};
+use super::{files, follow};
 use rustix::fs::{AtFlags, CWD, FallocateFlags, Timespec, Timestamps, fallocate};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -36,6 +36,19 @@ struct FileChange {
     stays: bool,
 }
 
+impl FileChange {
+    /// No change.
+    fn of(entry: &Entry) -> Self {
+        Self {
+            path: entry.path.clone(),
+            meta: entry.meta.clone(),
+            edits: Vec::new(),
+            replacement: None,
+            stays: entry.root || entry.meta.nlink() > 1,
+        }
+    }
+}
+
 /// The change to one entry of a directory.
 #[derive(Debug, Default)]
 struct EntryChange {
@@ -46,7 +59,7 @@ struct EntryChange {
 /// What is to be done to some trees, and what was found in them.
 #[derive(Debug, Default)]
 pub struct Plan {
-    files: Vec<FileChange>,
+    files: BTreeMap<PathBuf, FileChange>,
     /// By directory, then by name.
     entries: BTreeMap<PathBuf, BTreeMap<OsString, EntryChange>>,
     /// Metadata of the directories in `entries`.
@@ -58,12 +71,6 @@ pub struct Plan {
     pub refusals: Vec<(PathBuf, Vec<Finding>)>,
     /// What is named and no reason to refuse, by file.
     pub harmless: Vec<(PathBuf, Vec<Finding>)>,
-    /// Python's lists of installed files.
-    records: Vec<PathBuf>,
-    /// Lists of checksums.
-    sums: Vec<PathBuf>,
-    /// All files, one name of each.
-    all: Vec<PathBuf>,
 }
 
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
@@ -81,11 +88,11 @@ fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Examines everything under `paths`; changes nothing.
+/// Examines everything under `paths`; changes nothing. `follows`: digests of what changes are brought up to date too.
 ///
 /// # Errors
 /// What cannot be read.
-pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
+pub fn plan(examiner: &Examiner, paths: &[PathBuf], follows: bool) -> Result<Plan, Error> {
     let mut entries = Vec::new();
     for path in paths {
         walk(path, true, &mut entries)?;
@@ -100,7 +107,20 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for entry in &entries {
-        let changed = plan_entry(examiner, entry, &mut plan)?;
+        if entry.meta.is_file() && entry.path.extension() == Some(OsStr::new("br")) {
+            // Nothing but the name tells it.
+            plan.harmless.push((entry.path.clone(), vec![Finding::opaque("brotli data")]));
+        }
+        if entry.meta.is_file() && seen.insert((entry.meta.dev(), entry.meta.ino())) {
+            files.push(entry);
+        }
+    }
+    for (index, outcome) in files::examine(examiner, &files)? {
+        plan.set(files[index], outcome);
+    }
+    let known = if follows { &follow::follow(examiner, &mut plan, &files, &entries)? } else { examiner };
+    for entry in &entries {
+        let changed = plan_entry(known, entry, &mut plan)?;
         if changed && let Some(parent) = entry.path.parent() {
             // The directory that holds a tree (the store) is not ours: its mode and times are nobody's promise.
             if !entry.root {
@@ -110,37 +130,6 @@ pub fn plan(examiner: &Examiner, paths: &[PathBuf]) -> Result<Plan, Error> {
             let inode = (entry.meta.dev(), entry.meta.ino());
             plan.inodes.insert(entry.path.clone(), inode);
         }
-        if entry.meta.is_file() && entry.path.extension() == Some(OsStr::new("br")) {
-            // Nothing but the name tells it.
-            plan.harmless.push((entry.path.clone(), vec![Finding::opaque("brotli data")]));
-        }
-        if entry.meta.is_file() && record::is_record(&entry.path) {
-            plan.records.push(entry.path.clone());
-        }
-        if entry.meta.is_file() && sums::kind(&entry.path).is_some() {
-            plan.sums.push(entry.path.clone());
-        }
-        if entry.meta.is_file() && seen.insert((entry.meta.dev(), entry.meta.ino())) {
-            files.push(entry);
-        }
-    }
-    plan.all = files.iter().map(|entry| entry.path.clone()).collect();
-    for (index, outcome) in files::examine(examiner, &files)? {
-        let entry = files[index];
-        let change = !outcome.edits.is_empty() || outcome.replacement.is_some();
-        plan.record(&entry.path, &outcome);
-        if change {
-            plan.files.push(FileChange {
-                path: entry.path.clone(),
-                meta: entry.meta.clone(),
-                edits: outcome.edits,
-                replacement: outcome.replacement,
-                stays: entry.root || entry.meta.nlink() > 1,
-            });
-        }
-    }
-    for stale in sums::find(&plan.sums, &plan.changing())?.into_iter().filter(sums::Stale::is_older) {
-        plan.harmless.push((stale.path, vec![Finding::sums()]));
     }
     plan.mentions.sort_by(|a, b| a.0.cmp(&b.0));
     plan.refusals.sort_by(|a, b| a.0.cmp(&b.0));
@@ -190,8 +179,102 @@ impl Plan {
     }
 
     /// The files whose content changes.
-    fn changing(&self) -> BTreeSet<PathBuf> {
-        self.files.iter().map(|change| change.path.clone()).collect()
+    pub(super) fn changing(&self) -> BTreeSet<PathBuf> {
+        self.files.keys().cloned().collect()
+    }
+
+    /// Takes over what was found out about a file, in place of what was known.
+    pub(super) fn set(&mut self, entry: &Entry, outcome: Examined) {
+        let path = &entry.path;
+        for findings in [&mut self.mentions, &mut self.refusals] {
+            findings.retain(|(other, _)| other != path);
+        }
+        self.harmless.retain(|(other, findings)| {
+            other != path || findings.iter().any(|finding| *finding == Finding::opaque("brotli data"))
+        });
+        self.files.remove(path);
+        self.record(path, &outcome);
+        if !outcome.edits.is_empty() || outcome.replacement.is_some() {
+            let change = FileChange { edits: outcome.edits, replacement: outcome.replacement, ..FileChange::of(entry) };
+            self.files.insert(path.clone(), change);
+        }
+    }
+
+    /// Changes a file further.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub(super) fn amend(
+        &mut self,
+        entries: &BTreeMap<&Path, &Entry>,
+        path: &Path,
+        edits: Vec<Edit>,
+    ) -> Result<(), Error> {
+        let Some(entry) = entries.get(path) else { return Ok(()) };
+        let change = self.files.entry(path.to_owned()).or_insert_with(|| FileChange::of(entry));
+        match &mut change.replacement {
+            Some(bytes) => {
+                if edits.iter().all(|edit| edit.at + edit.bytes.len() <= bytes.len()) {
+                    super::content::apply(bytes, &edits);
+                }
+            }
+            None => {
+                change.edits.retain(|edit| !edits.iter().any(|new| new.at == edit.at));
+                change.edits.extend(edits);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file's bytes are where they were.
+    pub(super) fn can_amend(&self, path: &Path) -> bool {
+        self.files.get(path).is_none_or(|change| change.replacement.is_none())
+    }
+
+    /// Adds a reason to refuse.
+    pub(super) fn refuse(&mut self, path: &Path, finding: Finding) {
+        if !self.refusals.iter().any(|(other, findings)| other == path && findings.contains(&finding)) {
+            self.refusals.push((path.to_owned(), vec![finding]));
+        }
+    }
+
+    /// Gives a file a new content.
+    pub(super) fn replace(&mut self, entry: &Entry, bytes: Vec<u8>) {
+        let change = FileChange { replacement: Some(bytes), ..FileChange::of(entry) };
+        self.files.insert(entry.path.clone(), change);
+    }
+
+    /// What a file is to contain.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub(super) fn planned(&self, path: &Path) -> Result<Vec<u8>, Error> {
+        let bytes = files::contents(path)?;
+        let change = self.files.get(path);
+        Ok(change.map_or(bytes.clone(), |change| follow::changed(bytes, &change.edits, change.replacement.as_ref())))
+    }
+
+    /// How large (bytes) a file is and will be, if it changes.
+    pub(super) fn sizes(&self, path: &Path) -> Option<(usize, usize)> {
+        let change = self.files.get(path)?;
+        let old = usize::try_from(change.meta.len()).ok()?;
+        Some((old, change.replacement.as_ref().map_or(old, Vec::len)))
+    }
+
+    /// What tells one state of the plan from another.
+    pub(super) fn fingerprints(&self) -> BTreeMap<PathBuf, [u8; 32]> {
+        let of = |change: &FileChange| {
+            let mut hasher = blake3::Hasher::new();
+            for edit in &change.edits {
+                hasher.update(&edit.at.to_le_bytes());
+                hasher.update(&edit.bytes);
+            }
+            if let Some(bytes) = &change.replacement {
+                hasher.update(bytes);
+            }
+            *hasher.finalize().as_bytes()
+        };
+        self.files.iter().map(|(path, change)| (path.clone(), of(change))).collect()
     }
 
     /// Carries the plan out.
@@ -199,32 +282,8 @@ impl Plan {
     /// # Errors
     /// What cannot be written, and a new name that is taken already.
     pub fn carry_out(&self) -> Result<(), Error> {
-        let mut changing = self.changing();
-        let bytecode = pyc::find(&changing)?;
-        changing.extend(bytecode.iter().map(|stale| stale.path.clone()));
-        let programs = debuglink::find(&self.all, &changing)?;
-        changing.extend(programs.iter().map(|stale| stale.path.clone()));
-        let mut lists = sums::find(&self.sums, &changing)?;
-        lists.retain(|stale| !stale.is_older());
-        changing.extend(lists.iter().map(|stale| stale.path.clone()));
-        let stale = record::find(&self.records, &changing)?;
-        for change in &self.files {
+        for change in self.files.values() {
             write_file(change)?;
-        }
-        for stale in &bytecode {
-            rewrite(&stale.path, vec![Edit { at: pyc::DIGEST, bytes: stale.renewed()?.to_vec() }])?;
-        }
-        for stale in &programs {
-            rewrite(&stale.path, stale.renewed()?)?;
-        }
-        for stale in &lists {
-            rewrite(&stale.path, stale.renewed()?)?;
-        }
-        for stale in &stale {
-            let (path, bytes) = record::refreshed(stale)?;
-            let meta = std::fs::symlink_metadata(&path).map_err(Error::io("look at", &path))?;
-            let stays = meta.nlink() > 1;
-            write_file(&FileChange { path, meta, edits: Vec::new(), replacement: Some(bytes), stays })?;
         }
         let mut moved = HashMap::new();
         // Deepest first: the paths of what is still to be done stay as they were.
@@ -365,12 +424,6 @@ fn write_file(change: &FileChange) -> Result<(), Error> {
             .map_err(Error::io("restore the mode of", path))?;
     }
     set_times(path, &change.meta)
-}
-
-/// Edits a file that has not changed so far in this way.
-fn rewrite(path: &Path, edits: Vec<Edit>) -> Result<(), Error> {
-    let meta = std::fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
-    write_file(&FileChange { path: path.to_owned(), meta, edits, replacement: None, stays: true })
 }
 
 fn write_changes(file: &File, change: &FileChange) -> std::io::Result<()> {

@@ -1,0 +1,309 @@
+//! Compressed streams at any place of a file: behind a script, in a document or an image, among a program's data.
+//!
+//! Owns how they are found, and what becomes of one that mentions a path: it is written again in the room that it has, where it
+//! is deflate (gzip, zlib, a member of a zip), else the file is refused. A deflate stream without any header is not found.
+
+use super::content::{DEPTH, Edit, Examined, Examiner, Finding, Reason, new_content};
+use super::foreign::{self, Foreign};
+use super::layout::{Kind, Layout};
+use super::packed::{self, Format, Unpacked, UpToDamage};
+use super::{png, section};
+use flate2::{Decompress, FlushDecompress};
+use std::ops::Range;
+
+/// Bytes that are unpacked from one file at most, beside many times its own size.
+const LEAST_BUDGET: usize = 256 << 20;
+const TIMES: usize = 64;
+/// How much (bytes) of what may be a zlib stream is unpacked to see whether it is one.
+const SAMPLE: usize = 1024;
+const ZIP_HEADER: usize = 30;
+
+/// The offset of the next two bytes, from `from` on, with which a stream may begin.
+fn next_pair(bytes: &[u8], from: usize) -> Option<usize> {
+    const BLOCK: usize = 64;
+    let mut at = from;
+    while let (Some(one), Some(two)) = (bytes.get(at..at + BLOCK), bytes.get(at + 1..=at + BLOCK)) {
+        let found = one.iter().zip(two).fold(0, |found, (&a, &b)| found | u8::from(is_pair(a, b)));
+        if found != 0 {
+            break;
+        }
+        at += BLOCK;
+    }
+    (at..bytes.len().saturating_sub(1)).find(|&at| is_pair(bytes[at], bytes[at + 1]))
+}
+
+/// Without a branch, so that many are compared at once.
+#[inline]
+fn is_pair(a: u8, b: u8) -> bool {
+    ((a == 0x1f) & (b == 0x8b))
+        | ((a == 0xfd) & (b == b'7'))
+        | ((a == 0x28) & (b == 0xb5))
+        | ((a == b'B') & (b == b'Z'))
+        | ((a == b'P') & (b == b'K'))
+        | ((a == b'L') & (b == b'Z'))
+        | ((a == b'7') & (b == b'z'))
+        | ((a == b'R') & (b == b'a'))
+        | ((a == b'h') & (b == b's'))
+        | ((a == 0x78) & ((b == 0x01) | (b == 0x5e) | (b == 0x9c) | (b == 0xda)))
+}
+
+/// The format that begins at `at`, as far as a few bytes tell.
+fn format_at(bytes: &[u8], at: usize) -> Option<Format> {
+    let rest = &bytes[at..];
+    if rest.starts_with(b"PK\x03\x04") && rest.len() > ZIP_HEADER {
+        return Some(Format::Zip);
+    }
+    let format = packed::detect(rest)?;
+    let likely = match format {
+        // The flags; level and system are among a few.
+        Format::Gzip => rest.len() > 18 && rest[3] & 0xe0 == 0 && (rest[9] <= 13 || rest[9] == 255),
+        // The flag for a dictionary is in the second byte; a reserved bit in the frame's.
+        Format::Zstd => rest.get(4).is_some_and(|byte| byte & 8 == 0),
+        Format::Zlib => is_zlib(rest),
+        Format::Lzma => false,
+        _ => true,
+    };
+    likely.then_some(format)
+}
+
+/// The format of what cannot be unpacked and is often part of another file: behind the program that unpacks it.
+fn opaque_at(rest: &[u8]) -> Option<&'static str> {
+    let number = |at: usize| Some(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+    match foreign::of(rest)? {
+        // Its version (Linux, `fs/squashfs/squashfs_fs.h`).
+        Foreign::Opaque(name) if rest.starts_with(b"hsqs") => {
+            (number(28) == Some(4) && number(30) == Some(0)).then_some(name)
+        }
+        Foreign::Opaque(name) if rest.starts_with(b"7z") || rest.starts_with(b"Rar!") => Some(name),
+        _ => None,
+    }
+}
+
+thread_local! {
+    /// Its window is not to be allocated for every two bytes that look like a header.
+    static PROBE: std::cell::RefCell<Decompress> = std::cell::RefCell::new(Decompress::new(true));
+}
+
+/// Whether the beginning unpacks.
+fn is_zlib(rest: &[u8]) -> bool {
+    // The kind of the first block: a stored one has its length twice, and one kind is none.
+    match rest.get(2).map(|byte| byte >> 1 & 3) {
+        Some(0) => {
+            if rest.len() < 7 || rest[3] != !rest[5] || rest[4] != !rest[6] {
+                return false;
+            }
+        }
+        Some(1 | 2) => {}
+        _ => return false,
+    }
+    PROBE.with_borrow_mut(|probe| {
+        probe.reset(true);
+        let sample = &rest[..rest.len().min(SAMPLE)];
+        let mut output = [0; 4096];
+        loop {
+            let before = (probe.total_in(), probe.total_out());
+            let Ok(status) = usize::try_from(before.0)
+                .map_err(drop)
+                .and_then(|at| probe.decompress(&sample[at..], &mut output, FlushDecompress::None).map_err(drop))
+            else {
+                return false;
+            };
+            if status == flate2::Status::StreamEnd {
+                return true;
+            }
+            if before == (probe.total_in(), probe.total_out()) {
+                // It wants more than the sample. What is cut off so soon holds nothing.
+                return rest.len() > SAMPLE || probe.total_out() > 0;
+            }
+        }
+    })
+}
+
+/// Whether bytes hold what may be a stream.
+pub(super) fn is_suspect(bytes: &[u8]) -> bool {
+    let mut from = 0;
+    while let Some(at) = next_pair(bytes, from) {
+        if format_at(bytes, at).is_some() || opaque_at(&bytes[at..]).is_some() {
+            return true;
+        }
+        from = at + 1;
+    }
+    false
+}
+
+/// A stream that was unpacked.
+struct Stream {
+    /// From its header to its last checksum.
+    range: Range<usize>,
+    /// The deflate stream in it, if it can be written again.
+    deflate: Option<Range<usize>>,
+    content: Unpacked,
+}
+
+impl Examiner {
+    /// Looks into the streams that begin within `ranges` and adds what they hold to `examined`, which is of the bytes as they are.
+    pub(super) fn embedded(
+        &self,
+        bytes: &[u8],
+        ranges: &[Range<usize>],
+        layout: &Layout,
+        depth: usize,
+        examined: &mut Examined,
+    ) {
+        let mut budget = LEAST_BUDGET.max(bytes.len().saturating_mul(TIMES));
+        for range in ranges {
+            let mut from = range.start;
+            while let Some(at) = next_pair(&bytes[..range.end], from) {
+                from = at + 1;
+                if is_known(layout, at) {
+                    continue;
+                }
+                if let Some(name) = opaque_at(&bytes[at..range.end]).filter(|_| at > 0) {
+                    examined.harmless.push(Finding { at, ..Finding::opaque(name) });
+                }
+                let Some(format) = format_at(&bytes[..range.end], at) else { continue };
+                if depth > DEPTH {
+                    examined.harmless.push(Finding { at, ..Finding::opaque("data that was compressed many times") });
+                    return;
+                }
+                if budget == 0 {
+                    examined.harmless.push(Finding::opaque("more compressed data than is searched"));
+                    return;
+                }
+                let Some(stream) = self.stream_at(&bytes[..range.end], at, format) else { continue };
+                if let Unpacked::Whole(content) = &stream.content {
+                    budget = budget.saturating_sub(content.len());
+                }
+                let end = stream.range.end;
+                if self.add_stream(bytes, stream, format, depth, examined) {
+                    from = end;
+                }
+            }
+        }
+        if let Some((at, data)) = png::split_picture(bytes)
+            && let Some(content) = self.unpack(UpToDamage::new(flate2::bufread::ZlibDecoder::new(&data[..])))
+        {
+            let inside = self.deeper(&content, depth + 1);
+            examined.refuse(inside, &format!("zlib data at {at:#x}"), &Reason::Packed(Format::Zlib));
+        }
+    }
+
+    /// Adds what a stream holds. False if it was not one, as far as is known.
+    fn add_stream(&self, bytes: &[u8], stream: Stream, format: Format, depth: usize, examined: &mut Examined) -> bool {
+        let range = stream.range.clone();
+        let inside = self.deeper(&stream.content, depth + 1);
+        let is_whole = stream.deflate.is_some() || range.end > range.start;
+        if inside.is_clean() {
+            return is_whole;
+        }
+        // What is stored in it as it is was found before, and is not to be rewritten without its checksum.
+        let outside = |at: usize| !range.contains(&at);
+        examined.edits.retain(|edit| outside(edit.at));
+        for findings in [&mut examined.mentions, &mut examined.refusals] {
+            findings.retain(|finding| !finding.members.is_empty() || outside(finding.at));
+        }
+        let place = format!("{format} data at {:#x}", range.start);
+        let content = match stream.content {
+            Unpacked::Whole(content) => new_content(content, &inside),
+            Unpacked::Large(_) => None,
+        };
+        let edits = match (&content, stream.deflate) {
+            (Some(content), Some(deflate)) => rewritten(bytes, &range, deflate, content, format),
+            _ => None,
+        };
+        match edits {
+            Some(edits) => {
+                examined.edits.extend(edits);
+                examined.nest(inside, &place);
+            }
+            None => examined.refuse(inside, &place, &Reason::Packed(format)),
+        }
+        is_whole
+    }
+
+    fn stream_at(&self, bytes: &[u8], at: usize, format: Format) -> Option<Stream> {
+        let rest = &bytes[at..];
+        match format {
+            Format::Gzip => {
+                let seen = |window: &[u8]| self.is_suspect(window);
+                if let Some((member, content)) = packed::gzip_member(bytes, at, self.overlap(), &seen) {
+                    let deflate = (!member.extra).then(|| member.stream.clone());
+                    return Some(Stream { range: at..member.end(), deflate, content });
+                }
+                // Without its end, or with another checksum: some programs read such a one.
+                let start = at + packed::gzip_header_len(rest)?;
+                let content = self.unpack(UpToDamage::new(flate2::bufread::DeflateDecoder::new(&bytes[start..])))?;
+                Some(Stream { range: at..at, deflate: None, content })
+            }
+            Format::Zip => {
+                let (start, method) = zip_member(rest)?;
+                let data = rest.get(start..)?;
+                if method == 0 {
+                    return None;
+                }
+                if method != 8 {
+                    let reader = packed::stream(packed::zip_method(method)?, data)?;
+                    let content = self.unpack(UpToDamage::new(reader))?;
+                    return Some(Stream { range: at..at, deflate: None, content });
+                }
+                let content = self.unpack(UpToDamage::new(flate2::bufread::DeflateDecoder::new(data)))?;
+                Some(Stream { range: at..at, deflate: None, content })
+            }
+            Format::Zlib => {
+                let mut behind = rest;
+                let mut reader = UpToDamage::new(flate2::bufread::ZlibDecoder::new(&mut behind));
+                let content = self.unpack(&mut reader)?;
+                let damaged = reader.failed;
+                drop(reader);
+                let end = if damaged { at } else { bytes.len() - behind.len() };
+                let deflate = (end > at + 6).then(|| at + 2..end - 4);
+                Some(Stream { range: at..end, deflate, content })
+            }
+            _ => {
+                let mut behind = rest;
+                let mut reader = UpToDamage::new(packed::stream(format, &mut behind)?);
+                let content = self.unpack(&mut reader)?;
+                let damaged = reader.failed;
+                drop(reader);
+                let end = if damaged { at } else { bytes.len() - behind.len() };
+                Some(Stream { range: at..end, deflate: None, content })
+            }
+        }
+    }
+}
+
+/// Whether no stream is looked for there: in code, which has the two bytes by chance, and in sections that are looked into as such.
+fn is_known(layout: &Layout, at: usize) -> bool {
+    layout.is_elf()
+        && (matches!(layout.kind(at), Kind::Code | Kind::CodeX86 | Kind::CodeArm64)
+            || layout.compressed().iter().any(|section| section.range.contains(&at))
+            || layout.bitcode().iter().any(|section| section.contains(&at)))
+}
+
+/// Where the data of a zip's local header begins, and their method (APPNOTE 4.3.7).
+fn zip_member(rest: &[u8]) -> Option<(usize, u16)> {
+    let number = |at: usize| Some(u16::from_le_bytes(*rest.get(at..)?.first_chunk()?));
+    let encrypted = number(6)? & 1 != 0;
+    let start = ZIP_HEADER + usize::from(number(26)?) + usize::from(number(28)?);
+    (!encrypted).then_some((start, number(8)?))
+}
+
+/// The edits that write a stream again in its room: the deflate stream, and the sums that follow it.
+fn rewritten(
+    bytes: &[u8],
+    range: &Range<usize>,
+    deflate: Range<usize>,
+    content: &[u8],
+    format: Format,
+) -> Option<Vec<Edit>> {
+    let mut new = section::deflate(content, deflate.len())?;
+    new.extend(match format {
+        Format::Gzip => packed::gzip_trailer(content).to_vec(),
+        Format::Zlib => section::adler32(content).to_be_bytes().to_vec(),
+        _ => return None,
+    });
+    if deflate.start + new.len() != range.end || range.end > bytes.len() {
+        return None;
+    }
+    Some(vec![Edit { at: deflate.start, bytes: new }])
+}
