@@ -3,7 +3,10 @@
 //! Owns the environment variables:
 //! - `PHASESPLIT_MUTATIONS`: `all`, or how many (a sample, by the seed);
 //! - `PHASESPLIT_MUTATION_SEED`: any word; the same word gives the same sample;
-//! - `PHASESPLIT_MUTATION_PACKAGES`, `…_LEVELS`, `…_ATTRIBUTES`: words; only these;
+//! - `PHASESPLIT_MUTATION_PACKAGES`, `…_LEVELS`, `…_ATTRIBUTES`: words; only these. The package `readers` is the generator of
+//!   readers (`readers/`); at levels that are named here each of its cases is tried at all of them, else at one drawn by the seed;
+//! - `PHASESPLIT_MUTATION_WAYS`, `…_STAGES`: words; of the readers only these: a place (`hook`), a text (`python-tuple`), or
+//!   both (`hook/env`), and the stages in which they read;
 //! - `PHASESPLIT_MUTATION_SALT`: a word that runs may share, so that a second run builds only what changed;
 //! - `PHASESPLIT_MUTATION_RESULTS`: where the JSON lines go (`target/mutation.jsonl`).
 
@@ -22,6 +25,8 @@ pub struct Settings {
     pub packages: Vec<String>,
     pub levels: Vec<String>,
     pub attributes: Vec<String>,
+    pub ways: Vec<String>,
+    pub stages: Vec<String>,
     pub salt: String,
     /// Where the JSON lines go, if anywhere.
     pub results: Option<PathBuf>,
@@ -50,20 +55,39 @@ impl Settings {
             packages: words("_PACKAGES"),
             levels: words("_LEVELS"),
             attributes: words("_ATTRIBUTES"),
+            ways: words("_WAYS"),
+            stages: words("_STAGES"),
             salt: variable("_SALT").unwrap_or_else(salt),
             results: Some(variable("_RESULTS").map_or_else(|| root().join("target/mutation.jsonl"), PathBuf::from)),
             library: None,
         }
     }
 
-    /// The small run for the test of the test: one package, whose hook reads an attribute early.
-    pub fn planted(library: Option<&Path>) -> Self {
+    pub fn wants_package(&self, name: &str) -> bool {
+        self.packages.is_empty() || self.packages.iter().any(|package| package == name)
+    }
+
+    pub fn wants_level(&self, name: &str) -> bool {
+        self.levels.is_empty() || self.levels.iter().any(|level| level == name)
+    }
+
+    /// All readers, at one level each.
+    pub fn of_readers() -> Self {
+        let all = Self::planted(crate::readers::PACKAGE, None);
+        Self { levels: Vec::new(), attributes: Vec::new(), ways: Vec::new(), stages: Vec::new(), ..all }
+    }
+
+    /// The small run for the test of the test: one package, whose hook reads an attribute early. Of the readers, a hook
+    /// that reads it by name.
+    pub fn planted(package: &str, library: Option<&Path>) -> Self {
         Self {
             limit: None,
             seed: String::new(),
-            packages: vec!["own-hook".to_owned()],
+            packages: vec![package.to_owned()],
             levels: vec!["contract".to_owned()],
             attributes: vec!["installFlags".to_owned()],
+            ways: vec!["hook/name".to_owned()],
+            stages: vec!["patch".to_owned()],
             salt: salt(),
             results: None,
             library: library.map(Path::to_owned),
