@@ -195,8 +195,11 @@ pub fn begin(settings: &Settings) {
     }
 }
 
-/// A package's results while the others still run, for who looks at a long run: lines in the file, and at once what is unsound.
-pub fn add(results: &[Result], settings: &Settings) {
+/// A package's results while the others still run, for who looks at a long run: lines in the file, and at once what is wrong.
+pub fn add(results: &[Result], problems: &[String], settings: &Settings) {
+    for problem in problems {
+        eprintln!("PROBLEM {problem}");
+    }
     for one in results.iter().filter(|one| is_unsound(one)) {
         eprintln!("UNSOUND {} at {}", one.mutation, one.level);
     }

@@ -133,7 +133,7 @@ pub fn all(settings: &Settings) -> Results {
             Work::Package(job) => run(&job, settings),
             Work::Readers(batch) => readers::run(&batch, settings),
         };
-        report::add(&done.0, settings);
+        report::add(&done.0, &done.1, settings);
         done
     }) {
         results.mutations.extend(mutations);

@@ -83,7 +83,10 @@ impl Case {
     /// The text and the file beside it, with a name put in.
     fn content(&self) -> (String, Option<(&'static str, String)>) {
         let put = |name: &str| {
-            (with_name(self.text.text, name), self.text.beside.map(|(file, content)| (file, with_name(content, name))))
+            (
+                with_name(self.text.content, name),
+                self.text.beside.map(|(file, content)| (file, with_name(content, name))),
+            )
         };
         if !self.is_twin {
             return put(self.name);
@@ -93,7 +96,7 @@ impl Case {
         }
         let how = self.text.language.how();
         let (content, beside) = put(self.name);
-        let comments: String = content.lines().map(|line| format!("{}{line}\n", how.comment)).collect();
+        let comments: String = content.lines().map(|line| [how.comment, line, "\n"].concat()).collect();
         (comments + how.empty + if how.empty.is_empty() { ":" } else { "" }, beside)
     }
 }
@@ -108,45 +111,88 @@ pub fn cases(settings: &Settings) -> (Vec<Case>, BTreeSet<String>) {
     for place in Place::ALL {
         for text in place.texts() {
             let way = format!("{}/{}", place.name(), text.name);
-            let is_wanted = settings.ways.is_empty()
-                || [&way, place.name(), text.name].iter().any(|word| settings.ways.iter().any(|way| way == word));
-            if !is_wanted {
+            let program = text.language.how().program;
+            if !settings.wants_way(&[&way, place.name(), text.name]) {
                 continue;
             }
-            let program = text.language.how().program;
             if !Path::new("/usr/bin").join(program).exists() {
                 skipped.insert(format!("{way} ({program} is not in /usr/bin)"));
                 continue;
             }
             for is_structured in [false, true] {
-                if text.structured_only && !is_structured {
-                    continue;
+                if is_structured || !text.structured_only {
+                    Way { place: *place, text, is_structured, settings }.add(&mut all);
                 }
-                way_cases(&way, *place, text, is_structured, settings, &mut all);
             }
         }
     }
     (all, skipped)
 }
 
-fn way_cases(
-    way: &str,
+/// A text at a place, with or without structured attributes.
+#[derive(Clone, Copy)]
+struct Way<'a> {
     place: Place,
     text: &'static Text,
     is_structured: bool,
-    settings: &Settings,
-    all: &mut Vec<Case>,
-) {
-    let stages: Vec<&'static str> = READING
-        .iter()
-        .copied()
-        .filter(|stage| place.exists_in(stage))
-        .filter(|stage| settings.stages.is_empty() || settings.stages.iter().any(|word| word == stage))
-        .collect();
-    let form = if is_structured { "structured" } else { "plain" };
-    let mut add = |stage: &'static str, is_twin: bool| {
-        let id = format!("{PACKAGE}/{way}/{stage}/{form}{}", if is_twin { "/twin" } else { "" });
-        let seed = draw(&format!("{} {id}", settings.seed));
+    settings: &'a Settings,
+}
+
+impl Way<'_> {
+    fn add(self, all: &mut Vec<Case>) {
+        let stages: Vec<&'static str> = READING.iter().copied().filter(|stage| self.place.exists_in(stage)).collect();
+        let wanted = |stage: &&&'static str| self.settings.wants_stage(stage);
+        for stage in stages.iter().filter(wanted).filter(|stage| self.is_drawn(stage, &stages)) {
+            self.add_in(stage, false, all);
+        }
+        // What is harmless already needs no twin, and of the others one stage is enough.
+        let stages: Vec<_> = stages.iter().filter(wanted).copied().collect();
+        if self.text.effect != Effect::Nothing && !stages.is_empty() && self.is_drawn("", &[""]) {
+            let stage = pick(&stages, self.number(&format!("twin {} {}", self.place.name(), self.form())));
+            self.add_in(stage, true, all);
+        }
+    }
+
+    const fn form(self) -> &'static str {
+        if self.is_structured { "structured" } else { "plain" }
+    }
+
+    /// A number for something about this text, the same in each run with this seed.
+    fn number(self, what: &str) -> u64 {
+        let word = format!("{} {} {what}", self.settings.seed, self.text.name);
+        let hash = blake3::hash(word.as_bytes());
+        u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes"))
+    }
+
+    /// Whether a run that is not asked for the whole product tries this way in this stage. It tries every text in every stage
+    /// and form once; where the text is, is drawn. A program that cannot read anything, because attributes are structured, is
+    /// tried in one stage; the rarer places in one form.
+    fn is_drawn(self, stage: &str, stages: &[&str]) -> bool {
+        if self.settings.is_whole || !self.settings.ways.is_empty() {
+            return true;
+        }
+        if Place::FREQUENT.contains(&self.place) && self.text.is_shell() {
+            let places: Vec<Place> = Place::FREQUENT
+                .iter()
+                .copied()
+                .filter(|place| place.texts().any(|text| text.name == self.text.name))
+                .collect();
+            return pick(&places, self.number(&format!("place {stage} {}", self.form()))) == self.place;
+        }
+        if self.text.structured_only {
+            return true;
+        }
+        if self.place == Place::Source {
+            return !self.is_structured || pick(stages, self.number("stage")) == stage;
+        }
+        self.is_structured == self.number(&format!("form {stage} {}", self.place.name())).is_multiple_of(3)
+    }
+
+    fn add_in(self, stage: &'static str, is_twin: bool, all: &mut Vec<Case>) {
+        let Self { place, text, is_structured, settings } = self;
+        let twin = if is_twin { "/twin" } else { "" };
+        let id = format!("{PACKAGE}/{}/{}/{stage}/{}{twin}", place.name(), text.name, self.form());
+        let seed = self.number(&id);
         let levels: Vec<&'static str> = LEVELS.iter().copied().filter(|level| settings.wants_level(level)).collect();
         // One level is drawn; levels that were asked for are all tried.
         let drawn = if settings.levels.is_empty() { vec![pick(&levels, seed)] } else { levels };
@@ -156,7 +202,7 @@ fn way_cases(
                 .filter(|(name, scope, lowest)| {
                     rank(STAGES, scope) > rank(STAGES, stage)
                         && rank(LEVELS, lowest) <= rank(LEVELS, level)
-                        && (settings.attributes.is_empty() || settings.attributes.iter().any(|word| word == name))
+                        && settings.wants_attribute(name)
                         && (*name != "nativeBuildInputs" || text.effect == Effect::Reads)
                 })
                 .collect();
@@ -164,22 +210,9 @@ fn way_cases(
                 continue;
             }
             let (name, scope, _) = *pick(&names, seed / 7);
-            let id = id.clone();
-            all.push(Case { id, level, place, text, stage, is_structured, is_twin, name, scope, seed });
+            all.push(Case { id: id.clone(), level, place, text, stage, is_structured, is_twin, name, scope, seed });
         }
-    };
-    for stage in &stages {
-        add(stage, false);
     }
-    // What is harmless already needs no twin, and of the others one stage is enough.
-    if text.effect != Effect::Nothing && !stages.is_empty() {
-        add(pick(&stages, draw(&format!("{} {way} {form}", settings.seed))), true);
-    }
-}
-
-fn draw(word: &str) -> u64 {
-    let hash = blake3::hash(word.as_bytes());
-    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("eight bytes"))
 }
 
 fn pick<T: Copy>(items: &[T], number: u64) -> T {

@@ -34,7 +34,7 @@ pub fn write(case: &Case, salt: &str, directory: &Path) -> Value {
         attributes.insert("dontUnpack".to_owned(), true.into());
     }
     // Some packages do not configure: then the stage before runs up to the build.
-    if case.seed % 3 == 0 && case.stage != "configure" && case.scope != "configure" {
+    if case.seed.is_multiple_of(3) && case.stage != "configure" && case.scope != "configure" {
         attributes.insert("dontConfigure".to_owned(), true.into());
     }
     json!({

@@ -15,7 +15,7 @@ pub enum Place {
     /// In a file of the store.
     Store,
     /// In the source, which is not unpacked.
-    InPlace,
+    NotUnpacked,
     /// Behind a link into the store, made right before.
     Link,
     /// Behind a link into the store that was made after unpacking.
@@ -39,8 +39,8 @@ pub enum Place {
 }
 
 use Place::{
-    Archive, Builder, BuilderTop, Hook, HookRuns, HookSources, HookTop, InPlace, Link, OldLink, Phase, Source, Sourced,
-    Store, Written,
+    Archive, Builder, BuilderTop, Hook, HookRuns, HookSources, HookTop, Link, NotUnpacked, OldLink, Phase, Source,
+    Sourced, Store, Written,
 };
 
 impl Place {
@@ -49,7 +49,7 @@ impl Place {
         Source,
         Sourced,
         Store,
-        InPlace,
+        NotUnpacked,
         Link,
         OldLink,
         Archive,
@@ -62,13 +62,16 @@ impl Place {
         BuilderTop,
     ];
 
+    /// Those where most readers are: every text of the shell is tried in each.
+    pub const FREQUENT: &[Self] = &[Phase, Source, Hook];
+
     pub const fn name(self) -> &'static str {
         match self {
             Phase => "phase",
             Source => "source",
             Sourced => "sourced",
             Store => "store",
-            InPlace => "in-place",
+            NotUnpacked => "in-place",
             Link => "link",
             OldLink => "old-link",
             Archive => "archive",
@@ -96,7 +99,7 @@ impl Place {
     pub fn texts(self) -> impl Iterator<Item = &'static Text> {
         let fits = move |text: &&Text| text.effect != Effect::Sets || self.is_own_shell();
         let shell = SHELL.iter().filter(fits).filter(move |text| {
-            matches!(self, Phase | Source | Hook)
+            Self::FREQUENT.contains(&self)
                 || EVERYWHERE.contains(&text.name)
                 || (self.is_own_shell() && SOURCED.contains(&text.name))
         });
@@ -109,7 +112,7 @@ impl Place {
 
     /// Whether a text can be here in a package that reads it in this stage.
     pub fn exists_in(self, stage: &str) -> bool {
-        !matches!((self, stage), (InPlace | OldLink, "unpack"))
+        !matches!((self, stage), (NotUnpacked | OldLink, "unpack"))
     }
 }
 
@@ -146,27 +149,27 @@ const SEEN: &str = r#">>"$NIX_BUILD_TOP/seen""#;
 /// Puts a text, with the name already in it, at a place, where `stage` runs it.
 pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, String)>, stage: &str) -> Made {
     let how = text.language.how();
-    let mut made = Made { unpacks: place != InPlace, ..Made::default() };
+    let mut made = Made { unpacks: place != NotUnpacked, ..Made::default() };
     let mut files = BTreeMap::from([(how.file.to_owned(), content.to_owned() + "\n")]);
     files.extend(beside.map(|(name, content)| (name.to_owned(), content)));
     let script = script_of(stage);
     let run = |file: &str| format!("{} {SEEN} || :\n", braced(how.command, &how.command.replace("FILE", file)));
     let inline = format!("{{\n{content}\n}} {SEEN} || :\n");
+    let sourced = format!("{{\n. ./{}\n}} {SEEN} || :\n", how.file);
     let registered = |body: &str| format!("readWords() {{\n{body}}}\n{script}Hooks+=(readWords)\n");
     let mut line = String::new();
     match place {
         Phase => line.clone_from(&inline),
         Source => line = run(how.file),
-        Sourced => line = format!("{{\n. ./{}\n}} {SEEN} || :\n", how.file),
+        Sourced => line.clone_from(&sourced),
         Store => line = run(&format!("@store@/{}", how.file)),
-        InPlace => line = run(&format!("$src/{}", how.file)),
+        NotUnpacked => line = run(&format!("$src/{}", how.file)),
         Link => {
-            line = files.keys().map(|file| format!("ln -s @store@/{file} .\n")).collect();
+            line = links(&files, ".");
             line += &run(how.file);
         }
         OldLink => {
-            let links = files.keys().map(|file| format!("ln -s @store@/{file} \"$sourceRoot\"\n")).collect();
-            made.scripts.insert("postUnpack".to_owned(), links);
+            made.scripts.insert("postUnpack".to_owned(), links(&files, "\"$sourceRoot\""));
             line = run(how.file);
         }
         Archive => {
@@ -174,15 +177,14 @@ pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, Strin
             line = format!("tar xzf inner.tar.gz\ncd inner\n{}cd ..\nrm -r inner\n", run(how.file));
         }
         Written => {
-            for (file, content) in &files {
-                line += &format!("cat >{file} <<'WRITTEN'\n{content}WRITTEN\n");
-            }
-            line += &run(how.file);
-            line += &format!("rm {}\n", files.keys().cloned().collect::<Vec<_>>().join(" "));
+            let names: Vec<&str> = files.keys().map(String::as_str).collect();
+            let written =
+                files.iter().map(|(file, content)| ["cat >", file, " <<'WRITTEN'\n", content, "WRITTEN\n"].concat());
+            line = written.collect::<String>() + &run(how.file) + &format!("rm {}\n", names.join(" "));
         }
         Hook => made.hook = Some(registered(&inline)),
         HookSources => {
-            made.hook = Some(registered(&in_source(stage, &format!("{{\n. ./{}\n}} {SEEN} || :\n", how.file))))
+            made.hook = Some(registered(&in_source(stage, &sourced)));
         }
         HookRuns => made.hook = Some(registered(&in_source(stage, &run(how.file)))),
         Builder => {
@@ -204,7 +206,7 @@ pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, Strin
         }
     }
     match place {
-        Source | Sourced | InPlace | HookSources | HookRuns => made.source = files,
+        Source | Sourced | NotUnpacked | HookSources | HookRuns => made.source = files,
         Store | Link | OldLink => made.store = files,
         Archive => made.archive = files,
         Phase | Written | Hook | HookTop | Builder | BuilderTop => {}
@@ -214,6 +216,12 @@ pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, Strin
         made.scripts.entry(script.to_owned()).or_default().push_str(&line);
     }
     made
+}
+
+/// Commands that make links to the store's files in a directory.
+fn links(files: &BTreeMap<String, String>, directory: &str) -> String {
+    let sources: Vec<String> = files.keys().map(|file| format!("@store@/{file}")).collect();
+    format!("ln -s {} {directory}\n", sources.join(" "))
 }
 
 /// After unpacking the shell is still beside the source.

@@ -3,7 +3,9 @@
 //! Owns the table. In a text `NAME` is the variable, `HEAD` and `TAIL` are its two halves, for a name that is put together
 //! while the text runs. A text prints what it read. A text that fails is not an error.
 
-use super::language::Language::{self, *};
+use super::language::Language::{
+    self, Awk, C, Cmake, Dash, Go, Jq, Lua, M4, Make, Ninja, Node, Perl, Php, Python, Ruby, Rust, Sed, Shell, Tcl,
+};
 
 /// What a text does with its variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +26,7 @@ pub struct Text {
     pub name: &'static str,
     pub language: Language,
     pub effect: Effect,
-    pub text: &'static str,
+    pub content: &'static str,
     /// A second file beside the text's own: name and content.
     pub beside: Option<(&'static str, &'static str)>,
     /// Works with structured attributes only.
@@ -52,9 +54,14 @@ impl Text {
         Self { structured_only: true, ..self }
     }
 
+    /// Whether it works in the shell of a phase.
+    pub fn is_shell(&self) -> bool {
+        SHELL.iter().any(|text| text.name == self.name)
+    }
+
     /// Whether the variable's whole name occurs, and not only its halves.
     pub fn is_literal(&self) -> bool {
-        self.text.contains("NAME") || self.beside.is_some_and(|(_, content)| content.contains("NAME"))
+        self.content.contains("NAME") || self.beside.is_some_and(|(_, content)| content.contains("NAME"))
     }
 }
 
@@ -64,8 +71,8 @@ pub fn with_name(text: &str, name: &str) -> String {
     text.replace("HEAD", head).replace("TAIL", tail).replace("NAME", name)
 }
 
-const fn text(name: &'static str, language: Language, text: &'static str) -> Text {
-    Text { name, language, effect: Effect::Reads, text, beside: None, structured_only: false }
+const fn text(name: &'static str, language: Language, content: &'static str) -> Text {
+    Text { name, language, effect: Effect::Reads, content, beside: None, structured_only: false }
 }
 
 const fn sh(name: &'static str, script: &'static str) -> Text {
@@ -156,7 +163,7 @@ pub const SHELL: &[Text] = &[
     sh("eval-assign", r#"v=HEAD; eval "${v}TAIL=assigned""#).sets(),
     sh("message", r#"echo "run env, and read the word NAME in it""#).nothing(),
     sh("comment", "# env | grep NAME\necho done # printenv NAME").nothing(),
-    sh("env-runs", r#"env LANG=C true; env -i true; command -v env >/dev/null"#).nothing(),
+    sh("env-runs", "env LANG=C true; env -i true; command -v env >/dev/null").nothing(),
     sh("set-option", "set +x; set -- one two; declare -i readCount=0; export -f 2>/dev/null || true").nothing(),
     sh("own-variable", "word=one; echo \"$word\"; unset word").nothing(),
     sh("quoted-document", "cat >notes <<'END'\nenv | grep $NAME\nEND\nrm notes").nothing(),
@@ -213,7 +220,7 @@ pub const PROGRAMS: &[Text] = &[
     text("perl-computed", Perl, "print $ENV{\"HEAD\" . \"TAIL\"}, \"\\n\";"),
     text("perl-walk", Perl, "while (my ($k, $v) = each %ENV) { print \"$v\\n\" if $k =~ /^HEAD/ }"),
     text("perl-env-module", Perl, "use Env qw(NAME);\nprint \"$NAME\\n\";"),
-    text("perl-list", Perl, "my @wanted = qw(\n    NAME\n);\nprint map { \"$ENV{$_}\\n\" } @wanted;"),
+    text("perl-names", Perl, "my @wanted = qw(\n    NAME\n);\nprint map { \"$ENV{$_}\\n\" } @wanted;"),
     text("perl-system", Perl, "system('echo \"$NAME\"');"),
     text("perl-reference", Perl, "my $all = \\%ENV;\nprint $all->{'NAME'}, \"\\n\";"),
     text("awk-name", Awk, "BEGIN { print ENVIRON[\"NAME\"] }"),
