@@ -1,6 +1,6 @@
 //! What a mutation came to.
 //!
-//! Owns the four outcomes, and which message of phasesplit's counts as a refusal.
+//! Owns the five outcomes, and which message of phasesplit's counts as a refusal.
 
 use crate::{
     build,
@@ -23,8 +23,23 @@ pub enum Outcome {
     BothFail,
     /// phasesplit says why it will not, and what to do. The unsplit build may succeed.
     Refused(String),
+    /// Another result, but phasesplit warned that it cannot prove the attribute unread.
+    NotProven(String),
     /// Another result, or a failure that only one of the two has and phasesplit does not explain.
     Unsound(String),
+}
+
+impl Outcome {
+    /// How bad it is; of two outcomes the worse counts.
+    pub fn severity(&self) -> usize {
+        match self {
+            Self::Equal => 0,
+            Self::BothFail => 1,
+            Self::Refused(_) => 2,
+            Self::NotProven(_) => 3,
+            Self::Unsound(_) => 4,
+        }
+    }
 }
 
 /// What a refusal must say: what to do now. One of these.
@@ -41,7 +56,8 @@ pub fn refusal(log: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-fn is_there(derivation: &Derivation, missing: &BTreeSet<String>) -> bool {
+/// Whether all outputs are in the store.
+pub fn is_there(derivation: &Derivation, missing: &BTreeSet<String>) -> bool {
     derivation.outputs.iter().all(|output| !missing.contains(&output.path.display().to_string()))
 }
 

@@ -3,7 +3,8 @@
 //! Every attribute of every package in `packages/` is changed in several ways (`generate`). Each mutated package is built
 //! split, reusing the states of the unchanged package, and unsplit, and the two are compared (`judge`): equal, both fail,
 //! refused by phasesplit with a remedy, or *unsound*, which must never be. Beside that it says how many stages were reused, and
-//! how many could have been (`oracle`).
+//! how many could have been (`oracle`). A second generator (`readers`) makes packages that read an attribute too early, in every
+//! way known, and harmless twins of them, which must not be refused.
 //!
 //! `make test-mutation` runs it; `settings` names the variables it reads. Needs Nix and the machine's toolchain.
 
@@ -17,6 +18,7 @@ mod generate;
 mod judge;
 mod oracle;
 mod plant;
+mod readers;
 mod references;
 mod report;
 mod run;
@@ -39,14 +41,15 @@ fn no_mutation_is_unsound() {
 /// attribute of the table, and a hook that reads this attribute too early must be found as unsound.
 #[test]
 fn a_dropped_check_is_found() {
-    let whole = run::all(&Settings::planted(None));
-    assert!(report::problems(&whole).is_empty(), "without the plant: {:?}", report::problems(&whole));
-    assert!(
-        report::refused(&whole) > 0,
-        "without the plant the check must refuse something, or there is nothing to drop"
-    );
-
     let library = plant::library_without_check_of("installFlags");
-    let planted = run::all(&Settings::planted(Some(library.path())));
-    assert!(report::unsound(&planted) > 0, "the dropped check went unnoticed: {planted:#?}");
+    for package in ["own-hook", readers::PACKAGE] {
+        let whole = run::all(&Settings::planted(package, None));
+        assert!(report::problems(&whole).is_empty(), "without the plant: {:?}", report::problems(&whole));
+        assert!(
+            report::refused(&whole) > 0,
+            "{package}: without the plant the check must refuse something, or there is nothing to drop"
+        );
+        let planted = run::all(&Settings::planted(package, Some(library.path())));
+        assert!(report::unsound(&planted) > 0, "the dropped check went unnoticed: {planted:#?}");
+    }
 }

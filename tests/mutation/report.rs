@@ -2,7 +2,7 @@
 
 use crate::{
     judge::Outcome,
-    run::{Result, Results},
+    run::{Kind, Result, Results},
     settings::Settings,
 };
 use std::{
@@ -50,7 +50,7 @@ fn reuse(results: &Results, level: &str) -> (usize, usize, usize) {
     results
         .mutations
         .iter()
-        .filter(|one| one.level == level)
+        .filter(|one| one.level == level && one.kind == Kind::Mutation)
         .fold((0, 0, 0), |sums, one| (sums.0 + one.reused.min(one.possible), sums.1 + one.possible, sums.2 + one.ideal))
 }
 
@@ -101,15 +101,58 @@ pub fn print(results: &Results) {
         );
     }
     list("refused", results, |one| match &one.outcome {
-        Outcome::Refused(message) => Some(message.clone()),
+        Outcome::Refused(message) if one.kind == Kind::Mutation => Some(message.clone()),
         _ => None,
     });
+    readers(results);
     list("both fail", results, |one| (one.outcome == Outcome::BothFail).then(String::new));
     worst(results);
     list("UNSOUND", results, |one| match &one.outcome {
         Outcome::Unsound(detail) => Some(format!("stages built: {}\n{detail}", one.built.join(" "))),
         _ => None,
     });
+}
+
+/// What the readers came to, and each harmless one that was refused or built too much.
+fn readers(results: &Results) {
+    if results.mutations.iter().all(|one| one.kind == Kind::Mutation) {
+        return;
+    }
+    println!("\nreaders    equal  refused  not proven  UNSOUND");
+    for (kind, name) in [(Kind::Reader, "reading"), (Kind::Idle, "idle"), (Kind::Harmless, "harmless")] {
+        let of = |test: &dyn Fn(&Outcome) -> bool| {
+            results.mutations.iter().filter(|one| one.kind == kind && test(&one.outcome)).count()
+        };
+        println!(
+            "{name:<9} {:>6} {:>8} {:>11} {:>8}",
+            of(&|outcome| *outcome == Outcome::Equal),
+            of(&|outcome| matches!(outcome, Outcome::Refused(_))),
+            of(&|outcome| matches!(outcome, Outcome::NotProven(_))),
+            of(&|outcome| matches!(outcome, Outcome::Unsound(_))),
+        );
+    }
+    list("not proven", results, |one| match &one.outcome {
+        Outcome::NotProven(warning) => Some(warning.clone()),
+        _ => None,
+    });
+    list("false refusals", results, |one| match &one.outcome {
+        Outcome::Refused(message) if one.kind == Kind::Harmless => Some(message.clone()),
+        _ => None,
+    });
+    list("needless refusals", results, |one| match &one.outcome {
+        Outcome::Refused(message) if one.kind == Kind::Idle => Some(message.clone()),
+        _ => None,
+    });
+    list("harmless, and built again (reused of possible stages)", results, |one| {
+        let is_lost = one.kind == Kind::Harmless && one.reused < one.possible;
+        is_lost.then(|| format!("{} of {}", one.reused, one.possible))
+    });
+    if !results.skipped.is_empty() {
+        println!("\nskipped, because this machine lacks the program:");
+    }
+    for way in &results.skipped {
+        println!("  {way}");
+    }
 }
 
 /// The mutations that have a detail, each once for the levels at which it is the same.
@@ -130,8 +173,11 @@ fn list(title: &str, results: &Results, detail: impl Fn(&Result) -> Option<Strin
 
 /// Where most stages were built that need not have been.
 fn worst(results: &Results) {
-    let mut lost: Vec<&Result> =
-        results.mutations.iter().filter(|one| one.level == "contract" && one.reused < one.possible).collect();
+    let mut lost: Vec<&Result> = results
+        .mutations
+        .iter()
+        .filter(|one| one.kind == Kind::Mutation && one.level == "contract" && one.reused < one.possible)
+        .collect();
     lost.sort_by_key(|one| (std::cmp::Reverse(one.possible - one.reused), one.mutation.clone()));
     if !lost.is_empty() {
         println!("\nleast reuse at contract (reused of possible stages):");
@@ -149,8 +195,11 @@ pub fn begin(settings: &Settings) {
     }
 }
 
-/// A package's results while the others still run, for who looks at a long run: lines in the file, and at once what is unsound.
-pub fn add(results: &[Result], settings: &Settings) {
+/// A package's results while the others still run, for who looks at a long run: lines in the file, and at once what is wrong.
+pub fn add(results: &[Result], problems: &[String], settings: &Settings) {
+    for problem in problems {
+        eprintln!("PROBLEM {problem}");
+    }
     for one in results.iter().filter(|one| is_unsound(one)) {
         eprintln!("UNSOUND {} at {}", one.mutation, one.level);
     }

@@ -6,7 +6,7 @@ use crate::{
     generate::{self, Mutation},
     judge::{self, Outcome},
     oracle::Oracle,
-    report,
+    readers, report,
     settings::Settings,
     support::root,
 };
@@ -20,6 +20,20 @@ use std::{
     time::Instant,
 };
 
+/// What is expected of a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Anything but unsound.
+    Mutation,
+    /// Likewise: something reads or sets the attribute too early.
+    Reader,
+    /// A reader that finds nothing, as a program does in its environment with structured attributes. A refusal is needless.
+    Idle,
+    /// Nothing reads it: a refusal is false.
+    Harmless,
+}
+
 /// One mutation at one level.
 #[derive(Debug, Clone, Serialize)]
 pub struct Result {
@@ -28,6 +42,7 @@ pub struct Result {
     pub level: String,
     #[serde(flatten)]
     pub outcome: Outcome,
+    pub kind: Kind,
     /// The mutated chain's stages, those of them that Nix built, and how many are the unchanged package's.
     pub stages: Vec<String>,
     pub built: Vec<String>,
@@ -43,6 +58,8 @@ pub struct Results {
     pub mutations: Vec<Result>,
     /// What is wrong with the test itself: a package that does not build, or is not deterministic.
     pub problems: Vec<String>,
+    /// Readers that this machine cannot run, and why.
+    pub skipped: BTreeSet<String>,
     pub generated: usize,
     pub seconds: u64,
 }
@@ -56,7 +73,7 @@ fn levels(settings: &Settings, answer: &Answer) -> BTreeMap<String, serde_json::
     if !answer.late_inputs.is_empty() {
         levels.insert("late".to_owned(), serde_json::json!({ "trust": "text", "lateInputs": answer.late_inputs }));
     }
-    levels.retain(|name, _| settings.levels.is_empty() || settings.levels.contains(name));
+    levels.retain(|name, _| settings.wants_level(name));
     levels
 }
 
@@ -65,10 +82,19 @@ fn names(settings: &Settings) -> Vec<String> {
         .expect("the packages")
         .map(|entry| entry.expect("an entry").path())
         .filter_map(|path| Some(path.file_name()?.to_str()?.strip_suffix(".nix")?.to_owned()))
-        .filter(|name| settings.packages.is_empty() || settings.packages.contains(name))
+        .filter(|name| settings.wants_package(name))
         .collect();
     names.sort();
     names
+}
+
+/// How many cases of readers are built at once.
+const BATCH: usize = 12;
+
+/// What one thread does at a time.
+enum Work {
+    Package(Box<Job>),
+    Readers(Vec<readers::Case>),
 }
 
 /// A package, what is known of it, and the mutations chosen.
@@ -95,12 +121,19 @@ pub fn all(settings: &Settings) -> Results {
             Err(problem) => results.problems.push(problem),
         }
     }
-    results.generated = jobs.iter().map(|job| job.mutations.len()).sum();
-    choose(&mut jobs, settings);
+    let (mut cases, skipped) = readers::cases(settings);
+    results.skipped = skipped;
+    results.generated = jobs.iter().map(|job| job.mutations.len()).sum::<usize>() + cases.len();
+    choose(&mut jobs, &mut cases, settings);
     report::begin(settings);
-    for (mutations, problems) in in_parallel(jobs, |job| {
-        let done = run(&job, settings);
-        report::add(&done.0, settings);
+    let jobs = jobs.into_iter().map(|job| Work::Package(Box::new(job)));
+    let batches = cases.chunks(BATCH).map(|batch| Work::Readers(batch.to_vec()));
+    for (mutations, problems) in in_parallel(jobs.chain(batches).collect(), |work| {
+        let done = match work {
+            Work::Package(job) => run(&job, settings),
+            Work::Readers(batch) => readers::run(&batch, settings),
+        };
+        report::add(&done.0, &done.1, settings);
         done
     }) {
         results.mutations.extend(mutations);
@@ -111,8 +144,8 @@ pub fn all(settings: &Settings) -> Results {
     results
 }
 
-/// Leaves each job the mutations of this run: the first by a hash of seed and name, so that a seed names its sample.
-fn choose(jobs: &mut [Job], settings: &Settings) {
+/// Leaves the mutations and cases of this run: the first by a hash of seed and name, so that a seed names its sample.
+fn choose(jobs: &mut [Job], cases: &mut Vec<readers::Case>, settings: &Settings) {
     for job in jobs.iter_mut() {
         job.mutations.retain(|one| {
             settings.attributes.is_empty() || one.attributes.iter().any(|name| settings.attributes.contains(name))
@@ -120,12 +153,14 @@ fn choose(jobs: &mut [Job], settings: &Settings) {
     }
     let Some(limit) = settings.limit else { return };
     let rank = |id: &str| blake3::hash(format!("{} {id}", settings.seed).as_bytes()).to_hex().to_string();
-    let mut ranks: Vec<String> = jobs.iter().flat_map(|job| &job.mutations).map(|one| rank(&one.id)).collect();
+    let mutations = jobs.iter().flat_map(|job| &job.mutations).map(|one| rank(&one.id));
+    let mut ranks: Vec<String> = mutations.chain(cases.iter().map(|case| rank(&case.id))).collect();
     ranks.sort();
     if let Some(last) = ranks.get(limit.saturating_sub(1)).cloned() {
         for job in jobs.iter_mut() {
             job.mutations.retain(|one| rank(&one.id) <= last);
         }
+        cases.retain(|case| rank(&case.id) <= last);
     }
 }
 
@@ -225,6 +260,7 @@ fn reuse(
         mutation: mutation.id.clone(),
         level: level.to_owned(),
         outcome,
+        kind: Kind::Mutation,
         stages: Vec::new(),
         built: Vec::new(),
         reused: 0,
@@ -296,7 +332,7 @@ fn missing(answer: &Answer) -> BTreeSet<String> {
 }
 
 /// The stage that failed: the first whose state is not there.
-fn first_missing<'a>(split: &'a Split, missing: &BTreeSet<String>) -> Option<&'a str> {
+pub fn first_missing<'a>(split: &'a Split, missing: &BTreeSet<String>) -> Option<&'a str> {
     split
         .stages
         .iter()

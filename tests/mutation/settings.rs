@@ -3,7 +3,11 @@
 //! Owns the environment variables:
 //! - `PHASESPLIT_MUTATIONS`: `all`, or how many (a sample, by the seed);
 //! - `PHASESPLIT_MUTATION_SEED`: any word; the same word gives the same sample;
-//! - `PHASESPLIT_MUTATION_PACKAGES`, `…_LEVELS`, `…_ATTRIBUTES`: words; only these;
+//! - `PHASESPLIT_MUTATION_PACKAGES`, `…_LEVELS`, `…_ATTRIBUTES`: words; only these. The package `readers` is the generator of
+//!   readers (`readers/`); at levels that are named here each of its cases is tried at all of them, else at one drawn by the seed;
+//! - `PHASESPLIT_MUTATION_WAYS`, `…_STAGES`: words; of the readers only these: a place (`hook`), a text (`python-tuple`), or
+//!   both (`hook/env`), and the stages in which they read. Ways that are named here are tried in every form;
+//! - `PHASESPLIT_MUTATION_WHOLE`: a word: readers at all their places and in all forms, several times as many as otherwise;
 //! - `PHASESPLIT_MUTATION_SALT`: a word that runs may share, so that a second run builds only what changed;
 //! - `PHASESPLIT_MUTATION_RESULTS`: where the JSON lines go (`target/mutation.jsonl`).
 
@@ -22,6 +26,10 @@ pub struct Settings {
     pub packages: Vec<String>,
     pub levels: Vec<String>,
     pub attributes: Vec<String>,
+    pub ways: Vec<String>,
+    pub stages: Vec<String>,
+    /// Tries readers at all places and in all forms, and not in those that are drawn.
+    pub is_whole: bool,
     pub salt: String,
     /// Where the JSON lines go, if anywhere.
     pub results: Option<PathBuf>,
@@ -50,23 +58,61 @@ impl Settings {
             packages: words("_PACKAGES"),
             levels: words("_LEVELS"),
             attributes: words("_ATTRIBUTES"),
+            ways: words("_WAYS"),
+            stages: words("_STAGES"),
+            is_whole: variable("_WHOLE").is_some(),
             salt: variable("_SALT").unwrap_or_else(salt),
             results: Some(variable("_RESULTS").map_or_else(|| root().join("target/mutation.jsonl"), PathBuf::from)),
             library: None,
         }
     }
 
-    /// The small run for the test of the test: one package, whose hook reads an attribute early.
-    pub fn planted(library: Option<&Path>) -> Self {
+    pub fn wants_package(&self, name: &str) -> bool {
+        is_wanted(&self.packages, &[name])
+    }
+
+    pub fn wants_level(&self, name: &str) -> bool {
+        is_wanted(&self.levels, &[name])
+    }
+
+    pub fn wants_attribute(&self, name: &str) -> bool {
+        is_wanted(&self.attributes, &[name])
+    }
+
+    pub fn wants_stage(&self, name: &str) -> bool {
+        is_wanted(&self.stages, &[name])
+    }
+
+    /// Whether a way that has these names is wanted.
+    pub fn wants_way(&self, names: &[&str]) -> bool {
+        is_wanted(&self.ways, names)
+    }
+
+    /// All readers, at one level each.
+    pub fn of_readers() -> Self {
+        let all = Self::planted(crate::readers::PACKAGE, None);
+        Self { levels: Vec::new(), attributes: Vec::new(), ways: Vec::new(), stages: Vec::new(), ..all }
+    }
+
+    /// The small run for the test of the test: one package, whose hook reads an attribute early. Of the readers, a hook
+    /// that reads it by name.
+    pub fn planted(package: &str, library: Option<&Path>) -> Self {
         Self {
             limit: None,
             seed: String::new(),
-            packages: vec!["own-hook".to_owned()],
+            packages: vec![package.to_owned()],
             levels: vec!["contract".to_owned()],
             attributes: vec!["installFlags".to_owned()],
+            ways: vec!["hook/name".to_owned()],
+            stages: vec!["patch".to_owned()],
+            is_whole: false,
             salt: salt(),
             results: None,
             library: library.map(Path::to_owned),
         }
     }
+}
+
+fn is_wanted(words: &[String], names: &[&str]) -> bool {
+    words.is_empty() || names.iter().any(|name| words.iter().any(|word| word == name))
 }
