@@ -28,6 +28,7 @@ pub mod mentions;
 pub mod parent;
 pub mod pax;
 pub mod place;
+pub mod random;
 pub mod reach;
 pub mod records;
 pub mod relocate;
