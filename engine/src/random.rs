@@ -80,7 +80,11 @@ mod tests {
     /// What a script prints, as numbers.
     fn bash(script: &str) -> Vec<u64> {
         let output = Command::new("bash").args(["-c", script]).output().expect("bash runs");
-        String::from_utf8(output.stdout).expect("numbers").split_whitespace().map(|word| word.parse().unwrap()).collect()
+        String::from_utf8(output.stdout)
+            .expect("numbers")
+            .split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect()
     }
 
     #[test]
@@ -100,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_state_that_the_stage_began_with_is_not_the_packages() {
-        let drawn = bash("RANDOM=99; for ((i = 0; i < 500; i++)); do : $RANDOM; done; echo $RANDOM $RANDOM $RANDOM $RANDOM");
+        let drawn =
+            bash("RANDOM=99; for ((i = 0; i < 500; i++)); do : $RANDOM; done; echo $RANDOM $RANDOM $RANDOM $RANDOM");
         assert_eq!(seed(99, drawn[..].try_into().unwrap()), None);
         assert!(seed(98, drawn[..].try_into().unwrap()).is_some());
         assert_eq!(seed(99, &[1, 1, 1, 1]), None, "never twice in a row");
