@@ -6,6 +6,7 @@ let
     ./runtime/20-build-directory.sh
     ./runtime/30-environment.sh
     ./runtime/40-shell-state.sh
+    ./runtime/45-shell-script.sh
     ./runtime/50-mentions.sh
     ./runtime/60-phases.sh
     ./runtime/70-keep-failed.sh

@@ -20,8 +20,11 @@ impl Scene {
             fs::write(scene.at(name), format!("{name}\n")).expect("written");
         }
         fs::hard_link(scene.at("build/stays"), scene.at("build/linked")).expect("linked");
-        fs::write(scene.at("shell"), "declare -gx A=\"1 2\"\ncd -- /build\numask 0022\n_phasesplit_whole=1\n")
-            .expect("written");
+        fs::write(
+            scene.at("shell"),
+            "A=\"1 2\"\nbuiltin declare -gx A\nphasesplit_stand /build ''\nbuiltin umask 0022\n_phasesplit_whole=1\n",
+        )
+        .expect("written");
         scene.save("one", None);
         fs::remove_dir_all(scene.at("build/gone")).expect("removed");
         fs::remove_file(scene.at("build/goes")).expect("removed");

@@ -23,7 +23,8 @@ impl Scene {
         fs::write(scene.at("build/b"), "first").expect("written");
         fs::write(scene.at("build/dir/f"), "f").expect("written");
         std::os::unix::fs::symlink("../canary", scene.at("build/a")).expect("linked");
-        fs::write(scene.at("shell"), "cd -- /build\numask 0022\n_phasesplit_whole=1\n").expect("written");
+        fs::write(scene.at("shell"), "phasesplit_stand /build ''\nbuiltin umask 0022\n_phasesplit_whole=1\n")
+            .expect("written");
         scene.save("one", None);
         fs::write(scene.at("build/b"), "second").expect("written");
         scene.save("two", Some("one"));

@@ -19,7 +19,7 @@ impl Scene {
         fs::create_dir_all(scene.at("build/src")).expect("made");
         fs::write(scene.at("build/src/main.c"), "int main(void) { return 0; }\n").expect("written");
         fs::write(scene.at("build").join(odd()), "odd").expect("written");
-        scene.shell("declare -gx A=\"1\"\nf () \n{ \n    true\n}\n");
+        scene.shell("A=\"1\"\nbuiltin declare -gx A\nf () \n{ \n    true\n}\n");
         scene
     }
 
@@ -28,7 +28,7 @@ impl Scene {
     }
 
     fn shell(&self, more: &str) {
-        let text = format!("{more}cd -- /build/src\numask 0022\n_phasesplit_whole=1\n");
+        let text = format!("{more}phasesplit_stand /build/src ''\nbuiltin umask 0022\n_phasesplit_whole=1\n");
         fs::write(self.at("shell"), text).expect("written");
     }
 
@@ -181,7 +181,7 @@ fn vars_reads_the_shell_and_never_runs_it() {
         scene.output(&["vars", &one, "--name", "f"]),
         "functions (1)\n  f () \n      { \n          true\n      }\n"
     );
-    scene.shell("declare -gx A=\"2\"\n");
+    scene.shell("A=\"2\"\nbuiltin declare -gx A\n");
     let two = scene.save("two");
     let shown = scene.output(&["vars", &one, &two]);
     assert!(shown.starts_with("changed variable A\n  --x A = 1\n  +-x A = 2\nremoved function f\n"), "{shown}");

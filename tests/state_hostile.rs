@@ -38,8 +38,11 @@ struct Case {
 
 fn saved() -> Scene {
     let scene = Scene::new();
-    fs::write(scene.at("shell"), "declare -gx A=\"1\"\ncd -- /build\numask 0022\n_phasesplit_whole=1\n")
-        .expect("written");
+    fs::write(
+        scene.at("shell"),
+        "A=\"1\"\nbuiltin declare -gx A\nphasesplit_stand /build ''\nbuiltin umask 0022\n_phasesplit_whole=1\n",
+    )
+    .expect("written");
     let save = |to: &str, parent: Option<&str>| {
         let request = save::Request {
             to: scene.at(to),
@@ -272,17 +275,22 @@ fn a_shell_state_is_not_run() {
     for line in [
         "touch canary/x",
         "A=$(touch canary/x)",
-        "declare -gx A=\"$(touch canary/x)\"",
-        "declare -gx A=\"`touch canary/x`\"",
-        "declare -gx A=\"1\"; touch canary/x",
+        "A=\"$(touch canary/x)\"",
+        "A=\"`touch canary/x`\"",
+        "A=\"1\"; touch canary/x",
+        "builtin declare -gn A=\"$(touch canary/x)\"",
+        "_phasesplit_frame+=$'touch canary/x\\n'",
         "declare -a B=([$(touch canary/x)]=1)",
         "f () \n{ \n    true\n}; touch canary/x",
-        "trap -- 'touch canary/x' EXIT; touch canary/x",
-        "cd -- /build && touch canary/x",
+        "builtin trap -- 'touch canary/x' EXIT; touch canary/x",
+        "phasesplit_stand /build x && touch canary/x",
     ] {
         let scene = Scene::new();
-        fs::write(scene.at("shell"), format!("{line}\ncd -- /build\numask 0022\n_phasesplit_whole=1\n"))
-            .expect("written");
+        fs::write(
+            scene.at("shell"),
+            format!("{line}\nphasesplit_stand /build ''\nbuiltin umask 0022\n_phasesplit_whole=1\n"),
+        )
+        .expect("written");
         let request = save::Request {
             to: scene.at("one"),
             build_dir: scene.at("build"),

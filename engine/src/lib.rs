@@ -31,6 +31,7 @@ pub mod nix_files;
 pub mod parent;
 pub mod pax;
 pub mod place;
+pub mod random;
 pub mod reach;
 pub mod records;
 pub mod relocate;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use phasesplit_state::info::{Failed, Phase};
-use phasesplit_state::{foreign, format, list, lock, log, mentions, nix_files, place, reach, relocate, restore, save};
+use phasesplit_state::{foreign, format, list, lock, log, mentions, nix_files, place, random, reach, relocate, restore, save};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages
@@ -35,6 +35,8 @@ usage:
   phasesplit-state reach   which names the shell text on standard input can reach (engine/src/reach/fields.rs)
   phasesplit-state log --tail FILE
                         passes a log on to standard error and keeps its end (engine/src/log.rs)
+  phasesplit-state random SEED N N N N
+                        the seed that makes bash draw these numbers next; nothing if they come from SEED
   phasesplit-state lock --fd N --path NAME
   phasesplit-state mkdir DIR | link TARGET PATH | clear PATH...     what bash cannot do before it has a PATH
 
@@ -104,6 +106,7 @@ fn run(arguments: &[OsString]) -> Result<(), Failure> {
             [] => reach_command(),
             _ => Err(Failure::Usage("reach takes no arguments".into())),
         },
+        b"random" => random_command(rest),
         // These two parse their own arguments.
         b"relocate" => relocate::relocate_command(rest).map_err(operation),
         b"scan" => relocate::scan_command(rest).map_err(operation),
@@ -138,6 +141,14 @@ fn written(result: io::Result<()>) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+fn random_command(arguments: &[OsString]) -> Result<(), Failure> {
+    let numbers: Option<Vec<u64>> = arguments.iter().map(|word| word.to_str()?.parse().ok()).collect();
+    let Some(&[since, first, second, third, fourth]) = numbers.as_deref() else {
+        return Err(Failure::Usage("random takes a seed and four numbers".into()));
+    };
+    random::seed(since, &[first, second, third, fourth]).map_or(Ok(()), |seed| print(&format!("{seed}\n")))
 }
 
 fn save_command(arguments: &[OsString]) -> Result<(), Failure> {

@@ -80,19 +80,12 @@ phasesplit_print_reach() {
   phasesplit_print_sourced
 }
 
-# "$@": phases about to run, with the restored state in place. Notes what they can reach.
+# "$@": phases about to run, in a guarded subshell with the restored state in place. Notes what they can reach.
 phasesplit_note_mentions() {
   phasesplit_is_anything_later || return 0
   local _phasesplit_file=$_phasesplit_scratch/reach IFS=$' \t\n'
   local -a _phasesplit_answers=()
   local -i _phasesplit_index
-  phasesplit_read_shell_options
-  phasesplit_set_own_options
-  # The first stage's shell is the one that was remembered.
-  if [[ -n $_phasesplit_parent ]]; then
-    phasesplit_read_variables ''
-    phasesplit_read_functions
-  fi
   phasesplit_print_reach "$@" >|"$_phasesplit_file"
   "$_phasesplit_engine" reach <"$_phasesplit_file" >|"$_phasesplit_file.found" ||
     phasesplit_fail "the text of its phases could not be searched (see above)"
@@ -101,7 +94,6 @@ phasesplit_note_mentions() {
     phasesplit_note "${_phasesplit_answers[_phasesplit_index]}" "${_phasesplit_answers[_phasesplit_index + 1]}"
   done
   phasesplit_count_source
-  phasesplit_put_back_options
 }
 
 # What the source reads from its environment counts as soon as a phase runs that may run it: any but unpackPhase and
@@ -171,4 +163,14 @@ phasesplit_print_mentioned() {
     printf '_phasesplit_in_source[%s]=%q\n' "$_phasesplit_name" "${_phasesplit_in_source[$_phasesplit_name]}"
   done
   [[ -z $_phasesplit_reads_all ]] || printf '_phasesplit_reads_all=%q\n' "$_phasesplit_reads_all"
+}
+
+# What the stage noted before its first phase, for the subshell that goes on with it at the end.
+phasesplit_write_mentions() {
+  phasesplit_print_mentioned >|"$_phasesplit_scratch/mentions"
+}
+
+phasesplit_load_mentions() {
+  # shellcheck disable=SC1091
+  source "$_phasesplit_scratch/mentions"
 }

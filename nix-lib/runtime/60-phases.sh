@@ -11,6 +11,22 @@ phasesplit_list_phases() {
   _phasesplit_all=(${phases[*]})
 }
 
+# Fills _phasesplit_ran, the engine's options that say how long each phase took, from _phasesplit_began: `phase=seconds`.
+phasesplit_count_seconds() {
+  local _phasesplit_each
+  local -i _phasesplit_index _phasesplit_next _phasesplit_start
+  printf -v _phasesplit_next '%(%s)T' -1
+  _phasesplit_ran=()
+  for ((_phasesplit_index = ${#_phasesplit_began[@]} - 1; _phasesplit_index >= 0; _phasesplit_index--)); do
+    _phasesplit_each=${_phasesplit_began[_phasesplit_index]}
+    # EPOCHSECONDS may be the package's.
+    [[ ${_phasesplit_each##*=} =~ ^[1-9][0-9]{0,15}$ ]] && _phasesplit_start=${_phasesplit_each##*=} || _phasesplit_start=$_phasesplit_next
+    ((_phasesplit_start <= _phasesplit_next)) || _phasesplit_start=$_phasesplit_next
+    _phasesplit_ran=(--phase "${_phasesplit_each%=*}=$((_phasesplit_next - _phasesplit_start))" "${_phasesplit_ran[@]}")
+    _phasesplit_next=$_phasesplit_start
+  done
+}
+
 # A phase named in an entry belongs there; one that a hook added, to the entry of the next named phase. It never goes
 # backwards, and what trails belongs to the last entry. A phase that is cut into parts is named in several entries and
 # runs in each: what stands before it belongs to the first of them, what stands after it to the last. Fills

@@ -9,46 +9,50 @@
 #   ran     the phases before it, with their seconds
 #   shell   the shell state at the end, if the shell came to write it; begin: at the begin of the phase
 
-# $1: the phase about to run, or what stands for one; empty behind the last.
+# In a subshell of the package's shell. $1: the phase about to run, or what stands for one; empty behind the last.
 phasesplit_mark_phase() {
-  [[ -n $_phasesplit_keep ]] || return 0
-  if [[ -n $1 ]]; then
-    phasesplit_snapshot_shell "$_phasesplit_keep/begin"
-    { [[ ${#_phasesplit_ran[@]} -eq 0 ]] || printf '%s\n' "${_phasesplit_ran[@]}"; } >|"$_phasesplit_keep/ran"
+  if [[ -n $_phasesplit_keep ]]; then
+    phasesplit_guard
+    if [[ -n $1 ]]; then
+      # The one about to run has begun already.
+      [[ $1 == *' '* ]] || unset -v '_phasesplit_began[-1]'
+      phasesplit_count_seconds
+      { [[ ${#_phasesplit_ran[@]} -eq 0 ]] || printf '%s\n' "${_phasesplit_ran[@]}"; } >|"$_phasesplit_keep/ran"
+      printf '%s %(%s)T\n' "$1" -1 >|"$_phasesplit_keep/phase"
+      phasesplit_load_mentions
+      ( phasesplit_write_shell "$_phasesplit_keep/begin" )
+    else
+      : >|"$_phasesplit_keep/phase"
+    fi
   fi
-  printf '%s\n' "${1:+$1 $EPOCHSECONDS}" >|"$_phasesplit_keep/phase"
 }
 
 # Writes the shell state to $1 and leaves the shell as it is. Without a word where that is impossible.
 phasesplit_snapshot_shell() {
-  ! phasesplit_is_ifs_read_only || return 0
-  phasesplit_write_shell "$1"
-  phasesplit_put_back_options
+  ( phasesplit_guard; phasesplit_load_mentions; phasesplit_write_shell "$1" ) 2>/dev/null || builtin true
 }
 
 # Called with the restored state in place. An exit trap of a phase's own takes the place of this one; then the shell that
 # is kept is that of the phase's begin.
 phasesplit_watch_phases() {
   [[ -n $_phasesplit_keep ]] || return 0
-  trap -p EXIT >|"$_phasesplit_keep/trap"
-  IFS= read -r -d '' _phasesplit_exit_trap <"$_phasesplit_keep/trap" || true
+  ( builtin trap -p EXIT ) >|"$_phasesplit_keep/trap"
+  builtin mapfile -d '' _phasesplit_exit_trap <"$_phasesplit_keep/trap"
   _phasesplit_exit_command=''
-  [[ -z $_phasesplit_exit_trap ]] || eval "phasesplit_take_command ${_phasesplit_exit_trap#trap }"
+  [[ -z $_phasesplit_exit_trap ]] || builtin eval "phasesplit_take_command ${_phasesplit_exit_trap#trap }"
   # What was there runs as it would: with the exit status in $?, and under errexit if that is on.
-  trap 'phasesplit_leave_shell
-    if [[ $_phasesplit_status -eq 0 ]]; then eval "$_phasesplit_exit_command"
-    else phasesplit_return "$_phasesplit_status" || eval "$_phasesplit_exit_command"; fi' EXIT
+  builtin trap 'phasesplit_leave_shell
+    if [[ $_phasesplit_status -eq 0 ]]; then builtin eval "$_phasesplit_exit_command"
+    else phasesplit_return "$_phasesplit_status" || builtin eval "$_phasesplit_exit_command"; fi' EXIT
 }
 
 phasesplit_take_command() { _phasesplit_exit_command=$2; }
-phasesplit_return() { return "$1"; }
+phasesplit_return() { builtin return "$1"; }
 
 # At the exit of the second bash: its state, where a phase ended it.
 phasesplit_leave_shell() {
   _phasesplit_status=$?
-  local _phasesplit_phase=''
-  [[ ! -e $_phasesplit_keep/phase ]] || read -r _phasesplit_phase <"$_phasesplit_keep/phase" || true
-  [[ -z $_phasesplit_phase ]] || phasesplit_snapshot_shell "$_phasesplit_keep/shell"
+  [[ ! -s $_phasesplit_keep/phase ]] || phasesplit_snapshot_shell "$_phasesplit_keep/shell"
 }
 
 # "$@": this script and the package's scripts. Runs the stage in a child, its log through the engine, which keeps the end of it;

@@ -1,7 +1,7 @@
 # 80-outside: what a stage has outside its build directory and its outputs. In the sandbox /tmp and /dev/shm are the
 # build's own: they travel with the state. Files elsewhere, processes and open files cannot; the end of a stage names them.
 #
-# Called between phases, with the package's own options and PATH, so these use builtins alone.
+# All but the first two run in a guarded subshell (40-shell-state), with the package's own PATH, so they use builtins alone.
 
 # Where the first bash notes, for both, what is there before anything runs: below /tmp and /dev/shm that is not the build's
 # (paths that Nix was told to show in the sandbox), and below / it tells what is new.
@@ -82,18 +82,20 @@ phasesplit_read_descriptors() {
   done
 }
 
-phasesplit_remember_descriptors() {
-  local _phasesplit_each
-  declare -gA _phasesplit_base_descriptors=()
+# What the phases of this stage find open, and the EXIT trap that they find set.
+phasesplit_remember_outside() {
   phasesplit_read_descriptors
-  for _phasesplit_each in "${!_phasesplit_descriptors[@]}"; do _phasesplit_base_descriptors[$_phasesplit_each]=1; done
+  printf '%s\n' "${!_phasesplit_descriptors[@]}" >|"$_phasesplit_scratch/descriptors"
+  printf '%s' "${_phasesplit_traps[EXIT]-}" >|"$_phasesplit_scratch/exit-trap"
 }
 
 phasesplit_warn_of_descriptors() {
   local _phasesplit_each _phasesplit_list=''
+  local -a _phasesplit_found=()
+  mapfile -t _phasesplit_found <"$_phasesplit_scratch/descriptors"
   phasesplit_read_descriptors
   for _phasesplit_each in "${!_phasesplit_descriptors[@]}"; do
-    [[ -n ${_phasesplit_base_descriptors[$_phasesplit_each]-} ]] || _phasesplit_list+=" $_phasesplit_each"
+    [[ " ${_phasesplit_found[*]} " == *" $_phasesplit_each "* ]] || _phasesplit_list+=" $_phasesplit_each"
   done
   [[ -z $_phasesplit_list ]] ||
     phasesplit_warn "a phase left file descriptors open in the shell, which cannot cross the end of a stage:$_phasesplit_list. If a later phase uses them, put these phases into one stage with --merge"
@@ -127,16 +129,6 @@ phasesplit_find_processes() {
   done 2>/dev/null
 }
 
-# $1: the phase that has just run. Notes which processes it left.
-phasesplit_note_processes() {
-  local _phasesplit_each
-  [[ -z $_phasesplit_finish ]] || return 0
-  phasesplit_find_processes
-  for _phasesplit_each in "${_phasesplit_processes[@]}"; do
-    [[ -n ${_phasesplit_process_phases[$_phasesplit_each]-} ]] || _phasesplit_process_phases[$_phasesplit_each]=$1
-  done
-}
-
 # Without a command: a PATH may be anything.
 phasesplit_sleep() { read -rt "$1" <> <(:) || :; }
 
@@ -154,9 +146,9 @@ phasesplit_end_processes() {
   phasesplit_find_processes
   [[ ${#_phasesplit_processes[@]} -gt 0 ]] || return 0
   for _phasesplit_each in "${_phasesplit_processes[@]}"; do
-    _phasesplit_list+="${_phasesplit_list:+, }${_phasesplit_process_names[$_phasesplit_each]} (pid $_phasesplit_each, left by ${_phasesplit_process_phases[$_phasesplit_each]-the stage})"
+    _phasesplit_list+="${_phasesplit_list:+, }${_phasesplit_process_names[$_phasesplit_each]} (pid $_phasesplit_each)"
   done
-  phasesplit_warn "processes still run at the end of the stage, cannot cross it, and are ended: $_phasesplit_list. If a later phase needs them, put these phases into one stage with --merge"
+  phasesplit_warn "processes that ${_phasesplit_now[*]} left still run at the end of the stage, cannot cross it, and are ended: $_phasesplit_list. If a later phase needs them, put these phases into one stage with --merge"
   # Their end is no news.
   disown -a 2>/dev/null || true
   for ((_phasesplit_round = 0; _phasesplit_round < 200; _phasesplit_round++)); do
@@ -168,34 +160,17 @@ phasesplit_end_processes() {
   phasesplit_fail "processes that its phases left cannot be ended: ${_phasesplit_processes[*]}"
 }
 
-# The command that sets the EXIT trap as it is, in _phasesplit_reply.
-phasesplit_read_exit_trap() {
-  trap -p EXIT >|"$_phasesplit_scratch/list"
-  IFS= read -r -d '' _phasesplit_reply <"$_phasesplit_scratch/list" || true
-}
-
-phasesplit_remember_exit_trap() {
-  declare -gA _phasesplit_process_phases=()
-  phasesplit_read_exit_trap
-  _phasesplit_exit_trap_before=$_phasesplit_reply
-}
-
 # The text $1 with the functions that it leads to, in _phasesplit_reply.
 phasesplit_with_functions() {
   local _phasesplit_text=$1 _phasesplit_name _phasesplit_more=1
   local -A _phasesplit_seen=()
-  local -a _phasesplit_lines=()
-  declare -F >|"$_phasesplit_scratch/list"
-  mapfile -t _phasesplit_lines <"$_phasesplit_scratch/list"
   while [[ -n $_phasesplit_more ]]; do
     _phasesplit_more=''
-    for _phasesplit_name in "${_phasesplit_lines[@]##* }"; do
-      [[ -z ${_phasesplit_seen[$_phasesplit_name]-} && $_phasesplit_name != phasesplit_* ]] || continue
+    for _phasesplit_name in "${_phasesplit_function_names[@]}"; do
+      [[ -z ${_phasesplit_seen[$_phasesplit_name]-} ]] || continue
       [[ " ${_phasesplit_text//[^a-zA-Z0-9_-]/ } " == *" $_phasesplit_name "* ]] || continue
       _phasesplit_seen[$_phasesplit_name]=1 _phasesplit_more=1
-      declare -f -- "$_phasesplit_name" >|"$_phasesplit_scratch/list"
-      IFS= read -r -d '' _phasesplit_reply <"$_phasesplit_scratch/list" || true
-      _phasesplit_text+=$'\n'$_phasesplit_reply
+      _phasesplit_text+=$'\n'${_phasesplit_functions[$_phasesplit_name]#* }
     done
   done
   _phasesplit_reply=$_phasesplit_text
@@ -205,35 +180,31 @@ phasesplit_with_functions() {
 # there its number is nobody's, or a stranger's. So it does not go on; what it would do besides is done by nobody, which
 # only matters where that shows in the outputs.
 phasesplit_drop_exit_trap() {
-  local _phasesplit_trap _phasesplit_words _phasesplit_each
-  phasesplit_read_exit_trap
-  _phasesplit_trap=$_phasesplit_reply
-  [[ $_phasesplit_trap != "$_phasesplit_exit_trap_before" && -n $_phasesplit_trap && $_phasesplit_trap != *phasesplit_leave_shell* ]] || return 0
+  local _phasesplit_trap=${_phasesplit_traps[EXIT]-} _phasesplit_words _phasesplit_each _phasesplit_before=''
+  IFS= read -r -d '' _phasesplit_before <"$_phasesplit_scratch/exit-trap" || true
+  [[ -n $_phasesplit_trap && $_phasesplit_trap != "$_phasesplit_before" ]] || return 0
   phasesplit_with_functions "$_phasesplit_trap"
   _phasesplit_words=" ${_phasesplit_reply//[^a-zA-Z0-9_]/ } "
   case $_phasesplit_words in
     *" kill "* | *" pkill "* | *" killall "* | *" fuser "* | *" wait "*) ;;
     *) return 0 ;;
   esac
-  _phasesplit_trap=${_phasesplit_trap#trap -- } _phasesplit_trap=${_phasesplit_trap%$'\n'}
+  _phasesplit_trap=${_phasesplit_trap#trap -- }
   for _phasesplit_each in "${_phasesplit_output_names[@]}" prefix; do
     [[ $_phasesplit_reply != *"\$$_phasesplit_each"* && $_phasesplit_reply != *"\${$_phasesplit_each"* ]] ||
       phasesplit_fail "a phase set the EXIT trap ${_phasesplit_trap% EXIT}, which ends processes of this stage and writes to an output: it cannot do both at the end of the build. Put the phases from there on into one stage with --merge, or use the unsplit build"
   done
   phasesplit_warn "the EXIT trap ${_phasesplit_trap% EXIT} ends processes of this stage, so it is dropped here, where they have ended: in a later stage it would hit others. If it does more than that, put the phases from there on into one stage with --merge"
-  eval "${_phasesplit_exit_trap_before:-trap - EXIT}"
+  unset -v '_phasesplit_traps[EXIT]'
+  [[ -z $_phasesplit_before ]] || _phasesplit_traps[EXIT]=$_phasesplit_before
 }
 
-# What the end of a stage has to say and do before its state is saved, whatever options and IFS the package left.
+# What the end of a stage has to say and do before its state is saved.
 phasesplit_end_outside() {
-  local IFS=$' \t\n'
-  phasesplit_read_shell_options
-  phasesplit_set_own_options
   phasesplit_warn_of_descriptors
   phasesplit_end_processes
   phasesplit_drop_exit_trap
   phasesplit_warn_of_losses
-  phasesplit_put_back_options
 }
 
 # The last search of finish: no output may name a state of the chain or what the runtime uses, or the package would need all

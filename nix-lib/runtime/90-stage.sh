@@ -30,13 +30,19 @@ phasesplit_restore() {
     "${_phasesplit_nix_files[@]/#/--replace=}" --replace=env-vars ||
     phasesplit_fail "the state $_phasesplit_parent could not be restored (see above; a builder script that makes files before genericBuild makes them in every stage, and cannot be split)"
   [[ -z $_phasesplit_finish ]] || phasesplit_relocate "$_phasesplit_shell"
+  # Before the shell is the package's. What changes from here on is this stage's.
+  : >|"$_phasesplit_scratch/restored"
+  phasesplit_source_shell "$_phasesplit_shell"
+}
+
+# $1: the shell state. From its end on the shell is the package's, and may have functions with the names of builtins.
+phasesplit_source_shell() {
+  phasesplit_begin_definitions
   # shellcheck disable=SC1090
-  source "$_phasesplit_shell"
+  builtin source "$1"
   # Written last: a full disk, or text that ends a script early, must not pass for a state.
   [[ -n ${_phasesplit_whole-} ]] ||
     phasesplit_fail "the shell state in $_phasesplit_parent is not whole: it cannot be sourced to its end"
-  # What changes from here on is this stage's.
-  : >|"$_phasesplit_scratch/restored"
 }
 
 # The engine's --map options, one for each output, in _phasesplit_map_options.
@@ -121,7 +127,8 @@ phasesplit_check_streams() {
 # $1: the build directory, then more options. Saves what is there, with the shell state in $_phasesplit_scratch/saved.
 phasesplit_save_tree() {
   local _phasesplit_line
-  local -a _phasesplit_own_options=()
+  local -a _phasesplit_own_options=() _phasesplit_warnings=()
+  [[ ! -e $_phasesplit_scratch/warnings ]] || mapfile -d '' -t _phasesplit_warnings <"$_phasesplit_scratch/warnings"
   phasesplit_collect_outputs
   phasesplit_collect_outside
   [[ ! -e $_phasesplit_scratch/nix-files ]] || _phasesplit_own_options+=(--nix-files "$_phasesplit_scratch/nix-files")
@@ -133,26 +140,29 @@ phasesplit_save_tree() {
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$1" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
     ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \
-    "${_phasesplit_ran[@]}" "${_phasesplit_warnings[@]}" "${_phasesplit_own_options[@]}" \
+    "${_phasesplit_ran[@]}" "${_phasesplit_warnings[@]/#/--warning=}" "${_phasesplit_own_options[@]}" \
     "${_phasesplit_outside_options[@]}" "${_phasesplit_foreign_options[@]}" "${@:2}" ||
     phasesplit_fail "the state could not be saved (see above)"
 }
 
-# Saves the state and ends the build. What the builder script has after genericBuild, and the exit hooks, belong to the
+# Saves the state, in a subshell. Then the build ends. What the builder script has after genericBuild, and the exit hooks, belong to the
 # end of the whole build: only finish runs them.
 phasesplit_save() {
-  ! phasesplit_is_ifs_read_only || phasesplit_write_shell "$_phasesplit_scratch/saved"
+  phasesplit_guard
+  curPhase=${_phasesplit_now[-1]-}
+  phasesplit_count_seconds
+  phasesplit_load_mentions
+  [[ -z $_phasesplit_keep ]] || : >|"$_phasesplit_keep/phase"
   phasesplit_check_streams
   phasesplit_end_outside
   phasesplit_note_source
   phasesplit_write_shell "$_phasesplit_scratch/saved"
   [[ -z $_phasesplit_keep ]] || "$_phasesplit_engine" clear "$_phasesplit_keep"
   phasesplit_save_tree "$NIX_BUILD_TOP"
-  trap - EXIT
-  exit 0
 }
 
-phasesplit_generic_build() {
+# What comes before the first phase. `phasesplit shell` has its own.
+phasesplit_begin() {
   if [[ $BASHPID != "$$" ]]; then
     phasesplit_fail "its builder script calls genericBuild in a subshell or a pipeline, so what comes after it cannot be put off to the last stage; use the unsplit build"
   fi
@@ -170,27 +180,52 @@ phasesplit_generic_build() {
   phasesplit_note_nix_files
   phasesplit_list_phases
   phasesplit_cut_phases
-  phasesplit_remember_shell
+  _phasesplit_frame='' _phasesplit_drawn='' _phasesplit_stood_in='' _phasesplit_stood_by='' _phasesplit_began=() _phasesplit_ran=()
+  phasesplit_seed_random
+  ( phasesplit_guard; phasesplit_write_base ) || exit 1
   phasesplit_restore
-  phasesplit_check_given
-  phasesplit_note_mentions "${_phasesplit_now[@]}"
-  _phasesplit_ran=()
-  phasesplit_remember_descriptors
-  phasesplit_remember_exit_trap
+  # As the shell may be the package's from here on.
+  if ( phasesplit_guard; phasesplit_remember_outside; phasesplit_check_given; phasesplit_note_mentions "${_phasesplit_now[@]}"; phasesplit_write_mentions ); then :; else builtin exit 1; fi
   phasesplit_watch_phases
-  for curPhase in "${_phasesplit_now[@]}"; do
-    phasesplit_mark_phase "$curPhase"
-    _phasesplit_started=$EPOCHSECONDS
-    runPhase "$curPhase"
-    _phasesplit_ran+=(--phase "$curPhase=$((EPOCHSECONDS - _phasesplit_started))")
-    phasesplit_note_processes "$curPhase"
-  done
+}
+
+# In place of stdenv's. The package's traps on DEBUG, ERR and RETURN must see what they would see of that one: its `for`
+# and `runPhase`. So nothing else here may be a command, but for what runs before the frame (45-shell-script) and what
+# runs when all is saved. Neither a subshell nor a definition is one, and redirections are expanded all the same: that
+# notes when each phase began, and draws from RANDOM.
+phasesplit_define_generic_build() {
   if [[ -z $_phasesplit_finish ]]; then
-    phasesplit_mark_phase ''
-    phasesplit_save
+    genericBuild() {
+      phasesplit_begin
+      builtin eval "$_phasesplit_frame"
+      for curPhase in "${_phasesplit_now[@]}"; do
+        { phasesplit_nothing() { :; }; } <<<"${_phasesplit_began[${#_phasesplit_began[@]}]:=$curPhase=${EPOCHSECONDS-}}"
+        ( phasesplit_mark_phase "$curPhase" )
+        runPhase "$curPhase"
+      done
+      { phasesplit_nothing() { :; }; } <<<"${_phasesplit_drawn:=${RANDOM-} ${RANDOM-} ${RANDOM-} ${RANDOM-}}"
+      if ( phasesplit_save ); then builtin trap - EXIT; builtin exit 0; fi
+      builtin exit 1
+    }
+  elif [[ -n $_phasesplit_keep ]]; then
+    genericBuild() {
+      phasesplit_begin
+      builtin eval "$_phasesplit_frame"
+      for curPhase in "${_phasesplit_now[@]}"; do
+        { phasesplit_nothing() { :; }; } <<<"${_phasesplit_began[${#_phasesplit_began[@]}]:=$curPhase=${EPOCHSECONDS-}}"
+        ( phasesplit_mark_phase "$curPhase" )
+        runPhase "$curPhase"
+      done
+      # The words of info::AFTER_PHASES in engine/src.
+      ( phasesplit_mark_phase 'after the phases' )
+    }
+  else
+    genericBuild() {
+      phasesplit_begin
+      builtin eval "$_phasesplit_frame"
+      for curPhase in "${_phasesplit_now[@]}"; do runPhase "$curPhase"; done
+    }
   fi
-  # The words of info::AFTER_PHASES in engine/src.
-  phasesplit_mark_phase 'after the phases'
 }
 
 # Called by the stand-in for stdenv's setup, right after the real one.
@@ -203,7 +238,7 @@ phasesplit_take_over() {
   # The one thing stdenv's genericBuild does besides: its gzip wrapper reads this to leave timestamps out.
   _phasesplit_gzip=''
   [[ $(declare -f genericBuild) != *GZIP_NO_TIMESTAMPS* ]] || _phasesplit_gzip=1
-  genericBuild() { phasesplit_generic_build; }
+  phasesplit_define_generic_build
 }
 
 phasesplit_read_options "$@"

@@ -50,8 +50,7 @@ phasesplit_restore_failed() {
       "$_phasesplit_engine" link "${_phasesplit_final[$_phasesplit_each]}" "${_phasesplit_staged[$_phasesplit_each]}"
     done
   fi
-  # shellcheck disable=SC1091
-  source "$_phasesplit_scratch/shell"
+  phasesplit_source_shell "$_phasesplit_scratch/shell"
 }
 
 # Without a sandbox nothing can lie where the build had it, so the outputs have places in the session's directory.
@@ -67,10 +66,9 @@ phasesplit_restore_extracted() {
   local _phasesplit_line _phasesplit_directory
   declare -gA _phasesplit_mentioned=() _phasesplit_in_source=()
   _phasesplit_reads_all=''
-  cd() { builtin cd "${@//"$_phasesplit_made_at"/"$NIX_BUILD_TOP"}" || builtin cd "$NIX_BUILD_TOP" || return; }
-  # shellcheck disable=SC1091
-  source "$_phasesplit_extracted/shell"
-  unset -f cd
+  phasesplit_stand() { builtin cd "${1//"$_phasesplit_made_at"/"$NIX_BUILD_TOP"}" || builtin cd "$NIX_BUILD_TOP" || builtin true; }
+  phasesplit_source_shell "$_phasesplit_extracted/shell"
+  PWD=$(builtin pwd)
   phasesplit_move_outputs
 }
 
@@ -107,9 +105,21 @@ phasesplit_sort_phases() {
   fi
 }
 
+# A bash that reads a terminal has defaults of its own, and keeps those: only what the build changed is written.
+phasesplit_fresh_base() {
+  local _phasesplit_each
+  _phasesplit_base_variable_names=() _phasesplit_base_function_names=() _phasesplit_base_aliases=()
+  declare -gA _phasesplit_base_variables=() _phasesplit_base_functions=() _phasesplit_base_traps=() _phasesplit_base_hashed=()
+  declare -gA _phasesplit_base_scalars=() _phasesplit_base_builtins=() _phasesplit_base_limits=()
+  for _phasesplit_each in "${!_phasesplit_builtins[@]}"; do _phasesplit_base_builtins[$_phasesplit_each]=on; done
+  for _phasesplit_each in "${!_phasesplit_limits[@]}"; do _phasesplit_base_limits[$_phasesplit_each]=${_phasesplit_limits[$_phasesplit_each]}; done
+  _phasesplit_base_scalars[shopt]=$(BASH_ENV='' "/proc/$BASHPID/exe" --noprofile --norc -c 'echo "$BASHOPTS"')
+  _phasesplit_base_scalars[set]=$(BASH_ENV='' "/proc/$BASHPID/exe" --noprofile --norc -c 'echo "$SHELLOPTS"')
+}
+
 # In place of running the stage: the state is restored, and the whole shell written down for the bash that the user gets.
 # A bash that reads a terminal cannot be got from inside a function.
-phasesplit_generic_build() {
+phasesplit_begin() {
   stdenv=$_phasesplit_real_stdenv
   phasesplit_leave_structured
   [[ -z $_phasesplit_gzip ]] || export GZIP_NO_TIMESTAMPS=1
@@ -122,15 +132,17 @@ phasesplit_generic_build() {
   else
     phasesplit_restore
   fi
+  # The rest is for the bash that comes after this one.
+  phasesplit_guard
   # What runs when a build ends would run when the user leaves.
-  trap - EXIT
+  unset -v '_phasesplit_traps[EXIT]'
   _phasesplit_mentioned=() _phasesplit_in_source=() _phasesplit_reads_all=''
-  _phasesplit_base_variable_names=() _phasesplit_base_function_names=()
-  declare -gA _phasesplit_base_variables=() _phasesplit_base_functions=() _phasesplit_base_traps=()
-  # A bash that reads a terminal has defaults of its own, and keeps those: only what the build changed is written.
-  mapfile -t _phasesplit_base_shopt < <("/proc/$BASHPID/exe" --noprofile --norc -c 'shopt -p')
-  mapfile -t _phasesplit_base_set < <("/proc/$BASHPID/exe" --noprofile --norc -c 'set +o')
+  phasesplit_load_base() { phasesplit_fresh_base; }
   phasesplit_write_shell "$_phasesplit_control/environment"
+  # What the frame would set is set in the session.
+  phasesplit_print_framed "$_phasesplit_frame" >>"$_phasesplit_control/environment"
+  # It would be read before the environment.
+  unset -v BASH_ENV || true
   declare -p _phasesplit_package _phasesplit_phases_ran _phasesplit_phases_here _phasesplit_phases_later \
     _phasesplit_shell_failed _phasesplit_until _phasesplit_control _phasesplit_point >|"$_phasesplit_control/variables"
   printf '%s' "${sourceRoot-}" >|"$_phasesplit_control/source-root"

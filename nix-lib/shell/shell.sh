@@ -5,8 +5,18 @@
 # shellcheck disable=SC1091
 source "$_PHASESPLIT_CONTROL/variables"
 unset -v _PHASESPLIT_CONTROL
+
+# What the environment expects (nix-lib/runtime/45-shell-script.sh). A session goes on without what it cannot have.
+phasesplit_end_definitions() { shopt -s expand_aliases; }
+phasesplit_stand() { builtin cd -- "$1" || true; }
+phasesplit_limit() { builtin ulimit "-S$1" "$2" && { [[ -z ${3-} ]] || builtin ulimit "-H$1" "$3"; } || true; }
+_phasesplit_frame=''
+shopt -s extglob
+shopt -u expand_aliases
 # shellcheck disable=SC1091
 source "$_phasesplit_control/environment"
+eval "$_phasesplit_frame"
+unset -f phasesplit_end_definitions phasesplit_stand phasesplit_limit
 
 # Shows which phases have run and which come; `phases --names`: those that come, a name a line.
 phases() {

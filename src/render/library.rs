@@ -16,6 +16,7 @@ const RUNTIME: [&str; 9] = [
     include_str!("../../nix-lib/runtime/20-build-directory.sh"),
     include_str!("../../nix-lib/runtime/30-environment.sh"),
     include_str!("../../nix-lib/runtime/40-shell-state.sh"),
+    include_str!("../../nix-lib/runtime/45-shell-script.sh"),
     include_str!("../../nix-lib/runtime/50-mentions.sh"),
     include_str!("../../nix-lib/runtime/60-phases.sh"),
     include_str!("../../nix-lib/runtime/70-keep-failed.sh"),

@@ -158,8 +158,8 @@ fn in_build_with_the_shell_of_the_moment() {
             ("shell", "table=([key]=\"a value\" )"),
             ("shell", "helper ()"),
             ("shell", "inner=\"inside\""),
-            ("shell", "cd -- /build/deep\n"),
-            ("shell", "trap -- 'echo usr1' SIGUSR1\n"),
+            ("shell", "phasesplit_stand /build/deep "),
+            ("shell", "builtin trap -- 'echo usr1' SIGUSR1\n"),
             ("shell", "shopt -s extglob\n"),
         ],
     );

@@ -112,6 +112,9 @@ fn keep(shell: &mut Shell, names: &[&[u8]]) {
     shell.aliases.retain(|name, _| names.contains(&&name[..]));
     shell.options.retain(|name, _| names.contains(&name.as_bytes()));
     shell.traps.retain(|name, _| names.contains(&name.as_bytes()));
+    shell.builtins.retain(|name, _| names.contains(&name.as_bytes()));
+    shell.limits.retain(|name, _| names.contains(&name.as_bytes()));
+    shell.hashed.retain(|name, _| names.contains(&&name[..]));
 }
 
 fn json_of(shell: &Shell) -> Json {
@@ -131,13 +134,21 @@ fn json_of(shell: &Shell) -> Json {
         .functions
         .iter()
         .map(|(key, function)| {
-            (name(key), json!({ "text": function.text.as_deref().map(Bytes), "exported": function.exported }))
+            let exported = function.flags.contains('x');
+            let text = function.text.as_deref().map(Bytes);
+            (name(key), json!({ "text": text, "exported": exported, "flags": function.flags }))
         })
         .collect();
     let aliases: Map<String, Json> =
         shell.aliases.iter().map(|(key, alias)| (name(key), json!(Bytes(alias)))).collect();
     let traps: Map<String, Json> =
         shell.traps.iter().map(|(key, trap)| (key.clone(), json!(trap.as_deref().map(Bytes)))).collect();
+    let limits: Map<String, Json> = shell
+        .limits
+        .iter()
+        .map(|(key, limit)| (key.clone(), json!({ "soft": limit.soft, "hard": limit.hard })))
+        .collect();
+    let commands: Map<String, Json> = shell.hashed.iter().map(|(key, path)| (name(key), json!(Bytes(path)))).collect();
     json!({
         "directory": Bytes(&shell.directory),
         "previousDirectory": shell.previous.as_deref().map(Bytes),
@@ -146,6 +157,9 @@ fn json_of(shell: &Shell) -> Json {
         "variables": variables,
         "functions": functions,
         "aliases": aliases,
+        "builtins": shell.builtins,
+        "commands": commands,
+        "limits": limits,
         "options": shell.options,
         "traps": traps,
     })

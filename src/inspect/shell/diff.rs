@@ -29,6 +29,12 @@ pub enum Part {
     Option,
     /// A trap.
     Trap,
+    /// A limit (`ulimit`).
+    Limit,
+    /// A command with a path that `hash -p` gave it.
+    Command,
+    /// A builtin that is enabled or disabled.
+    Builtin,
     /// A directory, or the umask.
     Other,
 }
@@ -42,6 +48,9 @@ impl Part {
             Self::Alias => "alias",
             Self::Option => "option",
             Self::Trap => "trap",
+            Self::Limit => "limit",
+            Self::Command => "command",
+            Self::Builtin => "builtin",
             Self::Other => "shell",
         }
     }
@@ -56,6 +65,9 @@ pub fn compare(before: &Shell, after: &Shell) -> Vec<ShellDifference> {
     let text = |name: &String| name.clone().into_bytes();
     maps(&mut found, Part::Option, &before.options, &after.options, text);
     maps(&mut found, Part::Trap, &before.traps, &after.traps, text);
+    maps(&mut found, Part::Limit, &before.limits, &after.limits, text);
+    maps(&mut found, Part::Command, &before.hashed, &after.hashed, Vec::clone);
+    maps(&mut found, Part::Builtin, &before.builtins, &after.builtins, text);
     let others = [
         ("directory", before.directory != after.directory),
         ("previous directory", before.previous != after.previous),

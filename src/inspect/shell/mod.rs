@@ -1,4 +1,4 @@
-//! The shell state as data: what `nix-lib/runtime/40-shell-state.sh` wrote, read without bash.
+//! The shell state as data: what `nix-lib/runtime/45-shell-script.sh` wrote, read without bash.
 //!
 //! It is a script, and one from a stranger may hold anything: so only the commands that the runtime writes are understood,
 //! each in the one form in which it writes them, and nothing is expanded or run. Anything else is refused with its line.
@@ -25,6 +25,12 @@ pub struct Shell {
     pub options: BTreeMap<String, bool>,
     /// Signals and what is run at them; `None` where a trap was taken away.
     pub traps: BTreeMap<String, Option<Vec<u8>>>,
+    /// Builtins and whether they are enabled.
+    pub builtins: BTreeMap<String, bool>,
+    /// Commands and the paths that `hash -p` gave them.
+    pub hashed: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Limits by the letters that `ulimit` takes.
+    pub limits: BTreeMap<String, Limit>,
     /// The current directory.
     pub directory: Vec<u8>,
     /// The directory before that.
@@ -62,11 +68,20 @@ pub enum Value {
     Appended(Vec<Vec<u8>>),
 }
 
+/// A limit, in the unit of `ulimit`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// What holds.
+    pub soft: String,
+    /// How far it can be raised, if that changed.
+    pub hard: Option<String>,
+}
+
 /// A function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Function {
     /// Its definition, as `declare -f` shows it; `None` where it was unset.
     pub text: Option<Vec<u8>>,
-    /// Whether programs that bash starts get it too.
-    pub exported: bool,
+    /// The letters of its attributes: `x` exported, `r` read-only, `t` traced.
+    pub flags: String,
 }

@@ -1,7 +1,7 @@
-//! Reading the script, command by command. The other side is `nix-lib/runtime/40-shell-state.sh`.
+//! Reading the script, command by command. The other side is `nix-lib/runtime/45-shell-script.sh`.
 
 use super::words::Words;
-use super::{Function, Shell, Value, Variable};
+use super::{Function, Limit, Shell, Value, Variable};
 
 /// A command that the runtime does not write.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,9 @@ pub struct NotUnderstood {
 
 /// Variables of the runtime's own begin with this.
 const OWN: &[u8] = b"_phasesplit_";
+
+const DIRECTORY: &[u8] = b"PWD";
+const OLD_DIRECTORY: &[u8] = b"OLDPWD";
 
 /// The last command.
 const END: &[u8] = b"_phasesplit_whole=1\n";
@@ -38,29 +41,59 @@ pub fn read(text: &[u8]) -> Result<Shell, NotUnderstood> {
 
 /// One command with the newline that ends it.
 fn command(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
+    if words.take(b"builtin ") {
+        return builtin(words, shell);
+    }
+    for (command, is_set) in [(&b"alias "[..], true), (b"unalias ", false)] {
+        if words.take(command) {
+            return alias(words, shell, is_set);
+        }
+    }
+    if words.take(b"phasesplit_stand ") {
+        shell.directory = words.word()?;
+        words.take(b" ").then_some(())?;
+        words.word()?;
+        words.take(b" gone");
+        return end(words);
+    }
+    if words.take(b"phasesplit_limit ") {
+        return limit(words, shell);
+    }
+    if words.take(b"phasesplit_end_definitions") {
+        return end(words);
+    }
+    if words.take(b"_phasesplit_frame+=") {
+        // Commands that are run later, quoted once more.
+        let text = words.word()?;
+        let mut framed = Words { text: &text, at: 0 };
+        command(&mut framed, shell)?;
+        framed.rest().is_empty().then_some(())?;
+        return end(words);
+    }
+    assignment(words, shell).or_else(|| function(words, shell))
+}
+
+/// Behind `builtin `.
+fn builtin(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
+    if words.take(b"declare -f") {
+        let flags = words.take_while(|byte| byte.is_ascii_alphabetic());
+        words.take(b" -- ").then_some(())?;
+        shell.functions.get_mut(&words.word()?)?.flags = String::from_utf8_lossy(flags).into_owned();
+        return end(words);
+    }
     if words.take(b"declare -g") {
         return declaration(words, shell);
     }
-    if words.take(b"unset -v ") {
+    if words.take(b"unset -v ") || words.take(b"unset -n ") {
         let name = words.name()?.to_vec();
+        if name == OLD_DIRECTORY || name == DIRECTORY {
+            return end(words);
+        }
         shell.variables.insert(name, Variable::default());
         return end(words);
     }
     if words.take(b"unset -f -- ") {
         shell.functions.insert(words.word()?, Function::default());
-        return end(words);
-    }
-    if words.take(b"export -f -- ") {
-        let name = words.word()?;
-        shell.functions.get_mut(&name)?.exported = true;
-        return end(words);
-    }
-    if words.take(b"alias ") {
-        // `alias -p` puts `--` before a name that begins with a dash.
-        words.take(b"-- ");
-        let name = words.take_while(|byte| !matches!(byte, b'=' | b'\n')).to_vec();
-        words.take(b"=").then_some(())?;
-        shell.aliases.insert(name, words.word()?);
         return end(words);
     }
     for (command, prefix) in [(&b"set "[..], ""), (b"shopt ", "shopt ")] {
@@ -71,8 +104,16 @@ fn command(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
     if words.take(b"trap -") {
         return trap(words, shell);
     }
-    if words.take(b"cd -- ") {
-        shell.directory = words.word()?;
+    if words.take(b"enable ") {
+        let is_on = !words.take(b"-n ");
+        let name = words.take_while(|byte| byte.is_ascii_graphic());
+        shell.builtins.insert(String::from_utf8_lossy(name).into_owned(), is_on);
+        return end(words);
+    }
+    if words.take(b"hash -p ") {
+        let path = words.word()?;
+        words.take(b" -- ").then_some(())?;
+        shell.hashed.insert(words.word()?, path);
         return end(words);
     }
     if words.take(b"pushd -n ") {
@@ -85,31 +126,61 @@ fn command(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
         shell.umask = String::from_utf8_lossy(mask).into_owned();
         return end(words);
     }
-    assignment(words, shell).or_else(|| function(words, shell))
+    None
+}
+
+/// `-- name='value'` or, removed, `-- name`; `alias -p` puts `--` only before a name that begins with a dash.
+fn alias(words: &mut Words<'_>, shell: &mut Shell, is_set: bool) -> Option<()> {
+    words.take(b"-- ");
+    if !is_set {
+        words.word()?;
+        return end(words);
+    }
+    let name = words.take_while(|byte| !matches!(byte, b'=' | b'\n')).to_vec();
+    words.take(b"=").then_some(())?;
+    shell.aliases.insert(name, words.word()?);
+    end(words)
+}
+
+/// The letter of a limit, the soft one and maybe the hard one.
+fn limit(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
+    let word = |words: &mut Words<'_>| {
+        let word = words.take_while(|byte| byte.is_ascii_alphanumeric());
+        (!word.is_empty()).then(|| String::from_utf8_lossy(word).into_owned())
+    };
+    let letter = word(words)?;
+    words.take(b" ").then_some(())?;
+    let soft = word(words)?;
+    let hard = if words.take(b" ") { Some(word(words)?) } else { None };
+    shell.limits.insert(letter, Limit { soft, hard });
+    end(words)
 }
 
 fn end(words: &mut Words<'_>) -> Option<()> {
     words.take(b"\n").then_some(())
 }
 
-/// Behind `declare -g`: `x NAME="value"`.
+/// Behind `declare -g`: `x NAME="value"`, or `x NAME` with the value before or none.
 fn declaration(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
     let flags = words.take_while(|byte| byte.is_ascii_alphabetic());
     words.take(b" ").then_some(())?;
     let name = words.name()?.to_vec();
-    let value = if !words.take(b"=") {
-        Value::Declared
-    } else if words.rest().starts_with(b"(") {
-        Value::Array(words.array()?)
-    } else {
-        Value::Text(words.word()?)
-    };
+    let value = if words.take(b"=") { Some(Value::Text(words.word()?)) } else { None };
+    if name == OLD_DIRECTORY || name == DIRECTORY {
+        return end(words);
+    }
     let flags = String::from_utf8_lossy(flags).into_owned();
-    shell.variables.insert(name, Variable { flags, value });
+    let variable = shell.variables.entry(name).or_default();
+    variable.flags = flags;
+    match (value, &variable.value) {
+        (Some(value), _) => variable.value = value,
+        (None, Value::Unset) => variable.value = Value::Declared,
+        (None, _) => {}
+    }
     end(words)
 }
 
-/// `NAME=…` in the three forms that are no declaration: a search path, hooks put behind others, the runtime's own.
+/// `NAME=…` in all its forms: a value, a search path, hooks put behind others, the runtime's own.
 fn assignment(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
     let start = words.at;
     let done = try_assignment(words, shell);
@@ -137,17 +208,36 @@ fn try_assignment(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
         return end(words);
     }
     words.take(b"=").then_some(())?;
-    if name == b"OLDPWD" {
+    if name == OLD_DIRECTORY {
         shell.previous = Some(words.word()?);
+        return end(words);
+    }
+    // These change by themselves: where one stands, and what has passed.
+    if name == DIRECTORY || name == b"SECONDS" {
+        words.word()?;
+        return end(words);
+    }
+    let variable = shell.variables.entry(name.to_vec()).or_default();
+    if words.rest().starts_with(b"(") {
+        let letter = if variable.flags.contains('A') { "A" } else { "a" };
+        *variable = Variable { flags: letter.to_owned(), value: Value::Array(words.array()?) };
         return end(words);
     }
     let line = words.rest();
     let middle = [b"\"${", name, b"-}\""].concat();
-    let (front, behind) = split_once(line, &middle)?;
-    let front = whole_word(front)?;
-    words.at += line.len() - behind.len();
-    let back = words.word()?;
-    shell.variables.insert(name.to_vec(), Variable { flags: String::new(), value: Value::Around(front, back) });
+    let around = split_once(line, &middle).and_then(|(front, behind)| {
+        let front = whole_word(front)?;
+        let mut back = Words { text: behind, at: 0 };
+        let word = back.word()?;
+        Some((Value::Around(front, word), line.len() - behind.len() + back.at))
+    });
+    *variable = Variable::default();
+    if let Some((value, length)) = around {
+        variable.value = value;
+        words.at += length;
+    } else {
+        variable.value = Value::Text(words.word()?);
+    }
     end(words)
 }
 
@@ -198,7 +288,7 @@ fn function(words: &mut Words<'_>, shell: &mut Shell) -> Option<()> {
         if closes(&text[at..end - 1]) && follows_a_function(&text[end..]) {
             words.at += end;
             let definition = text[..end].to_vec();
-            shell.functions.insert(name.to_vec(), Function { text: Some(definition), exported: false });
+            shell.functions.insert(name.to_vec(), Function { text: Some(definition), flags: String::new() });
             return Some(());
         }
         at = end;
@@ -230,7 +320,7 @@ fn closes(line: &[u8]) -> bool {
 }
 
 fn follows_a_function(text: &[u8]) -> bool {
-    const COMMANDS: [&[u8]; 5] = [b"cd -- ", b"alias ", b"export -f -- ", b"_phasesplit_", b"unset -f -- "];
+    const COMMANDS: [&[u8]; 3] = [b"phasesplit_stand ", b"builtin declare -f", b"_phasesplit_"];
     COMMANDS.iter().any(|command| text.starts_with(command)) || function_head(text).is_some()
 }
 
@@ -238,7 +328,7 @@ fn follows_a_function(text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const END: &str = "cd -- /build\numask 0022\n_phasesplit_whole=1\n";
+    const END: &str = "phasesplit_stand /build ''\nbuiltin umask 0022\n_phasesplit_whole=1\n";
 
     fn shell(text: &str) -> Shell {
         read(format!("{text}{END}").as_bytes()).unwrap()
@@ -255,15 +345,19 @@ mod tests {
     #[test]
     fn variables_in_every_form() {
         assert_eq!(
-            variable("declare -gx A=\"1 \\\"2\\\"\"\n", "A"),
+            variable("A=\"1 \\\"2\\\"\"\nbuiltin declare -gx A\n", "A"),
             Variable { flags: "x".into(), value: text("1 \"2\"") }
         );
-        assert_eq!(variable("unset -v B\ndeclare -g B=$'\\n'\n", "B").value, text("\n"));
-        assert_eq!(variable("declare -gax C\n", "C"), Variable { flags: "ax".into(), value: Value::Declared });
-        assert_eq!(variable("unset -v D\n", "D").value, Value::Unset);
+        assert_eq!(variable("builtin unset -v B\nB=$'\\n'\n", "B").value, text("\n"));
+        assert_eq!(variable("builtin declare -gax C\n", "C"), Variable { flags: "ax".into(), value: Value::Declared });
+        assert_eq!(variable("builtin unset -v D\n", "D").value, Value::Unset);
         let array = Value::Array(vec![(b"0".to_vec(), b"x\ny".to_vec())]);
-        assert_eq!(variable("declare -ga E=([0]=\"x\ny\")\n", "E").value, array);
+        assert_eq!(variable("E=([0]=\"x\ny\")\n", "E"), Variable { flags: "a".into(), value: array.clone() });
+        let map = variable("builtin declare -gA M\nM=([0]=\"x\ny\")\nbuiltin declare -gAx M\n", "M");
+        assert_eq!(map, Variable { flags: "Ax".into(), value: array });
+        assert_eq!(variable("builtin declare -gn R=\"E[0]\"\n", "R").flags, "n");
         assert_eq!(variable("PATH='/a:'\"${PATH-}\"''\n", "PATH").value, Value::Around(b"/a:".to_vec(), Vec::new()));
+        assert_eq!(variable("X=\"\\${X-}\"\n", "X").value, text("${X-}"));
         let hooks = Value::Appended(vec![b"one".to_vec(), b"two".to_vec()]);
         assert_eq!(variable("preHooks+=( 'one' 'two' )\n", "preHooks").value, hooks);
         // What the runtime knows of mentions is no business of a person's.
@@ -273,10 +367,10 @@ mod tests {
 
     #[test]
     fn functions_with_braces_of_their_own() {
-        let body = "f () \n{ \n    cat <<END\n}\nnot the end\nEND\n\n}\n";
-        let other = "a-b () \n{ \n    ( true )\n} 2>&1 &> /dev/null\n";
-        let shell = shell(&format!("unset -f -- gone\n{body}export -f -- f\n{other}"));
-        assert_eq!(shell.functions[&b"f"[..]], Function { text: Some(body.into()), exported: true });
+        let body = "function f () \n{ \n    cat <<END\n}\nnot the end\nEND\n\n}\n";
+        let other = "function a-b () \n{ \n    ( true )\n} 2>&1 &> /dev/null\n";
+        let shell = shell(&format!("builtin unset -f -- gone\n{body}builtin declare -frx -- f\n{other}"));
+        assert_eq!(shell.functions[&b"f"[..]], Function { text: Some(body.into()), flags: "rx".into() });
         assert_eq!(shell.functions[&b"a-b"[..]].text.as_deref(), Some(other.as_bytes()));
         assert_eq!(shell.functions[&b"gone"[..]], Function::default());
         assert_eq!(shell.functions.len(), 3);
@@ -285,8 +379,12 @@ mod tests {
     #[test]
     fn everything_else() {
         let shell = shell(
-            "shopt -s extglob\nalias ll='ls -l'\ncd -- /build/a\\ b\npushd -n /2 >/dev/null\npushd -n /1 >/dev/null\n\
-             OLDPWD=/build\ntrap -- 'echo \"x\"' EXIT\ntrap - ERR\numask 0077\nset -o errexit\nset +o pipefail\n",
+            "alias ll='ls -l'\nunalias -- gone\nbuiltin pushd -n /2 >/dev/null\nbuiltin pushd -n /1 >/dev/null\n\
+             builtin hash -p /a\\ b -- c\nbuiltin trap -- 'echo \"x\"' EXIT\nSECONDS=5\nphasesplit_end_definitions\n\
+             builtin unset -v OLDPWD\nOLDPWD=/build\nbuiltin declare -gx OLDPWD\n\
+             builtin shopt -s extglob\nbuiltin set -o errexit\nbuiltin set +o pipefail\n\
+             _phasesplit_frame+=$'builtin enable -n echo\\n'\n_phasesplit_frame+=$'phasesplit_limit n 64 128\\n'\n\
+             _phasesplit_frame+=$'builtin trap - ERR\\n'\n",
         );
         assert_eq!(shell.aliases[&b"ll"[..]], b"ls -l");
         assert_eq!(
@@ -297,24 +395,32 @@ mod tests {
         assert_eq!(shell.traps["ERR"], None);
         let options: Vec<(&str, bool)> = shell.options.iter().map(|(name, on)| (name.as_str(), *on)).collect();
         assert_eq!(options, [("errexit", true), ("pipefail", false), ("shopt extglob", true)]);
+        assert_eq!(shell.hashed[&b"c"[..]], b"/a b");
+        assert!(!shell.builtins["echo"]);
+        assert_eq!(shell.limits["n"], Limit { soft: "64".into(), hard: Some("128".into()) });
+        assert!(shell.variables.is_empty());
     }
 
     #[test]
     fn what_the_runtime_does_not_write_is_refused_with_its_line() {
         let refused = |text: &str| read(text.as_bytes()).unwrap_err().line;
         assert_eq!(refused(""), 1);
-        assert_eq!(refused("cd -- /\n"), 2);
+        assert_eq!(refused("phasesplit_stand / ''\n"), 2);
         for command in [
             "rm -rf /",
-            "declare -g A=$(id)",
+            "builtin declare -g A=$(id)",
             "A=`id`",
             "PATH=$(id)\"${PATH-}\"''",
-            "trap -- \"$(id)\" EXIT",
+            "builtin trap -- \"$(id)\" EXIT",
+            "builtin eval id",
             "f () { id; }",
-            "cd /x",
-            "declare -g A=\"x\"; id",
+            "phasesplit_stand /x",
+            "_phasesplit_frame+=$'id\\n'",
+            "_phasesplit_frame+=$'builtin set -o errexit\\nid\\n'",
+            "phasesplit_limit n $(id)",
+            "A=\"x\"; id",
         ] {
-            assert_eq!(refused(&format!("declare -g OK=\"1\"\n{command}\n{END}")), 2, "{command}");
+            assert_eq!(refused(&format!("OK=\"1\"\n{command}\n{END}")), 2, "{command}");
         }
         assert_eq!(refused(&format!("{END}id\n")), 4);
     }

@@ -23,7 +23,7 @@ impl Scene {
         let scene = Self(tempfile::tempdir().unwrap());
         fs::create_dir(scene.at("build")).unwrap();
         fs::create_dir(scene.at("store")).unwrap();
-        scene.write("shell", "declare -g a=\"1\"\ncd -- /build\numask 0022\n_phasesplit_whole=1\n");
+        scene.write("shell", "a=\"1\"\nphasesplit_stand /build ''\nbuiltin umask 0022\n_phasesplit_whole=1\n");
         scene
     }
 

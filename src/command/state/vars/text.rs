@@ -6,7 +6,7 @@ use similar::TextDiff;
 
 use super::super::output::{lines, shown};
 use crate::inspect::diff::Change;
-use crate::inspect::shell::{Function, Part, Shell, Value, Variable, compare};
+use crate::inspect::shell::{Function, Limit, Part, Shell, Value, Variable, compare};
 
 /// The parts of a shell, one after the other; functions by name and length, or in full.
 pub fn shell(shell: &Shell, in_full: bool) -> String {
@@ -36,6 +36,13 @@ pub fn shell(shell: &Shell, in_full: bool) -> String {
             None => format!("{name}: (taken away)"),
         }),
     );
+    section(&mut text, "limits", shell.limits.iter().map(|(letter, held)| limit(letter, held)));
+    section(
+        &mut text,
+        "commands",
+        shell.hashed.iter().map(|(name, path)| format!("{} = {}", shown(name), shown(path))),
+    );
+    section(&mut text, "builtins", shell.builtins.iter().map(|(name, is_on)| option(name, *is_on)));
     section(&mut text, "options", shell.options.iter().map(|(name, is_on)| option(name, *is_on)));
     text
 }
@@ -54,6 +61,11 @@ fn section(text: &mut String, heading: &str, items: impl ExactSizeIterator<Item 
             _ = writeln!(text, "{}{line}", if number == 0 { "  " } else { "      " });
         }
     }
+}
+
+fn limit(letter: &str, limit: &Limit) -> String {
+    let hard = limit.hard.as_ref().map_or_else(String::new, |hard| format!(", hard {hard}"));
+    format!("-{letter} {}{hard}", limit.soft)
 }
 
 fn option(name: &str, is_on: bool) -> String {
@@ -86,13 +98,15 @@ fn variable(name: &[u8], variable: &Variable) -> String {
 }
 
 fn function(name: &[u8], function: &Function, in_full: bool) -> String {
-    let exported = if function.exported { ", exported" } else { "" };
+    let words = [('x', ", exported"), ('r', ", read-only"), ('t', ", traced")];
+    let attributes: String =
+        words.iter().filter(|(letter, _)| function.flags.contains(*letter)).map(|(_, word)| *word).collect();
     match &function.text {
         None => format!("{} (unset)", shown(name)),
         Some(text) if in_full => lines(text),
         Some(text) => {
             let count = memchr::memchr_iter(b'\n', text).count();
-            format!("{} ({count} lines{exported})", shown(name))
+            format!("{} ({count} lines{attributes})", shown(name))
         }
     }
 }
@@ -142,6 +156,9 @@ fn described(shell: &Shell, part: Part, name: &[u8]) -> String {
         Part::Function => shell.functions.get(name).map(|value| function(name, value, true)),
         Part::Alias => shell.aliases.get(name).map(|value| lines(value)),
         Part::Option => shell.options.get(&*named).map(|is_on| option(&named, *is_on)),
+        Part::Limit => shell.limits.get(&*named).map(|held| limit(&named, held)),
+        Part::Command => shell.hashed.get(name).map(|path| shown(path).to_string()),
+        Part::Builtin => shell.builtins.get(&*named).map(|is_on| option(&named, *is_on)),
         Part::Trap => shell.traps.get(&*named).map(|trap| trap.as_deref().map_or("(taken away)".to_owned(), lines)),
         Part::Other => Some(match &*named {
             "directory" => shown(&shell.directory).to_string(),
@@ -161,13 +178,14 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     fn parsed(text: &str) -> Shell {
-        read(format!("{text}cd -- /build/src\numask 0022\n_phasesplit_whole=1\n").as_bytes()).unwrap()
+        read(format!("{text}phasesplit_stand /build/src ''\nbuiltin umask 0022\n_phasesplit_whole=1\n").as_bytes())
+            .unwrap()
     }
 
     #[test]
     fn a_shell_in_words() {
         let shell = parsed(
-            "shopt -s extglob\ndeclare -gx A=$'1\\n2\\e'\ndeclare -ga L=([0]=\"x\" [1]=\"y\")\nPATH='/a:'\"${PATH-}\"''\nunset -v GONE\n\
+            "builtin shopt -s extglob\nA=$'1\\n2\\e'\nbuiltin declare -gx A\nL=([0]=\"x\" [1]=\"y\")\nPATH='/a:'\"${PATH-}\"''\nbuiltin unset -v GONE\n\
              f () \n{ \n    true\n}\nalias ll='ls -l'\n",
         );
         let expected = "\
@@ -197,8 +215,8 @@ options (1)
 
     #[test]
     fn what_differs_in_words() {
-        let before = parsed("declare -gx A=\"1\"\ndeclare -g B=\"1\"\nf () \n{ \n    true\n}\n");
-        let after = parsed("declare -gx A=\"2\"\nf () \n{ \n    false\n}\nexport -f -- f\n");
+        let before = parsed("A=\"1\"\nbuiltin declare -gx A\nB=\"1\"\nf () \n{ \n    true\n}\n");
+        let after = parsed("A=\"2\"\nbuiltin declare -gx A\nf () \n{ \n    false\n}\nbuiltin declare -fx -- f\n");
         let expected = "\
 changed variable A
   --x A = 1
