@@ -61,7 +61,10 @@ impl Forbidden {
             return self.refuse(path, target.as_os_str().as_bytes(), "its target");
         }
         if metadata.is_dir() {
-            let mut names = opened(path, &metadata, |path| fs::read_dir(path)).map_err(io)?.collect::<io::Result<Vec<_>>>().map_err(io)?;
+            let mut names = opened(path, &metadata, |path| fs::read_dir(path))
+                .map_err(io)?
+                .collect::<io::Result<Vec<_>>>()
+                .map_err(io)?;
             names.sort_by_key(fs::DirEntry::file_name);
             return names.iter().try_for_each(|entry| self.search(&entry.path()));
         }

@@ -225,11 +225,7 @@ fn set(entry: &mut [u8], at: usize, value: u32) {
 }
 
 /// Changes the fields of the entries whose files `stat` knows, and the checksum at the end.
-fn change(
-    content: &mut [u8],
-    mut stat: impl FnMut(&[u8]) -> Option<Stat>,
-    each: impl Fn(&mut [u8], &Stat),
-) -> bool {
+fn change(content: &mut [u8], mut stat: impl FnMut(&[u8]) -> Option<Stat>, each: impl Fn(&mut [u8], &Stat)) -> bool {
     let Some(index) = Index::of(content) else { return false };
     index.entries(&mut *content, |entry, path| {
         if let Some(stat) = stat(path) {

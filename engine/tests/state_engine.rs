@@ -110,14 +110,13 @@ fn a_state_goes_from_one_stage_to_the_next() {
     let place = Place::new();
     fs::create_dir(place.at("build/src")).unwrap();
     fs::write(place.at("build/src/.ninja_log"), "log").unwrap();
-    fs::write(place.at("build/env-vars"), "nix").unwrap();
     fs::write(place.at("build/skipped"), "x").unwrap();
     fs::create_dir(place.at("store/staged")).unwrap();
     symlink("/nix/store", place.at("store/staged/link")).unwrap();
     succeeded(&place.save());
 
     let info: serde_json::Value = serde_json::from_slice(&fs::read(place.at("state/info.json")).unwrap()).unwrap();
-    assert_eq!(info["format"], 2);
+    assert_eq!(info["format"], 3);
     assert_eq!(info["package"], "hello-2.10");
     assert_eq!(info["stage"], "build");
     assert_eq!(info["buildDir"], place.path("build"));
@@ -151,7 +150,7 @@ fn a_state_goes_from_one_stage_to_the_next() {
     }
     same("store.before/staged", "store/final");
     same("store.before/staged/link", "store/final/link");
-    assert!(!place.at("build/env-vars").exists() && !place.at("build/skipped").exists());
+    assert!(!place.at("build/skipped").exists());
     assert_eq!(fs::read_to_string(place.at("shell")).unwrap(), "declare -- x=1\n");
 }
 

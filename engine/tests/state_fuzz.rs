@@ -42,6 +42,7 @@ mod seeds {
 
         fs::create_dir_all(at("build/src")).unwrap();
         fs::create_dir_all(at("store/out")).unwrap();
+        fs::create_dir_all(at("tmp")).unwrap();
         fs::write(at("shell"), "x=1\n").unwrap();
         fs::write(at("build/a"), "content").unwrap();
         save(root.path(), "plain", None);
@@ -51,6 +52,8 @@ mod seeds {
         symlink("../a", at("build/src/l")).unwrap();
         symlink("b", at("store/out/l")).unwrap();
         fs::write(at("build/src/b"), "other content").unwrap();
+        fs::create_dir(at("tmp/d")).unwrap();
+        fs::write(at("tmp/d/f"), "cached").unwrap();
         fs::write(at("build/copy"), "content").unwrap();
         save(root.path(), "second", Some("plain"));
         seed("layers", &["plain", "second"]);
@@ -70,7 +73,7 @@ mod seeds {
 
     fn save(root: &Path, name: &str, parent: Option<&str>) {
         let at = |name: &str| root.join(name);
-        for (index, path) in paths(&at("build")).into_iter().chain(paths(&at("store"))).enumerate() {
+        for (index, path) in ["build", "store", "tmp"].iter().flat_map(|name| paths(&at(name))).enumerate() {
             let mtime = Mtime { secs: 5, nanos: u32::try_from(index % 2).unwrap() };
             utimensat(CWD, &path, &timestamps(mtime), AtFlags::SYMLINK_NOFOLLOW).unwrap();
         }
@@ -87,6 +90,7 @@ mod seeds {
             warnings: Vec::new(),
             phases: Vec::new(),
             exclude: Vec::new(),
+            outside: vec![("tmp".into(), at("tmp"))],
             ..save::Request::default()
         })
         .unwrap();

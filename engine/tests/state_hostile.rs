@@ -156,8 +156,11 @@ fn cases() -> Vec<Case> {
         case("NUL in a path", "build/b\\x00c: the state is damaged: the path leaves its directory", |s| {
             replace(s, "two", "build/b", extended(b"18 path=build/b\0c\n"));
         }),
-        case("a file of Nix", "build/env-vars: it would replace a file of Nix", |s| {
-            s.manifest("two", |m| add(m, "build/env-vars", |_| ()));
+        case("outside without a place", "it holds files of /tmp, which have no place here", |s| {
+            s.manifest("two", |m| add(m, "tmp/x", |_| ()));
+        }),
+        case("above a directory outside", "tmp: it does not lie in a directory of the state", |s| {
+            s.manifest("two", |m| add(m, "tmp", |_| ()));
         }),
         // Through a symlink.
         case("through a link, manifest", "build/l/x: it does not lie in a directory of the state", |s| {
@@ -268,7 +271,7 @@ fn cases() -> Vec<Case> {
         }),
         case("a bomb for a manifest", "the manifest ends in the middle, or is too large", |s| {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-            encoder.write_all(b"phasesplit-manifest 2\0\0\0\0layer 1 1\0\0\0\0f").unwrap();
+            encoder.write_all(b"phasesplit-manifest 3\0\0\0\0layer 1 1\0\0\0\0f").unwrap();
             let block = vec![b'a'; 1 << 20];
             (0..128).for_each(|_| encoder.write_all(&block).unwrap());
             s.put("two", format::MANIFEST, &encoder.finish().unwrap());
@@ -360,9 +363,10 @@ fn cases() -> Vec<Case> {
         case("a parent that is no state", "there is no info.json in it", |s| parent(s, "two", &s.path("canary"))),
         case("a parent below another", "it is not one absolute path", |s| parent(s, "two", &s.path("canary/../one"))),
         // Versions.
-        case("version 1", "format version 1 is unknown, this engine reads version 2", |s| info(s, r#"{"format": 1}"#)),
-        case("version 3", "format version 3 is unknown", |s| change_info(s, |info| info["format"] = 3.into())),
+        case("version 1", "format version 1 is unknown, this engine reads version 3", |s| info(s, r#"{"format": 1}"#)),
+        case("version 4", "format version 4 is unknown", |s| change_info(s, |info| info["format"] = 4.into())),
         case("version 999", "format version 999 is unknown", |s| change_info(s, |info| info["format"] = 999.into())),
+        case("version 2", "format version 2 is unknown, this engine reads version 3", |s| info(s, r#"{"format": 2}"#)),
         case("version 2 in words", "format version \"2\" is unknown", |s| {
             change_info(s, |info| info["format"] = "2".into());
         }),

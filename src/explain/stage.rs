@@ -8,7 +8,8 @@ use super::Cause;
 use crate::source::stage_arguments::StageArguments;
 
 /// Options that follow from others, which are told instead: the name and outputs of the package, the place in the chain.
-const CONSEQUENCES: [&str; 9] = ["package", "stage", "range", "finish", "directory", "scratch", "parent", "given", "outputs"];
+const CONSEQUENCES: [&str; 9] =
+    ["package", "stage", "range", "finish", "directory", "scratch", "parent", "given", "outputs"];
 
 /// What two stages' arguments differ in, but for their scripts. `attributes` is what is known of the attributes.
 pub(super) fn causes(old: &StageArguments<'_>, new: &StageArguments<'_>, attributes: &[Cause]) -> Vec<Cause> {

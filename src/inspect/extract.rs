@@ -4,8 +4,10 @@
 //! Everything is made in a new directory beside the target, which takes the target's name when it is complete.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -154,10 +156,12 @@ impl<'a> Job<'a> {
     fn run(&self, to: &Path) -> Result<Done> {
         let base = tree::open_base(to).map_err(|source| Error::io(EXTRACT, to, source))?;
         let mut maker = Maker { to, cursor: Cursor::new(base), setuid: self.wish.setuid, dropped: 0 };
-        let is_output = |record: &Record| split_parent(&record.entry.path).0 == format::OUTPUTS;
-        let has_outputs = self.chosen().any(is_output);
-        if has_outputs {
-            maker.directory(format::OUTPUTS)?;
+        // No entry of the state says what these are like.
+        let mut bare: Vec<&[u8]> = self.chosen().map(|record| split_parent(&record.entry.path).0).collect();
+        bare.retain(|parent| format::has_no_member(parent));
+        bare.dedup();
+        for directory in &bare {
+            maker.directory(directory)?;
         }
         for Record { entry, .. } in self.chosen().filter(|record| record.entry.kind == Kind::Directory) {
             maker.directory(&entry.path)?;
@@ -184,10 +188,9 @@ impl<'a> Job<'a> {
         for record in others.rev().filter(|record| record.entry.kind == Kind::Directory) {
             maker.close(&record.entry)?;
         }
-        if has_outputs {
-            // No entry of the state says what it is like.
+        for directory in bare {
             let open = Permissions::from_mode(0o755);
-            fs::set_permissions(to.join("outputs"), open).map_err(maker.io(format::OUTPUTS))?;
+            fs::set_permissions(to.join(OsStr::from_bytes(directory)), open).map_err(maker.io(directory))?;
         }
         Ok(Done { entries: self.chosen().count(), bytes: self.bytes(), dropped: maker.dropped })
     }

@@ -24,11 +24,11 @@ use crate::state::{format, manifest};
 /// Nothing in a state changes.
 const FOREVER: Duration = Duration::from_hours(1);
 
-/// The number of `outputs`, which is no entry of a state.
-const OUTPUTS: u64 = 2;
+/// The directories that are no entries of a state, and their numbers.
+const BARE: [(&[u8], u64); 3] = [(format::OUTPUTS, 2), (format::SHM, 3), (format::TMP, 4)];
 
 /// The number of the first record.
-const FIRST: u64 = 3;
+const FIRST: u64 = 5;
 
 /// Mounts a state on a directory. The file system serves as long as the session runs.
 ///
@@ -75,9 +75,11 @@ impl Tree {
         let mut directories: HashMap<&[u8], u64> = HashMap::from([(&b""[..], root)]);
         for (index, record) in records.iter().enumerate() {
             let (parent, name) = split_parent(&record.entry.path);
-            if parent == format::OUTPUTS && !directories.contains_key(parent) {
-                directories.insert(format::OUTPUTS, OUTPUTS);
-                tree.add(root, format::OUTPUTS, OUTPUTS);
+            if let Some((bare, number)) = BARE.into_iter().find(|(bare, _)| *bare == parent)
+                && !directories.contains_key(parent)
+            {
+                directories.insert(bare, number);
+                tree.add(root, bare, number);
             }
             let target = (record.entry.kind == Kind::HardLink)
                 .then(|| manifest::position(&records, &record.entry.link))
@@ -102,7 +104,7 @@ impl Tree {
         self.children.entry(parent).or_default().push((number, name.to_vec()));
     }
 
-    /// The record of a number; none for the two directories that are no entries.
+    /// The record of a number; none for the directories that are no entries.
     fn record(&self, number: u64) -> Option<(usize, &manifest::Record)> {
         let index = usize::try_from(number.checked_sub(FIRST)?).ok()?;
         Some((index, self.state.records().get(index)?))
@@ -115,9 +117,7 @@ impl Tree {
                 let size = if entry.kind == Kind::Symlink { entry.link.len() as u64 } else { entry.size };
                 (file_type(entry.kind), entry.mode, size, time(entry.mtime))
             }
-            None if number == u64::from(INodeNo::ROOT) || number == OUTPUTS => {
-                (FileType::Directory, 0o755, 0, UNIX_EPOCH)
-            }
+            None if number < FIRST => (FileType::Directory, 0o755, 0, UNIX_EPOCH),
             None => return None,
         };
         Some(FileAttr {

@@ -1,6 +1,6 @@
 //! Which entries of a state a path means.
 //!
-//! Entries are named as in the archive (`build/…`, `outputs/NAME/…`, `shell`), or as the build saw them: below the build
+//! Entries are named as in the archive (`build/…`, `outputs/NAME/…`, `shell`, `shm/…`, `tmp/…`), or as the build saw them: below the build
 //! directory or a staged prefix.
 
 use std::ffi::OsStr;
@@ -28,7 +28,8 @@ impl NoEntry {
     pub fn help(&self) -> String {
         match &self.near {
             Some(near) => format!("do you mean `{}`?", Shown(as_path(near))),
-            None => "paths begin with build/, outputs/NAME/ or shell, as `phasesplit state ls` shows them".to_owned(),
+            None => "paths begin with build/, outputs/NAME/, shell, shm/ or tmp/, as `phasesplit state ls` shows them"
+                .to_owned(),
         }
     }
 }
@@ -94,8 +95,11 @@ fn subtree(records: &[Record], path: &[u8]) -> Range<usize> {
 /// What a user wrote as a path of the archive; empty for the whole of it.
 fn archive_path(state: &State, text: &[u8]) -> Vec<u8> {
     let prefixes = state.info.outputs.iter().map(|(name, prefix)| (prefix, join(format::OUTPUTS, name.as_bytes())));
-    let roots = prefixes.chain([(&state.info.build_dir, format::BUILD.to_vec())]);
-    for (seen, root) in roots {
+    let prefixes = prefixes.map(|(prefix, root)| (prefix.as_str(), root));
+    // The build directory may lie below the others.
+    let build = [(state.info.build_dir.as_str(), format::BUILD.to_vec())];
+    let outside = format::OUTSIDE.map(|(root, seen)| (seen, root.to_vec()));
+    for (seen, root) in prefixes.chain(build).chain(outside) {
         if let Some(rest) = text.strip_prefix(seen.as_bytes())
             && (rest.is_empty() || rest[0] == b'/')
         {

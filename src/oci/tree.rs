@@ -77,7 +77,9 @@ pub fn members(before: Option<&State>, after: &State) -> Result<Vec<Member>> {
 fn above(path: &[u8], known: &Tree<'_>, members: &mut BTreeMap<Path, Member>) {
     let mut parent = split_parent(path).0;
     while !parent.is_empty() && !known.contains_key(parent) {
-        let member = Member { entry: plain(parent.to_vec(), Kind::Directory, 0o755), content: None };
+        // Like the directories of temporary files in a build.
+        let mode = if matches!(parent, b"tmp" | b"dev/shm") { 0o1777 } else { 0o755 };
+        let member = Member { entry: plain(parent.to_vec(), Kind::Directory, mode), content: None };
         members.entry(Path(parent.to_vec())).or_insert(member);
         parent = split_parent(parent).0;
     }
@@ -134,6 +136,11 @@ fn in_image(state: &State, path: &[u8]) -> Vec<u8> {
     }
     if let Some(rest) = path.strip_prefix(format::BUILD) {
         return below(&state.info.build_dir, rest);
+    }
+    for (root, place) in format::OUTSIDE {
+        if let Some(rest) = path.strip_prefix(root).filter(|rest| rest.starts_with(b"/")) {
+            return below(place, rest);
+        }
     }
     let rest = path.strip_prefix(format::OUTPUTS).and_then(|rest| rest.strip_prefix(b"/")).unwrap_or(path);
     let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());

@@ -100,7 +100,10 @@ mod tests {
         let mut drv = stage("package p-1\nstage build\nlater a b=c\ngiven \nparent /s/y\nfinish");
         let read = StageArguments::read(&drv).expect("a stage");
         assert_eq!((read.package(), read.stage(), read.parent(), read.pinned()), ("p-1", "build", Some("/s/y"), None));
-        assert_eq!((read.words("later"), read.option("given"), read.option("finish")), (vec!["a", "b=c"], Some(""), Some("")));
+        assert_eq!(
+            (read.words("later"), read.option("given"), read.option("finish")),
+            (vec!["a", "b=c"], Some(""), Some(""))
+        );
         assert_eq!((&read.flags[..], &read.scripts[..]), (&["-e"][..], &["/s/b.sh", "z"][..]));
 
         drv.structured = Some(serde_json::json!({ ATTRIBUTE: "stage check" }));

@@ -20,6 +20,7 @@ mod kept_states;
 mod moved;
 mod other_machine;
 mod other_user;
+mod outside;
 mod pin;
 mod point;
 mod real;

@@ -68,11 +68,13 @@ fn a_killed_build_whose_stage_lives_on_is_waited_for() {
 
 /// The id of the process around a stage of this package, once the stage inside runs.
 fn wait_for_outer(package: &str) -> String {
+    let name = format!("name={package}-phase-configure");
     for _ in 0..200 {
         for process in std::fs::read_dir("/proc").expect("/proc").flatten() {
-            let words = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let words = std::fs::read(process.path().join("environ")).unwrap_or_default();
             let words: Vec<_> = words.split(|byte| *byte == 0).collect();
-            if words.contains(&b"--inside".as_slice()) && words.contains(&package.as_bytes()) {
+            let is_inside = |word: &&[u8]| word.starts_with(b"_phasesplit_inside=");
+            if words.iter().any(is_inside) && words.contains(&name.as_bytes()) {
                 let status = std::fs::read_to_string(process.path().join("status")).unwrap_or_default();
                 if let Some(parent) =
                     status.lines().find_map(|line| line.strip_prefix("PPid:")).filter(|id| id.trim() != "1")

@@ -34,7 +34,7 @@ pub fn run(input: &[u8]) -> bool {
     let near = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
     let root = tempfile::tempdir_in(near).expect("a directory for the test");
     let at = |name: &str| root.path().join(name);
-    for name in ["build", "store"] {
+    for name in ["build", "store", "tmp"] {
         fs::create_dir(at(name)).expect("it is new");
     }
     fs::write(at("canary"), CANARY).expect("it is new");
@@ -49,6 +49,7 @@ pub fn run(input: &[u8]) -> bool {
         shell: at("shell"),
         outputs: outputs.clone(),
         staged: Vec::new(),
+        outside: outside(&at),
         listing: Some(at("listing")),
         ..restore::Request::default()
     };
@@ -61,7 +62,7 @@ pub fn run(input: &[u8]) -> bool {
     assert!(names(&at("store")).iter().all(|name| name == "dev" || name == "out"));
     let states = (0..layers.len()).map(|index| format!("state{index}"));
     let known: Vec<String> =
-        ["build", "canary", "listing", "shell", "store"].map(str::to_owned).into_iter().chain(states).collect();
+        ["build", "canary", "listing", "shell", "store", "tmp"].map(str::to_owned).into_iter().chain(states).collect();
     assert!(names(root.path()).iter().all(|name| known.contains(name)), "{:?}", names(root.path()));
     let Ok(()) = restored else {
         assert!(!at("shell").exists(), "what was refused passes for whole");
@@ -81,6 +82,7 @@ pub fn run(input: &[u8]) -> bool {
         warnings: Vec::new(),
         phases: Vec::new(),
         exclude: Vec::new(),
+        outside: outside(&at),
         ..save::Request::default()
     })
     .expect("what was restored can be saved");
@@ -116,6 +118,11 @@ fn comparable(entry: &Entry, other: &Entry, without_modes: bool) -> Entry {
         (entry.mode, entry.mtime) = (0, Mtime::default());
     }
     entry
+}
+
+/// The directory that stands for `/tmp`.
+fn outside(at: impl Fn(&str) -> std::path::PathBuf) -> Vec<(String, std::path::PathBuf)> {
+    vec![("tmp".to_owned(), at("tmp"))]
 }
 
 fn names(directory: &Path) -> Vec<String> {

@@ -10,12 +10,12 @@ use rustix::io::Errno;
 
 use super::super::entry::{Entry, Kind, split_parent};
 use super::super::error::{Error, Result, Shown, as_path};
-use super::super::{format, git_index, place};
 use super::super::listing::{Notes, Stamp};
 use super::super::manifest::Record;
 use super::super::records::Records;
 use super::super::spill::Scratch;
 use super::super::tree::{self, timestamps};
+use super::super::{format, git_index, place};
 use super::RESTORE;
 use super::batch::Parts;
 use super::make::{self, Failure};

@@ -33,7 +33,7 @@ fn any_path() -> impl Strategy<Value = Vec<u8>> {
     ]
     .prop_filter("no name", |name| name != b"." && name != b"..");
     prop::collection::vec(component, 1..5).prop_map(|components| {
-        let root = if components[0].len() % 2 == 0 { &b"build"[..] } else { b"store/out" };
+        let root = [&b"build"[..], b"store/out", b"tmp"][components[0].len() % 3];
         components.iter().fold(root.to_vec(), |path, component| join(&path, component))
     })
 }
@@ -147,7 +147,7 @@ fn readable(mode: u32) -> u32 {
 
 fn edit(root: &Path, edit: &Edit) {
     let mut paths: Vec<PathBuf> = Vec::new();
-    for top in ["build", "store/out"] {
+    for top in ["build", "store/out", "tmp"] {
         paths.extend(
             describe(&root.join(top)).into_keys().filter(|path| path != Path::new("")).map(|p| root.join(top).join(p)),
         );

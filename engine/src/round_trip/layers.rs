@@ -232,7 +232,7 @@ fn parents_that_are_not_those_of_the_manifest_are_refused() {
     refusal("has 3 layers, and its parents are not as many");
     point("three", "two");
     fs::write(scene.at("one/info.json"), r#"{ "format": 1 }"#).unwrap();
-    refusal("one/info.json: format version 1 is unknown, this engine reads version 2");
+    refusal("one/info.json: format version 1 is unknown, this engine reads version 3");
     fs::write(scene.at("two/parent"), "../one\n").unwrap();
     refusal("not one absolute path and a newline");
 }

@@ -31,7 +31,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        for name in ["build", "store"] {
+        for name in ["build", "store", "tmp"] {
             fs::create_dir(root.path().join(name)).unwrap();
         }
         fs::write(root.path().join("shell"), b"declare -- a=$'\\1'\n").unwrap();
@@ -42,8 +42,8 @@ impl Scene {
         self.root.path().join(name)
     }
 
-    fn described(&self) -> [Tree; 2] {
-        [describe(&self.at("build")), describe(&self.at("store"))]
+    fn described(&self) -> [Tree; 3] {
+        ["build", "store", "tmp"].map(|name| describe(&self.at(name)))
     }
 
     fn save_to(&self, name: &str) -> super::Result<Info> {
@@ -56,8 +56,12 @@ impl Scene {
     }
 
     fn save(&self, name: &str, parent: Option<&str>, listing: bool) -> super::Result<Info> {
+        save::save(&self.request(name, parent, listing))
+    }
+
+    fn request(&self, name: &str, parent: Option<&str>, listing: bool) -> save::Request {
         let outputs = ["out", "dev", "missing"].map(|name| (name.to_owned(), self.at("store").join(name)));
-        save::save(&save::Request {
+        save::Request {
             to: self.at(name),
             build_dir: self.at("build"),
             shell: self.at("shell"),
@@ -70,21 +74,24 @@ impl Scene {
             stage: "build".into(),
             phases: Vec::new(),
             exclude: vec![b"left-out".to_vec()],
+            outside: vec![("tmp".to_owned(), self.at("tmp"))],
+            foreign: vec![b"tmp/foreign".to_vec()],
             ..save::Request::default()
-        })
+        }
     }
 
     /// Moves what was saved aside and restores a state to where it was; what belongs to Nix stays.
     fn restore_from(&self, name: &str) -> super::Result<Vec<String>> {
-        for name in ["build", "store", "shell"] {
+        for name in ["build", "store", "shell", "tmp"] {
             let aside = self.at(&format!("{name}.before"));
             if aside.is_dir() {
                 fs::remove_dir_all(&aside).unwrap();
             }
             fs::rename(self.at(name), aside).unwrap();
         }
-        fs::create_dir(self.at("build")).unwrap();
-        fs::create_dir(self.at("store")).unwrap();
+        for name in ["build", "store", "tmp"] {
+            fs::create_dir(self.at(name)).unwrap();
+        }
         self.restore(name)
     }
 
@@ -97,6 +104,8 @@ impl Scene {
             shell: self.at("shell"),
             outputs: outputs.to_vec(),
             staged: Vec::new(),
+            outside: vec![("tmp".to_owned(), self.at("tmp"))],
+            replace: vec![b"replaced".to_vec(), b"removed".to_vec()],
             listing: Some(self.at("listing")),
             ..restore::Request::default()
         };
@@ -149,8 +158,8 @@ fn describe(root: &Path) -> Tree {
     let mut tree = Tree::new();
     let mut inodes = HashMap::new();
     describe_below(root, Path::new(""), &mut tree, &mut inodes);
-    // The store's own directory is no part of a state.
-    if root.ends_with("store") {
+    // The store's own directory, and that of temporary files, are no part of a state.
+    if !root.ends_with("build") {
         tree.remove(Path::new(""));
     }
     tree
@@ -333,27 +342,83 @@ fn trees_deeper_than_any_path_survive() {
 }
 
 #[test]
-fn what_nix_writes_is_neither_saved_nor_touched() {
+fn only_what_is_named_is_left_out_and_replaced() {
     let scene = Scene::new();
     let build = scene.at("build");
     fs::create_dir(build.join("src")).unwrap();
-    for name in [".attrs.json", ".attrs.sh", ".attr-0abc", "env-vars", ".phasesplit", "left-out", "src/env-vars"] {
+    let names = [".attr-0abc", ".attrs.json", ".attrs.sh", ".phasesplit", "env-vars", "replaced", "src/env-vars"];
+    for name in names.into_iter().chain(["left-out", "../tmp/foreign", "../tmp/own"]) {
         fs::write(build.join(name), b"old").unwrap();
     }
     scene.save_to("state").unwrap();
+    for name in ["build", "shell", "tmp"] {
+        fs::rename(scene.at(name), scene.at(&format!("{name}.before"))).unwrap();
+    }
+    for name in ["build", "tmp", "tmp/own"] {
+        fs::create_dir(scene.at(name)).unwrap();
+    }
+    // What a later stage finds made anew: the package's file is put in its place, what the state does not have stays.
+    for name in ["replaced", "removed", "other"] {
+        fs::write(build.join(name), b"new").unwrap();
+    }
+    fs::write(scene.at("tmp/foreign"), b"new").unwrap();
+    scene.restore("state").unwrap();
+    let tree = describe(&build);
+    let found: Vec<_> = tree.keys().map(|path| path.to_str().unwrap()).collect();
+    let expected = [&[""][..], &names[..5], &["other", "removed", "replaced", "src", "src/env-vars"]].concat();
+    assert_eq!(found, expected);
+    for (name, content) in
+        [("build/replaced", "old"), ("build/removed", "new"), ("tmp/foreign", "new"), ("tmp/own", "old")]
+    {
+        assert_eq!(fs::read_to_string(scene.at(name)).unwrap(), content, "{name}");
+    }
+    // Replaced means nothing else: any other file in the way is refused.
+    fs::remove_file(scene.at("shell")).unwrap();
+    assert!(scene.restore("state").unwrap_err().to_string().contains("build/"));
+}
+
+#[test]
+fn files_of_nix_are_left_out_as_long_as_they_are_nix_s() {
+    let scene = Scene::new();
+    let build = scene.at("build");
+    for name in ["same", "changed", "removed"] {
+        fs::write(build.join(name), b"from Nix").unwrap();
+    }
+    let names = ["same", "changed", "removed"].map(|name| name.as_bytes().to_vec());
+    super::nix_files::note(&build, &names, &scene.at("note")).unwrap();
+    fs::write(build.join("changed"), b"by the package").unwrap();
+    fs::remove_file(build.join("removed")).unwrap();
+    let request = save::Request { nix_files: Some(scene.at("note")), ..scene.request("state", None, false) };
+    let info = save::save(&request).unwrap();
+    assert_eq!(info.removed_nix_files, ["removed"]);
     for name in ["build", "shell"] {
         fs::rename(scene.at(name), scene.at(&format!("{name}.before"))).unwrap();
     }
     fs::create_dir(&build).unwrap();
-    for name in [".attrs.json", "env-vars"] {
-        fs::write(build.join(name), b"new").unwrap();
+    for name in ["same", "removed"] {
+        fs::write(build.join(name), b"anew").unwrap();
     }
     scene.restore("state").unwrap();
-    let tree = describe(&build);
-    let names: Vec<_> = tree.keys().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(names, ["", ".attrs.json", "env-vars", "src", "src/env-vars"]);
-    assert_eq!(fs::read(build.join("env-vars")).unwrap(), b"new");
-    assert_eq!(fs::read(build.join("src/env-vars")).unwrap(), b"old");
+    let read = |name: &str| fs::read_to_string(build.join(name)).ok();
+    assert_eq!(read("same").as_deref(), Some("anew"));
+    assert_eq!(read("changed").as_deref(), Some("by the package"));
+    assert_eq!(read("removed"), None);
+}
+
+#[test]
+fn files_outside_need_a_place() {
+    let scene = Scene::new();
+    fs::write(scene.at("tmp/file"), b"x").unwrap();
+    scene.save_to("state").unwrap();
+    fs::remove_file(scene.at("shell")).unwrap();
+    let request = restore::Request {
+        from: scene.at("state"),
+        build_dir: scene.at("build"),
+        shell: scene.at("shell"),
+        ..restore::Request::default()
+    };
+    let said = restore::restore(&request, &mut |_| ()).unwrap_err().to_string();
+    assert!(said.contains("it holds files of /tmp, which have no place here"), "{said}");
 }
 
 #[test]

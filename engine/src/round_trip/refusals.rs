@@ -43,7 +43,7 @@ fn an_unknown_format_is_named() {
     let path = scene.at("state").join(format::INFO);
     fs::write(&path, br#"{ "format": 99, "new": true }"#).unwrap();
     let message = scene.refusal();
-    assert!(message.contains("format version 99 is unknown, this engine reads version 2"), "{message}");
+    assert!(message.contains("format version 99 is unknown, this engine reads version 3"), "{message}");
     fs::remove_file(path).unwrap();
     let message = scene.restore("state").unwrap_err().to_string();
     assert!(message.contains("it is not a state"), "{message}");

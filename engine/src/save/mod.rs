@@ -156,7 +156,7 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
         target: (target.dev(), target.ino()),
         scratch: &scratch,
     };
-    let shell = fs::read(&request.shell).map_err(|source| Error::io(SAVE, &request.shell, source))?;
+    let shell = || fs::read(&request.shell).map_err(|source| Error::io(SAVE, &request.shell, source));
     let begun = || {
         let parent = match &request.parent {
             Some(parent) => Parent::open(SAVE, parent, request.listing.as_ref(), store::WHOLE, &scratch)?,
@@ -164,7 +164,7 @@ fn write(request: &Request, build_dir: String, pinned: Option<String>, failed: O
         };
         Ok(Store::new(create(format::LAYER)?, &layer, parent, &scratch))
     };
-    let store = walk.run(begun, &shell)?;
+    let store = walk.run(begun, shell)?;
     let parent_text = parent_text.filter(|_| store.has_parent());
     let Stored { manifest, tally, bytes: layer_bytes } = store.finish()?;
     finished(format::LAYER)?;

@@ -13,11 +13,11 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, chmodat, openat, readlin
 
 use super::super::entry::{Entry, Kind, join, split_parent};
 use super::super::error::{Error, Result};
-use super::super::{format, git_index};
 use super::super::index::{Index, Key};
 use super::super::sorter::{self, Sorter};
 use super::super::spill::{Scratch, Spill};
 use super::super::tree::{self, Cursor};
+use super::super::{format, git_index};
 use super::SAVE;
 use super::store::Store;
 
@@ -165,7 +165,11 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// A device, a file that changes, what the file system says; those of the store.
-    pub fn run<'s>(&self, store: impl FnOnce() -> Result<Store<'s>>, shell: &[u8]) -> Result<Store<'s>> {
+    pub fn run<'s>(
+        &self,
+        store: impl FnOnce() -> Result<Store<'s>>,
+        shell: impl FnOnce() -> Result<Vec<u8>>,
+    ) -> Result<Store<'s>> {
         let (build, stat) = self.build_root()?;
         let mut links = Links(Index::new(self.scratch));
         let begun = || {
@@ -181,7 +185,7 @@ impl Walk<'_> {
                 store = self.tree(&root, || Ok(store), &mut links)?;
             }
         }
-        store.shell(shell)?;
+        store.shell(&shell()?)?;
         let mut outside: Vec<_> = self.outside.iter().collect();
         outside.sort();
         for (name, path) in outside {
@@ -392,7 +396,10 @@ fn give<'s>(
                 FileType::Directory => store.add(entry(path, Kind::Directory, &stat))?,
                 FileType::RegularFile => {
                     if let Some(content) = git_index(root, cursor, &below, &stat) {
-                        store.content(Entry { size: content.len() as u64, ..entry(path, Kind::File, &stat) }, &content)?;
+                        store.content(
+                            Entry { size: content.len() as u64, ..entry(path, Kind::File, &stat) },
+                            &content,
+                        )?;
                         continue;
                     }
                     let open = || {

@@ -125,8 +125,7 @@ fn chain_before(path: &str, last: &Drv) -> Result<Vec<Member>, String> {
     let reader = Reader::default();
     let mut stages = vec![member(path, last)?];
     let mut drv = reader.derivation(path)?;
-    while let Some(parent) = StageArguments::read(&drv).and_then(|arguments| arguments.parent().map(str::to_owned))
-    {
+    while let Some(parent) = StageArguments::read(&drv).and_then(|arguments| arguments.parent().map(str::to_owned)) {
         let mut inputs = drv.input_drvs.keys();
         // A pinned state is none's output: what was before it is not known.
         let Some(maker) =

@@ -1,6 +1,8 @@
 //! A session without a sandbox: the state in a plain directory, with the machine around it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +15,7 @@ use crate::command::state::vars;
 use crate::inspect::State;
 use crate::inspect::extract::{self, Wish};
 use crate::sandbox::{Sent, Signals};
+use crate::state::format;
 
 /// Runs it; gives the exit code of what ran in it.
 pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Result<u8, ShellError> {
@@ -44,6 +47,12 @@ pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Resul
         build.display(),
         start.made_at
     );
+    for (root, seen) in format::OUTSIDE {
+        let here = extracted.join(OsStr::from_bytes(root));
+        if here.exists() {
+            anstream::eprintln!("no sandbox: what the build had in {seen} is in {}", here.display());
+        }
+    }
     let mut command = Command::new(&start.drv.builder);
     command
         .args(&start.drv.args)

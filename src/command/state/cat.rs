@@ -23,7 +23,7 @@ pub struct CatArgs {
     #[command(flatten)]
     pub state: StateArgs,
 
-    /// The files, as build/Makefile, outputs/out/bin/hello, shell, or an absolute path as the build saw it
+    /// The files, as build/Makefile, outputs/out/bin/hello, shell, tmp/x, or an absolute path as the build saw it
     ///
     /// A terminal gets control characters as escapes, a file or a pipe gets every byte as it is.
     #[arg(value_name = "PATH", required_unless_present = "expression")]
