@@ -58,7 +58,7 @@ phasesplit_collect_maps() {
 # shell state ($1). The build directory is never rewritten (ninja, libtool and CMake would build again), so links keep
 # the staged names alive for it.
 phasesplit_relocate() {
-  local name
+  local name said
   local -a trees=()
   phasesplit_collect_maps
   for name in "${_phasesplit_output_names[@]}"; do
@@ -66,11 +66,28 @@ phasesplit_relocate() {
       trees+=(--tree "${_phasesplit_final[$name]}")
     fi
   done
-  "$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" --text "$1" "${trees[@]}" ||
+  if ! said=$("$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" --text "$1" "${trees[@]}" 2>&1); then
+    printf '%s\n' "$said" >&2
     phasesplit_fail "the outputs could not be moved to their real paths (see above)"
+  fi
+  # What could not be searched is said at the end, of the outputs as they are then.
+  phasesplit_pass_on "$said" 'could not be searched'
   for name in "${_phasesplit_output_names[@]}"; do
     "$_phasesplit_engine" link "${_phasesplit_final[$name]}" "${_phasesplit_staged[$name]}"
   done
+}
+
+# $1: what the engine wrote to standard error. Its warnings become the stage's; the rest goes to the log. $2: text of a
+# warning that is left out.
+phasesplit_pass_on() {
+  local line
+  while IFS= read -r line; do
+    case $line in
+      "warning: "*"${2-}"*) [[ -n ${2-} ]] || phasesplit_warn "${line#warning: }" ;;
+      "warning: "*) phasesplit_warn "${line#warning: }" ;;
+      ?*) printf '%s\n' "$line" >&2 ;;
+    esac
+  done <<<"$1"
 }
 
 # Run outside the stage's own bash, after it ended with success. A phase may end the build with `exit 0`: before the last
@@ -102,12 +119,15 @@ phasesplit_check_outputs() {
   # Nearly always this is all, and one pass.
   if ! said=$("$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" 2>&1); then
     echo "phasesplit: a phase after install brought a staged prefix into an output, from the build directory: it is relocated as well" >&2
-    "$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" "${trees[@]}" ||
+    said=$("$_phasesplit_engine" relocate "${_phasesplit_map_options[@]}" "${trees[@]}" 2>&1) || {
+      printf '%s\n' "$said" >&2
       phasesplit_fail "a phase after install put a staged prefix into an output (see above): it copied something from the build directory that names it. Do that before install, or use the unsplit build"
+    }
+    phasesplit_pass_on "$said" 'could not be searched'
     said=$("$_phasesplit_engine" scan "${_phasesplit_map_options[@]}" "${paths[@]}" 2>&1) ||
       phasesplit_fail "a phase after install put a staged prefix into an output, and relocation left it there: $said"
   fi
-  [[ -z $said ]] || printf '%s\n' "$said" >&2
+  phasesplit_pass_on "$said"
 }
 
 # Open files do not cross a boundary. A later phase that uses one fails by itself, but for standard input, output and

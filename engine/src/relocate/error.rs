@@ -101,12 +101,59 @@ pub struct Harmless {
     pub files: Vec<(PathBuf, Vec<Finding>)>,
 }
 
+impl Harmless {
+    /// The files that could not be searched, or only in part, and what each is.
+    pub fn unsearched(&self) -> impl Iterator<Item = (&Path, &'static str)> {
+        self.files.iter().filter_map(|(path, findings)| {
+            let what = findings.iter().find_map(|finding| match finding.reason {
+                Reason::Opaque(what) => Some(what),
+                _ => None,
+            });
+            Some((path.as_path(), what?))
+        })
+    }
+
+    /// What a user should know, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut files: Vec<&Path> = self.unsearched().map(|(path, _)| path).collect();
+        files.dedup();
+        let mut all = Vec::new();
+        if !files.is_empty() {
+            let named: Vec<String> = files.iter().take(SHOWN_FINDINGS).map(|path| path.display().to_string()).collect();
+            let (count, more) = (files.len(), if files.len() > SHOWN_FINDINGS { " …" } else { "" });
+            let noun = if count == 1 { "file" } else { "files" };
+            all.push(format!("{count} {noun} could not be searched for the staged path: {}{more}", named.join(", ")));
+        }
+        for (path, findings) in &self.files {
+            all.extend(findings.iter().filter_map(|finding| match &finding.reason {
+                Reason::Hint(of) => {
+                    Some(format!("{} may hold a digest of {of}, which relocation changed", path.display()))
+                }
+                _ => None,
+            }));
+        }
+        all
+    }
+
+    /// The rest.
+    #[must_use]
+    pub fn stays(&self) -> Self {
+        let stays = |finding: &&Finding| !matches!(finding.reason, Reason::Opaque(_) | Reason::Hint(_));
+        let files =
+            self.files.iter().map(|(path, findings)| (path.clone(), findings.iter().filter(stays).cloned().collect()));
+        let files = files.filter(|(_, findings): &(_, Vec<Finding>)| !findings.is_empty()).collect();
+        Self { mappings: self.mappings.clone(), files }
+    }
+}
+
 impl fmt::Display for Harmless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (path, findings)) in self.files.iter().take(SHOWN_FILES).enumerate() {
             let Some(first) = findings.first() else { continue };
             let why = match first.reason {
                 Reason::Opaque(_) => "not searched for the staged prefix",
+                Reason::Hint(_) => "not known",
                 _ => "left as it is, no program runs on it",
             };
             write!(f, "{}{why}: {}", if i > 0 { "\n" } else { "" }, path.display())?;

@@ -280,7 +280,8 @@ impl Escapes {
 
 /// Whether a number that may begin at `at` goes on from before.
 fn is_within_number(bytes: &[u8], at: usize) -> bool {
-    at > 0 && bytes[at - 1].is_ascii_alphanumeric() && bytes.get(at).is_some_and(u8::is_ascii_alphanumeric)
+    let is_part = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_alphanumeric);
+    is_part(at.checked_sub(1)) && is_part(Some(at))
 }
 
 /// The next character, after what may be between two.

@@ -69,7 +69,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 const RELOCATE_USAGE: &str = "relocate --map STAGED=REAL [--map STAGED=REAL]... [--text FILE]... [--tree PATH]...";
-const SCAN_USAGE: &str = "scan --map STAGED=REAL [--map STAGED=REAL]... PATH...";
+const SCAN_USAGE: &str = "scan [--json] --map STAGED=REAL [--map STAGED=REAL]... PATH...";
 
 /// Rewrites every mention of the staged paths under `trees`, and every full hash in `texts`.
 ///
@@ -134,6 +134,7 @@ struct Arguments {
     texts: Vec<PathBuf>,
     trees: Vec<PathBuf>,
     paths: Vec<PathBuf>,
+    json: bool,
 }
 
 fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
@@ -150,6 +151,7 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
         match option {
             Some("--") => options = false,
             Some("--map") => all.mappings.push(Mapping::parse(value()?).map_err(|e| wrong(format!("--map: {e}")))?),
+            Some("--json") => all.json = true,
             Some("--text") => all.texts.push(value()?.into()),
             Some("--tree") => all.trees.push(value()?.into()),
             Some(other) => return Err(wrong(format!("unknown option {other}"))),
@@ -170,11 +172,48 @@ fn parse(args: &[OsString], usage: &'static str) -> Result<Arguments, Error> {
     Ok(all)
 }
 
-/// For the build's log; that it cannot be written is no reason to fail.
+/// For the build's log; that it cannot be written is no reason to fail. The runtime passes the lines that begin with `warning: `
+/// on to the user (`nix-lib/runtime/90-stage.sh`).
 fn say(harmless: &Harmless) {
-    for line in harmless.to_string().lines() {
-        let _ = writeln!(std::io::stderr(), "phasesplit-state: {line}");
+    let mut stderr = std::io::stderr().lock();
+    for line in harmless.warnings() {
+        let _ = writeln!(stderr, "warning: {line}");
     }
+    for line in harmless.stays().to_string().lines() {
+        let _ = writeln!(stderr, "phasesplit-state: {line}");
+    }
+}
+
+/// The files under `paths` that cannot be searched for a path, or only in part, and what each is.
+///
+/// # Errors
+/// What cannot be read.
+pub fn unsearched(paths: &[PathBuf]) -> Result<Vec<(PathBuf, &'static str)>, Error> {
+    let plan = tree::plan(&Examiner::new(Vec::new()), paths, false)?;
+    let harmless = Harmless { mappings: Vec::new(), files: plan.harmless };
+    Ok(harmless.unsearched().map(|(path, what)| (path.to_owned(), what)).collect())
+}
+
+/// What a scan found, for programs: which files could not be searched, what stays, and what is refused.
+fn print_json(outcome: &Result<Harmless, Error>) -> Result<(), Error> {
+    let (harmless, refused) = match outcome {
+        Ok(harmless) => (Some(harmless), None),
+        Err(Error::Refused(refusal)) => (None, Some(refusal)),
+        Err(_) => return Ok(()),
+    };
+    let unsearched = harmless.into_iter().flat_map(Harmless::unsearched);
+    let unsearched = unsearched.map(|(path, what)| serde_json::json!({ "path": path.to_string_lossy(), "what": what }));
+    let files = refused.map_or(&[][..], |refusal| &refusal.files);
+    let refused = files.iter().map(|(path, findings)| {
+        let offsets: Vec<usize> = findings.iter().map(|finding| finding.at).collect();
+        serde_json::json!({ "path": path.to_string_lossy(), "offsets": offsets })
+    });
+    let report = serde_json::json!({
+        "unsearched": unsearched.collect::<Vec<_>>(),
+        "left": harmless.map_or_else(Vec::new, |harmless| harmless.stays().files.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect()),
+        "refused": refused.collect::<Vec<_>>(),
+    });
+    writeln!(std::io::stdout(), "{report}").map_err(Error::io("write to", std::path::Path::new("standard output")))
 }
 
 /// `relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...`; `args` begin behind the command's name.
@@ -187,10 +226,13 @@ pub fn relocate_command(args: &[OsString]) -> Result<(), Error> {
         let message = format!("{} needs --tree or --text before it", path.display());
         return Err(Error::Usage(message, RELOCATE_USAGE));
     }
+    if all.json {
+        return Err(Error::Usage("relocate has no --json".to_owned(), RELOCATE_USAGE));
+    }
     relocate(&all.mappings, &all.trees, &all.texts).map(|stays| say(&stays))
 }
 
-/// `scan --map STAGED=REAL... PATH...`; `args` begin behind the command's name.
+/// `scan [--json] --map STAGED=REAL... PATH...`; `args` begin behind the command's name.
 ///
 /// # Errors
 /// As [`scan`], and for a wrong command line.
@@ -200,5 +242,9 @@ pub fn scan_command(args: &[OsString]) -> Result<(), Error> {
         let message = "scan takes paths without --tree or --text".to_owned();
         return Err(Error::Usage(message, SCAN_USAGE));
     }
-    scan(&all.mappings, &all.paths).map(|stays| say(&stays))
+    let outcome = scan(&all.mappings, &all.paths);
+    if all.json {
+        print_json(&outcome)?;
+    }
+    outcome.map(|stays| say(&stays))
 }
