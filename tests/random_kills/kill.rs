@@ -24,6 +24,8 @@ pub enum Whom {
 pub struct Killed {
     /// Whether it was killed; else it had ended before.
     pub in_time: bool,
+    /// How long it ran.
+    pub took: Duration,
     /// What it said until then.
     pub said: String,
 }
@@ -43,15 +45,22 @@ pub fn kill(
     let mut child = command.stdout(file()).stderr(file()).process_group(0).spawn().expect("started");
     let start = Instant::now();
     let wait_until = |moment: Duration| std::thread::sleep(moment.saturating_sub(start.elapsed()));
-    let (status, beside) = std::thread::scope(|scope| {
+    let (status, took, beside) = std::thread::scope(|scope| {
         let beside = beside.map(|(moment, mut command)| {
             scope.spawn(move || {
                 wait_until(moment);
                 command.output().expect("runs")
             })
         });
-        wait_until(delay);
+        // One that ends before is not waited for any longer; its number may then be another's.
+        let mut ended = false;
+        while !ended && start.elapsed() < delay {
+            std::thread::sleep(Duration::from_millis(1).min(delay.saturating_sub(start.elapsed())));
+            ended = child.try_wait().expect("asked").is_some();
+        }
+        let took = start.elapsed();
         match whom {
+            _ if ended => {}
             Whom::Alone => drop(child.kill()),
             Whom::Group => {
                 let group = Pid::from_raw(i32::try_from(child.id()).expect("a process number"));
@@ -60,10 +69,10 @@ pub fn kill(
             }
         }
         let status = child.wait().expect("over");
-        (status, beside.map(|thread| thread.join().expect("it does not panic")))
+        (status, took, beside.map(|thread| thread.join().expect("it does not panic")))
     });
     let in_time = status.signal() == Some(9);
-    (Killed { in_time, said: fs::read_to_string(&log).unwrap_or_default() }, beside)
+    (Killed { in_time, took, said: fs::read_to_string(&log).unwrap_or_default() }, beside)
 }
 
 /// Waits until nothing of this world runs: Nix's programs end when they notice that nobody listens.
@@ -74,7 +83,7 @@ pub fn quiet(world: &World) -> io::Result<()> {
         if left.is_empty() {
             return Ok(());
         }
-        if start.elapsed() > Duration::from_mins(2) {
+        if start.elapsed() > Duration::from_mins(10) {
             return Err(io::Error::other(format!("still running: {left:#?}")));
         }
         std::thread::sleep(Duration::from_millis(20));

@@ -2,8 +2,10 @@
 //! After each no root is broken, no state lost, and the same command has the very result that it has undisturbed.
 //!
 //! `PHASESPLIT_KILLS` says how many (`make test-kills`: 200), `PHASESPLIT_KILLS_SEED` gives the same choices again; the
-//! moments are as exact as the machine's timers.
+//! moments are as exact as the machine's timers. Each kind of command is killed once before chance chooses, and one that ended
+//! before its kill is tried again, sooner: how fast the machine is, and how much else it does, decides nothing.
 
+mod aim;
 mod chance;
 mod kill;
 mod look;
@@ -41,16 +43,17 @@ fn kills_at_random_moments_break_nothing() {
 
     let mut rounds = Rounds::new(Chance::new(seed));
     let (mut kills, mut missed) = (BTreeMap::new(), 0);
+    let mut first = vec![Kind::Build, Kind::Prune, Kind::Gc, Kind::Push];
     let mut wrong = Vec::new();
     while kills.values().sum::<u64>() < wanted && wrong.len() < 5 {
-        let round = rounds.next();
+        let kind = rounds.choose(&first);
+        let round = rounds.next(kind);
         if round.killed {
+            first.retain(|kind| *kind != round.kind);
             *kills.entry((round.kind, round.whom, round.beside)).or_insert(0_u64) += 1;
         } else {
             missed += 1;
         }
-        // Too many that end before their kill would be a test of nothing.
-        assert!(missed < 20 + wanted, "the commands are faster than they were measured");
         if !round.wrong.is_empty() {
             wrong.push(format!("{}\n  {}", round.words, round.wrong.join("\n  ")));
             println!("WRONG: {}", round.wrong.join("\n  "));
@@ -69,11 +72,7 @@ fn kills_at_random_moments_break_nothing() {
         "of {total} kills (PHASESPLIT_KILLS_SEED={seed}) {bad} left something wrong:\n{}",
         wrong.join("\n")
     );
-    if wanted >= 20 {
-        for kind in [Kind::Build, Kind::Prune, Kind::Gc, Kind::Push] {
-            assert!(kills.keys().any(|(killed, ..)| *killed == kind), "no {kind:?} was killed");
-        }
-    }
+    assert!(wanted < 4 || first.is_empty(), "{first:?} were not killed");
     rounds.planted();
 }
 

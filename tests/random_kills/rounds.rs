@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::aim::Aims;
 use crate::chance::Chance;
 use crate::http::{Act, Server};
 use crate::kill::{Killed, Whom, kill, quiet};
@@ -43,7 +44,7 @@ pub struct Rounds {
     pub references: Vec<Reference>,
     chance: Chance,
     /// How long each command takes undisturbed; of a build by the first stage that it makes.
-    times: BTreeMap<String, Duration>,
+    aims: Aims,
     mended: BTreeMap<String, u64>,
     server: Server,
     caches: usize,
@@ -54,8 +55,8 @@ struct Work {
     kind: Kind,
     words: String,
     command: Command,
-    /// What it takes undisturbed.
-    time: Duration,
+    /// What it was timed as.
+    name: String,
 }
 
 impl Rounds {
@@ -70,8 +71,8 @@ impl Rounds {
             world.write(variant);
             references.push(Reference::of(&world, &succeed(&mut world.build())));
         }
-        let (times, mended) = (BTreeMap::new(), BTreeMap::new());
-        let mut rounds = Self { world, references, chance, times, mended, server, caches: 0 };
+        let (aims, mended) = (Aims::default(), BTreeMap::new());
+        let mut rounds = Self { world, references, chance, aims, mended, server, caches: 0 };
         rounds.measure();
         rounds
     }
@@ -89,15 +90,13 @@ impl Rounds {
         for (name, url, _) in [self.cache(true), self.cache(false)] {
             self.time(name, &mut self.push(&url, "zstd"));
         }
-        let times: Vec<String> =
-            self.times.iter().map(|(name, time)| format!("{name} {:.2} s", time.as_secs_f64())).collect();
-        println!("undisturbed: {}", times.join(", "));
     }
 
     fn time(&mut self, name: &str, command: &mut Command) -> Output {
         let start = Instant::now();
         let output = succeed(command);
-        self.times.insert(name.to_owned(), start.elapsed());
+        println!("undisturbed: {name} {:.2} s", start.elapsed().as_secs_f64());
+        self.aims.measured(name, start.elapsed());
         output
     }
 
@@ -150,12 +149,25 @@ impl Rounds {
         &self.mended
     }
 
-    pub fn next(&mut self) -> Round {
+    /// The kind of kill that is next: one of `first` while there are such.
+    pub fn choose(&mut self, first: &[Kind]) -> Kind {
+        if !first.is_empty() {
+            return *self.chance.one_of(first);
+        }
         match self.chance.below(10) {
-            0..5 => self.kill_build(),
-            5..7 => self.kill_prune(),
-            7 => self.kill_gc(),
-            _ => self.kill_push(),
+            0..5 => Kind::Build,
+            5..7 => Kind::Prune,
+            7 => Kind::Gc,
+            _ => Kind::Push,
+        }
+    }
+
+    pub fn next(&mut self, kind: Kind) -> Round {
+        match kind {
+            Kind::Build => self.kill_build(),
+            Kind::Prune => self.kill_prune(),
+            Kind::Gc => self.kill_gc(),
+            Kind::Push => self.kill_push(),
         }
     }
 
@@ -167,7 +179,7 @@ impl Rounds {
             kind: Kind::Build,
             words: format!("build of variant {variant} from {} on", STAGES[first]),
             command: self.world.build(),
-            time: self.times[&format!("build {first}")],
+            name: format!("build {first}"),
         };
         let mut round = self.kill(work);
         let world = &self.world;
@@ -218,7 +230,7 @@ impl Rounds {
             kind: Kind::Prune,
             words: words[1..].join(" "),
             command: self.world.phasesplit(&words),
-            time: self.times["prune"],
+            name: "prune".to_owned(),
         };
         let mut round = self.kill(work);
         let world = &self.world;
@@ -251,7 +263,7 @@ impl Rounds {
             kind: Kind::Gc,
             words: format!("gc of {}", goes.len()),
             command: self.world.phasesplit(&["roots", "gc"]),
-            time: self.times["gc"],
+            name: "gc".to_owned(),
         };
         let mut round = self.kill(work);
         let world = &self.world;
@@ -284,7 +296,7 @@ impl Rounds {
             kind: Kind::Push,
             words: format!("{name}, {compression}, of variant {variant}"),
             command: self.push(&url, compression),
-            time: self.times[name],
+            name: name.to_owned(),
         };
         let mut round = self.kill(work);
         let world = &self.world;
@@ -303,9 +315,9 @@ impl Rounds {
 
     /// Kills it, and asks what must be good whatever it was.
     fn kill(&mut self, work: Work) -> Round {
-        let Work { kind, words, mut command, time } = work;
+        let Work { kind, words, mut command, name: timed } = work;
         let whom = if self.chance.once_in(3) { Whom::Alone } else { Whom::Group };
-        let delay = time.mul_f64(self.chance.part());
+        let (time, delay) = (self.aims.time(&timed), self.aims.moment(&timed, &mut self.chance));
         let moment = time.mul_f64(self.chance.part());
         let beside = match self.chance.below(4) {
             0 => Some(("nix-collect-garbage", self.world.nix("nix-collect-garbage", &[]))),
@@ -314,7 +326,10 @@ impl Rounds {
         };
         let name = beside.as_ref().map(|(name, _)| *name);
         let beside = beside.map(|(_, command)| (moment, command));
-        let (Killed { in_time, said }, ended) = kill(&self.world, &mut command, delay, whom, beside);
+        let (Killed { in_time, took, said }, ended) = kill(&self.world, &mut command, delay, whom, beside);
+        let misses = self.aims.result(&timed, in_time, took);
+        // Each halves the moment: this is no matter of speed.
+        assert!(misses < 40, "{words}: it cannot be killed");
         let mut words = format!("{words}: {whom:?} after {:.3} s of {:.3} s", delay.as_secs_f64(), time.as_secs_f64());
         if let Some(name) = name {
             let _ = write!(words, ", {name} after {:.3} s", moment.as_secs_f64());
