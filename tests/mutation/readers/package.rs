@@ -2,7 +2,7 @@
 
 use super::{
     Case,
-    place::{self, script_of},
+    place::{self, At, script_of},
 };
 use crate::{oracle::STAGES, support::succeed};
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 /// Writes the files of a case below `directory`, and gives its entry in the file of cases.
 pub fn write(case: &Case, salt: &str, directory: &Path) -> Value {
     let (content, beside) = case.content();
-    let made = place::put(case.place, case.text, &content, beside, case.stage);
+    let at = At { stage: case.stage, name: case.name, scope: case.scope };
+    let made = place::put(case.place, case.text, &content, beside, &at);
     let source = directory.join("source");
     let store = directory.join("store");
     write_files(&source, &made.source);
