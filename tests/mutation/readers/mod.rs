@@ -15,7 +15,7 @@ mod text;
 
 pub use run::run;
 
-use crate::{oracle::STAGES, settings::Settings};
+use crate::{attribute::is_script, oracle::STAGES, settings::Settings};
 use place::Place;
 use std::{collections::BTreeSet, path::Path};
 use text::{Effect, Text, with_name};
@@ -204,6 +204,7 @@ impl Way<'_> {
                         && rank(LEVELS, lowest) <= rank(LEVELS, level)
                         && settings.wants_attribute(name)
                         && (*name != "nativeBuildInputs" || text.effect == Effect::Reads)
+                        && (place != Place::BuilderWraps || !is_script(name))
                 })
                 .collect();
             if names.is_empty() {

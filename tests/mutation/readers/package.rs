@@ -4,7 +4,7 @@ use super::{
     Case,
     place::{self, At, script_of},
 };
-use crate::{oracle::STAGES, support::succeed};
+use crate::{attribute::is_script, oracle::STAGES, support::succeed};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -62,11 +62,10 @@ fn use_attribute(case: &Case, attributes: &mut BTreeMap<String, Value>) {
 
 /// The attribute's value, with a word that is unlike any other text.
 fn value(case: &Case, word: &str) -> Value {
-    let is_script = ["pre", "post"].iter().any(|prefix| case.name.starts_with(prefix));
     match case.name {
         "nativeBuildInputs" if word == "one" => json!(["makeWrapper"]),
         "nativeBuildInputs" => json!(["makeWrapper", "installShellFiles"]),
-        _ if is_script => format!("true word-{word}").into(),
+        _ if is_script(case.name) => format!("true word-{word}").into(),
         _ if case.is_structured => json!([format!("WORD=word-{word}"), "more"]),
         _ => format!("WORD=word-{word}").into(),
     }

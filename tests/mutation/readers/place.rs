@@ -135,6 +135,12 @@ pub fn script_of(stage: &str) -> &'static str {
     }
 }
 
+/// Another hook of the stage, which the test gives nothing.
+fn other_script_of(stage: &str) -> String {
+    let script = script_of(stage);
+    script.strip_prefix("pre").map_or_else(|| script.replacen("post", "pre", 1), |rest| format!("post{rest}"))
+}
+
 /// What a place makes of a text.
 #[derive(Debug, Default)]
 pub struct Made {
@@ -206,7 +212,7 @@ pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, Strin
             made.builder = Some(format!("source $stdenv/setup\n{script}() {{\n{inline}}}\ngenericBuild\n"));
         }
         BuilderWraps => {
-            let script = script_of(scope);
+            let script = other_script_of(scope);
             made.builder = Some(format!("source $stdenv/setup\n{script}() {{\n{content}\n}}\ngenericBuild\n"));
             made.hook = Some(format!(
                 "{script}Hooks+=(changeIt)\nchangeIt() {{ {name}=\"${{{name}[*]-}}\"; echo \"${name}\" >>\"$NIX_BUILD_TOP/used\"; }}\n"
