@@ -1,6 +1,6 @@
 //! What a mutation came to.
 //!
-//! Owns the five outcomes, and which message of phasesplit's counts as a refusal.
+//! Owns the outcomes, and which message of phasesplit's counts as a refusal.
 
 use crate::{
     build,
@@ -25,6 +25,8 @@ pub enum Outcome {
     Refused(String),
     /// Another result, but phasesplit warned that it cannot prove the attribute unread.
     NotProven(String),
+    /// Another result, which no search can be expected to foresee, and `verify --deep` finds.
+    Deep(String),
     /// Another result, or a failure that only one of the two has and phasesplit does not explain.
     Unsound(String),
 }
@@ -37,7 +39,8 @@ impl Outcome {
             Self::BothFail => 1,
             Self::Refused(_) => 2,
             Self::NotProven(_) => 3,
-            Self::Unsound(_) => 4,
+            Self::Deep(_) => 4,
+            Self::Unsound(_) => 5,
         }
     }
 }

@@ -118,21 +118,26 @@ fn readers(results: &Results) {
     if results.mutations.iter().all(|one| one.kind == Kind::Mutation) {
         return;
     }
-    println!("\nreaders    equal  refused  not proven  UNSOUND");
+    println!("\nreaders    equal  refused  not proven  deep only  UNSOUND");
     for (kind, name) in [(Kind::Reader, "reading"), (Kind::Idle, "idle"), (Kind::Harmless, "harmless")] {
         let of = |test: &dyn Fn(&Outcome) -> bool| {
             results.mutations.iter().filter(|one| one.kind == kind && test(&one.outcome)).count()
         };
         println!(
-            "{name:<9} {:>6} {:>8} {:>11} {:>8}",
+            "{name:<9} {:>6} {:>8} {:>11} {:>10} {:>8}",
             of(&|outcome| *outcome == Outcome::Equal),
             of(&|outcome| matches!(outcome, Outcome::Refused(_))),
             of(&|outcome| matches!(outcome, Outcome::NotProven(_))),
+            of(&|outcome| matches!(outcome, Outcome::Deep(_))),
             of(&|outcome| matches!(outcome, Outcome::Unsound(_))),
         );
     }
     list("not proven", results, |one| match &one.outcome {
         Outcome::NotProven(warning) => Some(warning.clone()),
+        _ => None,
+    });
+    list("found by verify --deep only", results, |one| match &one.outcome {
+        Outcome::Deep(places) => Some(places.clone()),
         _ => None,
     });
     list("false refusals", results, |one| match &one.outcome {

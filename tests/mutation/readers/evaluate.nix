@@ -51,6 +51,8 @@ let
 in
 {
   results = map (case: { before = resultOf case case.before; after = resultOf case case.after; }) all;
+  # The packages before the edit, for `phasesplit verify`.
+  packages = map (case: (package.overrideAttrs (changeOf case case.before)).unsplit) all;
   raw = map (
     case:
     map (value: ((at case).overrideAttrs (changeOf case value)).phases.finish.drvPath) [ case.before case.after ]

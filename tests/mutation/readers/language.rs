@@ -51,8 +51,8 @@ const fn with(
 impl Language {
     pub const fn how(self) -> Use {
         match self {
-            Self::Shell => with("bash", "read.sh", "bash FILE", "# ", ""),
-            Self::Dash => with("sh", "read.sh", "sh FILE", "# ", ""),
+            Self::Shell => with("bash", "read.sh", "bash FILE", "# ", ":\n"),
+            Self::Dash => with("sh", "read.sh", "sh FILE", "# ", ":\n"),
             Self::Make => with("make", "read.mk", "make -s -f FILE", "# ", "all:\n"),
             Self::Python => with("python3", "read.py", "python3 FILE", "# ", ""),
             Self::Perl => with("perl", "read.pl", "perl FILE", "# ", ""),

@@ -15,7 +15,7 @@ mod text;
 
 pub use run::run;
 
-use crate::{oracle::STAGES, settings::Settings};
+use crate::{attribute::is_script, oracle::STAGES, settings::Settings};
 use place::Place;
 use std::{collections::BTreeSet, path::Path};
 use text::{Effect, Text, with_name};
@@ -97,7 +97,7 @@ impl Case {
         let how = self.text.language.how();
         let (content, beside) = put(self.name);
         let comments: String = content.lines().map(|line| [how.comment, line, "\n"].concat()).collect();
-        (comments + how.empty + if how.empty.is_empty() { ":" } else { "" }, beside)
+        (comments + how.empty, beside)
     }
 }
 
@@ -193,23 +193,28 @@ impl Way<'_> {
         let twin = if is_twin { "/twin" } else { "" };
         let id = format!("{PACKAGE}/{}/{}/{stage}/{}{twin}", place.name(), text.name, self.form());
         let seed = self.number(&id);
-        let levels: Vec<&'static str> = LEVELS.iter().copied().filter(|level| settings.wants_level(level)).collect();
+        let names = |level: &str| -> Vec<(&'static str, &'static str)> {
+            let is_held_back = |scope: &str, lowest: &str| {
+                rank(STAGES, scope) > rank(STAGES, stage) && rank(LEVELS, lowest) <= rank(LEVELS, level)
+            };
+            let suits = |name: &str| {
+                settings.wants_attribute(name)
+                    && (name != "nativeBuildInputs" || text.effect == Effect::Reads)
+                    && (place != Place::BuilderWraps || !is_script(name))
+            };
+            let names = NAMES.iter().filter(|(name, scope, lowest)| is_held_back(scope, lowest) && suits(name));
+            names.map(|(name, scope, _)| (*name, *scope)).collect()
+        };
+        let mut levels: Vec<(&'static str, Vec<_>)> =
+            LEVELS.iter().filter(|level| settings.wants_level(level)).map(|level| (*level, names(level))).collect();
+        levels.retain(|(_, names)| !names.is_empty());
         // One level is drawn; levels that were asked for are all tried.
-        let drawn = if settings.levels.is_empty() { vec![pick(&levels, seed)] } else { levels };
-        for level in drawn {
-            let names: Vec<_> = NAMES
-                .iter()
-                .filter(|(name, scope, lowest)| {
-                    rank(STAGES, scope) > rank(STAGES, stage)
-                        && rank(LEVELS, lowest) <= rank(LEVELS, level)
-                        && settings.wants_attribute(name)
-                        && (*name != "nativeBuildInputs" || text.effect == Effect::Reads)
-                })
-                .collect();
-            if names.is_empty() {
-                continue;
-            }
-            let (name, scope, _) = *pick(&names, seed / 7);
+        if settings.levels.is_empty() && !levels.is_empty() {
+            let drawn = usize::try_from(seed % 3).expect("a small number") % levels.len();
+            levels = vec![levels.swap_remove(drawn)];
+        }
+        for (level, names) in levels {
+            let (name, scope) = pick(&names, seed / 7);
             all.push(Case { id: id.clone(), level, place, text, stage, is_structured, is_twin, name, scope, seed });
         }
     }

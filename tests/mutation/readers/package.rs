@@ -2,16 +2,17 @@
 
 use super::{
     Case,
-    place::{self, script_of},
+    place::{self, At, script_of},
 };
-use crate::{oracle::STAGES, support::succeed};
+use crate::{attribute::is_script, oracle::STAGES, support::succeed};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 /// Writes the files of a case below `directory`, and gives its entry in the file of cases.
 pub fn write(case: &Case, salt: &str, directory: &Path) -> Value {
     let (content, beside) = case.content();
-    let made = place::put(case.place, case.text, &content, beside, case.stage);
+    let at = At { stage: case.stage, name: case.name, scope: case.scope };
+    let made = place::put(case.place, case.text, &content, beside, &at);
     let source = directory.join("source");
     let store = directory.join("store");
     write_files(&source, &made.source);
@@ -61,11 +62,10 @@ fn use_attribute(case: &Case, attributes: &mut BTreeMap<String, Value>) {
 
 /// The attribute's value, with a word that is unlike any other text.
 fn value(case: &Case, word: &str) -> Value {
-    let is_script = ["pre", "post"].iter().any(|prefix| case.name.starts_with(prefix));
     match case.name {
         "nativeBuildInputs" if word == "one" => json!(["makeWrapper"]),
         "nativeBuildInputs" => json!(["makeWrapper", "installShellFiles"]),
-        _ if is_script => format!("true word-{word}").into(),
+        _ if is_script(case.name) => format!("true word-{word}").into(),
         _ if case.is_structured => json!([format!("WORD=word-{word}"), "more"]),
         _ => format!("WORD=word-{word}").into(),
     }

@@ -1,6 +1,6 @@
 //! Where a text is: the second half of a way to read. Turns a text at a place into a package's attributes and files.
 
-use super::text::{ELSEWHERE, EVERYWHERE, Effect, PROGRAMS, SHELL, SOURCED, Text};
+use super::text::{ELSEWHERE, EVERYWHERE, Effect, PROGRAMS, SHELL, SOURCED, Text, WRAPS};
 use std::collections::BTreeMap;
 
 /// A place.
@@ -36,11 +36,14 @@ pub enum Place {
     Builder,
     /// In a builder script before genericBuild.
     BuilderTop,
+    /// In a function of a builder script that wraps the hook of the attribute's own stage, where a hook of an input also
+    /// changes the attribute, as builders of Perl packages do and stdenv's own hook for several outputs. It is no reader.
+    BuilderWraps,
 }
 
 use Place::{
-    Archive, Builder, BuilderTop, Hook, HookRuns, HookSources, HookTop, Link, NotUnpacked, OldLink, Phase, Source,
-    Sourced, Store, Written,
+    Archive, Builder, BuilderTop, BuilderWraps, Hook, HookRuns, HookSources, HookTop, Link, NotUnpacked, OldLink,
+    Phase, Source, Sourced, Store, Written,
 };
 
 impl Place {
@@ -60,6 +63,7 @@ impl Place {
         HookRuns,
         Builder,
         BuilderTop,
+        BuilderWraps,
     ];
 
     /// Those where most readers are: every text of the shell is tried in each.
@@ -82,6 +86,7 @@ impl Place {
             HookRuns => "hook-runs",
             Builder => "builder",
             BuilderTop => "builder-top",
+            BuilderWraps => "builder-wraps",
         }
     }
 
@@ -92,13 +97,14 @@ impl Place {
 
     /// Whether the text stands in the package or a hook, and not in a file that something runs.
     const fn is_inline(self) -> bool {
-        matches!(self, Phase | Hook | HookTop | Builder | BuilderTop)
+        matches!(self, Phase | Hook | HookTop | Builder | BuilderTop | BuilderWraps)
     }
 
     /// The texts that are tried here.
     pub fn texts(self) -> impl Iterator<Item = &'static Text> {
         let fits = move |text: &&Text| text.effect != Effect::Sets || self.is_own_shell();
-        let shell = SHELL.iter().filter(fits).filter(move |text| {
+        let wraps = WRAPS.iter().filter(move |_| self == BuilderWraps);
+        let shell = SHELL.iter().filter(move |_| self != BuilderWraps).filter(fits).filter(move |text| {
             Self::FREQUENT.contains(&self)
                 || EVERYWHERE.contains(&text.name)
                 || (self.is_own_shell() && SOURCED.contains(&text.name))
@@ -107,7 +113,7 @@ impl Place {
             self == Source
                 || (!self.is_inline() && self != Sourced && self != HookSources && ELSEWHERE.contains(&text.name))
         });
-        shell.chain(programs)
+        shell.chain(programs).chain(wraps)
     }
 
     /// Whether a text can be here in a package that reads it in this stage.
@@ -129,6 +135,12 @@ pub fn script_of(stage: &str) -> &'static str {
     }
 }
 
+/// Another hook of the stage, which the test gives nothing.
+fn other_script_of(stage: &str) -> String {
+    let script = script_of(stage);
+    script.strip_prefix("pre").map_or_else(|| script.replacen("post", "pre", 1), |rest| format!("post{rest}"))
+}
+
 /// What a place makes of a text.
 #[derive(Debug, Default)]
 pub struct Made {
@@ -146,8 +158,17 @@ pub struct Made {
 
 const SEEN: &str = r#">>"$NIX_BUILD_TOP/seen""#;
 
-/// Puts a text, with the name already in it, at a place, where `stage` runs it.
-pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, String)>, stage: &str) -> Made {
+/// The stage that runs a text; the attribute and its scope.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    pub stage: &'a str,
+    pub name: &'a str,
+    pub scope: &'a str,
+}
+
+/// Puts a text, with the name already in it, at a place, where its stage runs it.
+pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, String)>, at: &At) -> Made {
+    let At { stage, name, scope } = *at;
     let how = text.language.how();
     let mut made = Made { unpacks: place != NotUnpacked, ..Made::default() };
     let mut files = BTreeMap::from([(how.file.to_owned(), content.to_owned() + "\n")]);
@@ -190,6 +211,13 @@ pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, Strin
         Builder => {
             made.builder = Some(format!("source $stdenv/setup\n{script}() {{\n{inline}}}\ngenericBuild\n"));
         }
+        BuilderWraps => {
+            let script = other_script_of(scope);
+            made.builder = Some(format!("source $stdenv/setup\n{script}() {{\n{content}\n}}\ngenericBuild\n"));
+            made.hook = Some(format!(
+                "{script}Hooks+=(changeIt)\nchangeIt() {{ {name}=\"${{{name}[*]-}}\"; echo \"${name}\" >>\"$NIX_BUILD_TOP/used\"; }}\n"
+            ));
+        }
         HookTop | BuilderTop => {
             // A variable carries what was read to the stage: no file may be made before the phases run.
             let top = if text.effect == Effect::Sets {
@@ -209,7 +237,7 @@ pub fn put(place: Place, text: &Text, content: &str, beside: Option<(&str, Strin
         Source | Sourced | NotUnpacked | HookSources | HookRuns => made.source = files,
         Store | Link | OldLink => made.store = files,
         Archive => made.archive = files,
-        Phase | Written | Hook | HookTop | Builder | BuilderTop => {}
+        Phase | Written | Hook | HookTop | Builder | BuilderTop | BuilderWraps => {}
     }
     if !line.is_empty() {
         let line = if place == Phase { line } else { in_source(stage, &line) };

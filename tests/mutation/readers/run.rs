@@ -8,7 +8,7 @@ use crate::{
     oracle::{Oracle, STAGES},
     run::{Kind, Result, first_missing},
     settings::Settings,
-    support::{Project, command, root, text},
+    support::{Project, command, phasesplit, root, text},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -62,10 +62,13 @@ pub fn run(cases: &[Case], settings: &Settings) -> (Vec<Result>, Vec<String>) {
         };
         let (kind, problem) = kind(case, pair, &missing);
         problems.extend(problem);
-        let outcome = worse(
+        let mut outcome = worse(
             judge(case, &pair.before, &missing, &|| message(0)),
             judge(case, &pair.after, &missing, &|| message(1)),
         );
+        if case.text.is_made_up && matches!(outcome, Outcome::Unsound(_)) {
+            outcome = deep(case, index, project.path()).map_or(outcome, Outcome::Deep);
+        }
         results.push(result(case, pair, (kind, outcome), &built));
     }
     (results, problems)
@@ -135,6 +138,29 @@ fn warning(case: &Case, split: &Split) -> Option<String> {
             })
             .map(str::to_owned)
     })
+}
+
+/// The stages and files in which `verify --deep` finds the attribute, if it does.
+fn deep(case: &Case, index: usize, directory: &Path) -> Option<String> {
+    let expression = format!(
+        "builtins.elemAt (import {}/tests/mutation/readers/evaluate.nix {{ split = {1}/split.nix; cases = {1}/cases.json; host = \
+         {0}/nix-lib/host; }}).packages {index}",
+        root().display(),
+        directory.display()
+    );
+    let output = phasesplit(directory)
+        .env("XDG_STATE_HOME", directory.join("state"))
+        .args(["verify", "--deep", "--json", "--pkgs", "host", "--trust", case.level, "-E", &expression])
+        .output()
+        .expect("phasesplit starts");
+    let report: Value = serde_json::from_slice(&output.stdout).ok()?;
+    let names = |finding: &Value| {
+        let named = ["attributes", "inputs"].iter().filter_map(|key| finding[key].as_array()).flatten();
+        named.filter_map(Value::as_str).any(|name| name == case.name || case.name == "nativeBuildInputs")
+    };
+    let findings = report["deep"]["findings"].as_array()?.iter().filter(|finding| names(finding));
+    let places: Vec<String> = findings.map(|finding| format!("{} {}", finding["stage"], finding["place"])).collect();
+    (!places.is_empty()).then(|| places.join(", "))
 }
 
 fn worse(one: Outcome, other: Outcome) -> Outcome {

@@ -29,6 +29,8 @@ pub struct Text {
     pub content: &'static str,
     /// A second file beside the text's own: name and content.
     pub beside: Option<(&'static str, &'static str)>,
+    /// The name is put together while the text runs, or hidden: no search is expected to see it, and `verify --deep` must.
+    pub is_made_up: bool,
     /// Works with structured attributes only.
     pub structured_only: bool,
 }
@@ -48,6 +50,10 @@ impl Text {
 
     const fn with(self, file: &'static str, content: &'static str) -> Self {
         Self { beside: Some((file, content)), ..self }
+    }
+
+    const fn made_up(self) -> Self {
+        Self { is_made_up: true, ..self }
     }
 
     const fn structured(self) -> Self {
@@ -72,7 +78,7 @@ pub fn with_name(text: &str, name: &str) -> String {
 }
 
 const fn text(name: &'static str, language: Language, content: &'static str) -> Text {
-    Text { name, language, effect: Effect::Reads, content, beside: None, structured_only: false }
+    Text { name, language, effect: Effect::Reads, content, beside: None, is_made_up: false, structured_only: false }
 }
 
 const fn sh(name: &'static str, script: &'static str) -> Text {
@@ -99,6 +105,8 @@ pub const SHELL: &[Text] = &[
     sh("env-quoted", r#""env" | grep -a "^HEAD""TAIL=""#),
     sh("env-variable", r#"e=env; $e | grep -a "^HEAD""TAIL=""#),
     sh("env-array", r#"e=(env -0); "${e[@]}" | tr '\0' '\n' | grep -a "^HEAD""TAIL=""#),
+    sh("env-after-comment", "# nothing here\nenv | grep -a \"^HEAD\"\"TAIL=\" # WORDS"),
+    sh("env-in-message", "echo \"text\n\"; env | grep -a \"^HEAD\"\"TAIL=\"; echo \"more\n\""),
     sh("env-nice", r#"nice env | grep -a "^HEAD""TAIL=""#),
     sh("env-command", r#"command env | grep -a "^HEAD""TAIL=""#),
     sh("env-exec", r#"(exec env) | grep -a "^HEAD""TAIL=""#),
@@ -120,7 +128,8 @@ pub const SHELL: &[Text] = &[
     sh("printenv", r#"printenv | grep -a "^HEAD""TAIL=""#),
     sh("printenv-computed", "v=HEAD; printenv ${v}TAIL"),
     sh("printenv-names", "v=HEAD; printf '%sTAIL\\n' $v | xargs printenv"),
-    sh("proc-self", r#"tr '\0' '\n' </proc/self/environ | grep -a "^HEAD""TAIL=""#),
+    sh("proc-self", r#"cat /proc/self/environ | tr '\0' '\n' | grep -a "^HEAD""TAIL=""#),
+    sh("proc-xargs", "xargs -0 -n 1 -a /proc/self/environ | grep -a '^HEAD''TAIL='"),
     sh("proc-pid", r#"tr '\0' '\n' </proc/$$/environ | grep -a "^HEAD""TAIL=""#),
     sh("proc-cat", r#"(cd /proc/self && cat environ) | tr '\0' '\n' | grep -a "^HEAD""TAIL=""#),
     sh("proc-pattern", r#"cat /proc/self/envir* | tr '\0' '\n' | grep -a "^HEAD""TAIL=""#),
@@ -136,11 +145,11 @@ pub const SHELL: &[Text] = &[
     sh("awk-list", r#"awk 'BEGIN { for (k in ENVIRON) if (k == "HEAD" "TAIL") print ENVIRON[k] }'"#),
     sh("jq-list", r#"jq -nr '$ENV["HEAD" + "TAIL"]'"#),
     sh("jq-env", r#"jq -nr 'env | to_entries[] | select(.key == "HEAD" + "TAIL").value'"#),
-    sh("make-stdin", "printf 'all:;@echo \"$($(X)TAIL)\"\\n' | make -s -f - X=HEAD"),
+    sh("make-stdin", "printf 'all:;@echo \"$($(X)TAIL)\"\\n' | make -s -f - X=HEAD").made_up(),
     sh("sed-runs", r#"echo | sed "1e env" | grep -a "^HEAD""TAIL=""#),
     sh("source-made", "(echo 'echo \"${NAME-none}\"' >made.sh; . ./made.sh; rm made.sh)"),
     sh("source-process", r#". <(v=HEAD; echo "echo \"\$${v}TAIL\"")"#),
-    sh("decoded", "echo ZW52Cg== | base64 -d | sh | grep -a \"^HEAD\"\"TAIL=\""),
+    sh("decoded", "echo ZW52Cg== | base64 -d | sh | grep -a \"^HEAD\"\"TAIL=\"").made_up(),
     sh(
         "json-python",
         r#"python3 -c 'import json, os; print(json.load(open(os.environ["NIX_ATTRS_JSON_FILE"]))["HEAD" + "TAIL"])'"#,
@@ -154,13 +163,13 @@ pub const SHELL: &[Text] = &[
     sh("attributes-grep", r#"grep -a "HEAD""TAIL" "$NIX_ATTRS_SH_FILE""#).structured(),
     sh("unset", "unset NAME").sets(),
     sh("unset-computed", "v=HEAD; unset ${v}TAIL").sets(),
-    sh("assign", "NAME=assigned").sets(),
-    sh("export", "export NAME=assigned").sets(),
-    sh("printf-v", "v=HEAD; printf -v ${v}TAIL %s assigned").sets(),
-    sh("read-into", "v=HEAD; read -r ${v}TAIL <<<assigned").sets(),
-    sh("declare-global", r#"v=HEAD; declare -g "${v}TAIL=assigned""#).sets(),
-    sh("mapfile-into", "v=HEAD; mapfile -t ${v}TAIL <<<assigned").sets(),
-    sh("eval-assign", r#"v=HEAD; eval "${v}TAIL=assigned""#).sets(),
+    sh("assign", "NAME=true").sets(),
+    sh("export", "export NAME=true").sets(),
+    sh("printf-v", "v=HEAD; printf -v ${v}TAIL %s true").sets(),
+    sh("read-into", "v=HEAD; read -r ${v}TAIL <<<true").sets(),
+    sh("declare-global", r#"v=HEAD; declare -g "${v}TAIL=true""#).sets(),
+    sh("mapfile-into", "v=HEAD; mapfile -t ${v}TAIL <<<true").sets(),
+    sh("eval-assign", r#"v=HEAD; eval "${v}TAIL=true""#).sets(),
     sh("message", r#"echo "run env, and read the word NAME in it""#).nothing(),
     sh("comment", "# env | grep NAME\necho done # printenv NAME").nothing(),
     sh("env-runs", "env LANG=C true; env -i true; command -v env >/dev/null").nothing(),
@@ -186,7 +195,7 @@ pub const PROGRAMS: &[Text] = &[
     text("make-origin", Make, "all:\n\t@echo '$(origin NAME)'").exists(),
     text("make-variables", Make, "all:\n\t@echo '$(filter HEAD%,$(.VARIABLES))'").exists(),
     text("make-walk", Make, "all:\n\t@echo '$(foreach v,$(filter HEAD%,$(.VARIABLES)),$($(v)))'"),
-    text("make-computed", Make, "D = HEAD\nall:\n\t@echo '$(${D}TAIL)'"),
+    text("make-computed", Make, "D = HEAD\nall:\n\t@echo '$(${D}TAIL)'").made_up(),
     text("make-foreach", Make, "all:\n\t@echo '$(foreach v,PATH_ NAME,$($(v)))'"),
     text("make-ifdef", Make, "ifdef NAME\nWORD = is set\nendif\nall:\n\t@echo '$(WORD)'").exists(),
     text("make-ifneq", Make, "ifneq ($(NAME),)\nWORD = is set\nendif\nall:\n\t@echo '$(WORD)'").exists(),
@@ -202,13 +211,13 @@ pub const PROGRAMS: &[Text] = &[
     text("python-tuple", Python, "import os\nWANTED = (\"NAME\", \"buildNumber\")\nfor name in WANTED:\n    print(os.environ.get(name, \"none\"))"),
     text("python-items", Python, "import os\nfor key, value in os.environ.items():\n    if key.startswith(\"HEAD\"):\n        print(value)"),
     text("python-getenv", Python, "from os import getenv\nprint(getenv(\"NAME\"))"),
-    text("python-computed", Python, "import os\nwhat = \"TAIL\"\nprint(os.environ.get(f\"HEAD{what}\"))"),
+    text("python-computed", Python, "import os\nwhat = \"TAIL\"\nprint(os.environ.get(f\"HEAD{what}\"))").made_up(),
     text("python-renamed", Python, "from os import environ as e\nprint(e[\"NAME\"])"),
     text("python-bytes", Python, "import os\nprint(os.environb[b\"NAME\"])"),
     text("python-expand", Python, "import os.path\nprint(os.path.expandvars(\"$NAME\"))"),
     text("python-child", Python, "import subprocess\nprint(subprocess.check_output([\"printenv\", \"NAME\"]))"),
     text("python-system", Python, "import os\nos.system(\"env | grep -a '^HEAD''TAIL='\")"),
-    text("python-copy", Python, "import os\nsettings = dict(os.environ)\nprint(settings[\"HEAD\" + \"TAIL\"])"),
+    text("python-copy", Python, "import os\nsettings = dict(os.environ)\nprint(settings[\"HEAD\" + \"TAIL\"])").made_up(),
     text("python-proc", Python, "for line in open(\"/proc/self/environ\").read().split(\"\\0\"):\n    if line.startswith(\"HEAD\" + \"TAIL=\"):\n        print(line)"),
     text("python-imports", Python, "from wanted import WANTED\nimport os\nprint([os.environ.get(name) for name in WANTED])").with("wanted.py", "WANTED = [\"NAME\"]\n"),
     text("python-word", Python, "# NAME is a word here\nprint(\"NAME\")").nothing(),
@@ -217,7 +226,7 @@ pub const PROGRAMS: &[Text] = &[
     text("perl-name", Perl, "print $ENV{NAME}, \"\\n\";"),
     text("perl-quoted", Perl, "print $ENV{'NAME'}, \"\\n\";"),
     text("perl-slice", Perl, "my ($word, $other) = @ENV{qw(NAME buildNumber)};\nprint \"$word\\n\";"),
-    text("perl-computed", Perl, "print $ENV{\"HEAD\" . \"TAIL\"}, \"\\n\";"),
+    text("perl-computed", Perl, "print $ENV{\"HEAD\" . \"TAIL\"}, \"\\n\";").made_up(),
     text("perl-walk", Perl, "while (my ($k, $v) = each %ENV) { print \"$v\\n\" if $k =~ /^HEAD/ }"),
     text("perl-env-module", Perl, "use Env qw(NAME);\nprint \"$NAME\\n\";"),
     text("perl-names", Perl, "my @wanted = qw(\n    NAME\n);\nprint map { \"$ENV{$_}\\n\" } @wanted;"),
@@ -231,9 +240,9 @@ pub const PROGRAMS: &[Text] = &[
     text("c-constant", C, "#include <stdio.h>\n#include <stdlib.h>\n#define WORDS \"NAME\"\nint main(void) { puts(getenv(WORDS)); }"),
     text("c-header", C, "#include <stdio.h>\n#include <stdlib.h>\n#include \"words.h\"\nint main(void) { puts(getenv(WORDS)); }").with("words.h", "#define WORDS \"NAME\"\n"),
     text("c-text-of", C, "#include <stdio.h>\n#include <stdlib.h>\n#define TEXT(x) #x\nint main(void) { puts(getenv(TEXT(NAME))); }"),
-    text("c-beside", C, "#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv(\"HEAD\" \"TAIL\")); }"),
+    text("c-beside", C, "#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv(\"HEAD\" \"TAIL\")); }").made_up(),
     text("c-table", C, "#include <stdio.h>\n#include <stdlib.h>\nstatic const char *wanted[] = {\n    \"NAME\",\n};\nint main(void) { puts(getenv(wanted[0])); }"),
-    text("c-computed", C, "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint main(void) { char n[99] = \"HEAD\"; puts(getenv(strcat(n, \"TAIL\"))); }"),
+    text("c-computed", C, "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\nint main(void) { char n[99] = \"HEAD\"; puts(getenv(strcat(n, \"TAIL\"))); }").made_up(),
     text("c-environ", C, "#include <stdio.h>\n#include <string.h>\nextern char **environ;\nint main(void) { for (char **e = environ; *e; e++) if (!strncmp(*e, \"HEAD\" \"TAIL=\", sizeof \"HEAD\" \"TAIL\")) puts(*e); }"),
     text("c-third-argument", C, "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v, char **e) { for (; *e; e++) if (!strncmp(*e, \"HEAD\" \"TAIL=\", sizeof \"HEAD\" \"TAIL\")) puts(*e); }"),
     text("c-system", C, "#include <stdlib.h>\nint main(void) { return system(\"echo \\\"$NAME\\\"\"); }"),
@@ -241,16 +250,16 @@ pub const PROGRAMS: &[Text] = &[
     text("node-name", Node, "console.log(process.env.NAME)"),
     text("node-destructured", Node, "const {\n  NAME,\n} = process.env;\nconsole.log(NAME)"),
     text("node-walk", Node, "for (const [k, v] of Object.entries(process.env)) if (k.startsWith('HEAD')) console.log(v)"),
-    text("node-computed", Node, "console.log(process.env[`HEAD${'TAIL'}`])"),
+    text("node-computed", Node, "console.log(process.env[`HEAD${'TAIL'}`])").made_up(),
     text("node-child", Node, "console.log(require('child_process').execSync('printenv NAME').toString())"),
     text("tcl-name", Tcl, "puts $env(NAME)"),
-    text("tcl-quoted", Tcl, "puts $::env([join {HEAD TAIL} {}])"),
+    text("tcl-quoted", Tcl, "puts $::env([join {HEAD TAIL} {}])").made_up(),
     text("tcl-walk", Tcl, "foreach {k v} [array get env HEAD*] { puts $v }"),
     text("jq-name", Jq, "env.NAME"),
     text("jq-variable", Jq, "$ENV.NAME"),
     text("jq-walk", Jq, "env | to_entries[] | select(.key | startswith(\"HEAD\")).value"),
     text("cmake-name", Cmake, "message(STATUS \"$ENV{NAME}\")\nfile(WRITE words.txt \"$ENV{NAME}\")\nexecute_process(COMMAND cat words.txt)"),
-    text("cmake-computed", Cmake, "set(what TAIL)\nexecute_process(COMMAND echo \"$ENV{HEAD${what}}\")"),
+    text("cmake-computed", Cmake, "set(what TAIL)\nexecute_process(COMMAND echo \"$ENV{HEAD${what}}\")").made_up(),
     text("cmake-child", Cmake, "execute_process(COMMAND env COMMAND grep -a \"^HEAD[T]*\")"),
     text("m4-child", M4, "syscmd(`echo \"$NAME\"')"),
     text("sed-child", Sed, "1e echo \"$NAME\""),
@@ -264,6 +273,9 @@ pub const PROGRAMS: &[Text] = &[
     text("go-name", Go, "package main\nimport \"os\"\nfunc main() { println(os.Getenv(\"NAME\")) }"),
     text("rust-name", Rust, "fn main() { println!(\"{:?}\", std::env::var(\"NAME\")); }"),
 ];
+
+/// What a builder script does that only wraps a phase's hook: it must be let pass (`Place::BuilderWraps`).
+pub const WRAPS: &[Text] = &[sh("wraps", "echo wrapped").nothing()];
 
 /// What is tried in the places that few people think of.
 pub const EVERYWHERE: &[&str] = &["name", "env", "python-list", "json-python", "printenv-computed", "message"];
