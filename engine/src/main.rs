@@ -30,8 +30,9 @@ usage:
   phasesplit-state relocate --map STAGED=REAL... [--text FILE]... [--tree PATH]...
   phasesplit-state scan [--json] --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
-  phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all]
-                        which of the names (words of FILE) the tree's text files read from their environment
+  phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all] [--attributes]
+                        which of the names (words of FILE) the tree's text files read from their environment;
+                        with --attributes there is a file of all attributes too
   phasesplit-state reach   which names the shell text on standard input can reach (engine/src/reach/fields.rs)
   phasesplit-state log --tail FILE
                         passes a log on to standard error and keeps its end (engine/src/log.rs)
@@ -272,8 +273,9 @@ fn list_command(arguments: &[OsString]) -> Result<(), Failure> {
 }
 
 fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
-    // The one option without a value; it says what is so without --newer-than.
+    // The options without a value; the first says what is so without --newer-than.
     let (all, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--all");
+    let (attributes, arguments): (Vec<_>, Vec<_>) = arguments.into_iter().partition(|argument| argument == "--attributes");
     let mut options = Options::read(&arguments, &["build-dir", "names", "newer-than"])?;
     let names = PathBuf::from(options.one("names")?);
     let newer_than = options.at_most_one("newer-than")?.map(PathBuf::from);
@@ -285,12 +287,9 @@ fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
     let names =
         std::fs::read_to_string(&names).map_err(|source| phasesplit_state::Error::io("mentions", &names, source))?;
     let names = names.split_whitespace().map(str::to_owned).collect();
-    let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names })?;
-    let mut out = Vec::new();
-    for (name, path) in found {
-        out.extend([name.as_bytes(), b"\0", path.as_os_str().as_bytes(), b"\0"].concat());
-    }
-    written(io::stdout().write_all(&out))
+    let has_attributes = !attributes.is_empty();
+    let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names, has_attributes })?;
+    written(io::stdout().write_all(&found.write()))
 }
 
 fn reach_command() -> Result<(), Failure> {

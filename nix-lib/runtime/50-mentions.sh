@@ -7,11 +7,10 @@
 # rebuild every stage before it.
 #
 # Searched are, by the engine (engine/src/reach): the phases of this stage and all functions, hooks and values they lead
-# to; the code of stdenv's setup and of the setup hooks that runs while they are sourced; and (engine/src/mentions.rs) the
-# text files of the build directory. A name counts as a word, as one that may be put together (`${phase}Flags`), or as
-# part of a read of everything (`env`, `export -p`, `substituteAll`, .attrs.json). Not seen are programs of the inputs
-# that read a variable by its name, sources in other languages that put its name together, and those inside archives that
-# a phase unpacks and runs in one stage.
+# to; the files that these source from the tree or name in the store; the code of stdenv's setup and of the setup hooks that
+# runs while they are sourced; and (engine/src/mentions) the text files of the build directory. A name counts as a word, as
+# one that may be put together (`${phase}Flags`), or as part of a read of everything (`env`, `export -p`, `substituteAll`,
+# .attrs.json). Not seen are programs of the inputs that read a variable by its name, and what compiled files hold.
 
 # Notes that this stage $2 (reads, sets …) the name $1: an attribute, COMMAND=INPUT, or * for all. The first note stays:
 # it names the earliest stage.
@@ -90,42 +89,74 @@ phasesplit_note_mentions() {
   "$_phasesplit_engine" reach <"$_phasesplit_file" >|"$_phasesplit_file.found" ||
     phasesplit_fail "the text of its phases could not be searched (see above)"
   mapfile -d '' -t _phasesplit_answers <"$_phasesplit_file.found"
+  _phasesplit_runs_source=''
   for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
-    phasesplit_note "${_phasesplit_answers[_phasesplit_index]}" "${_phasesplit_answers[_phasesplit_index + 1]}"
+    case ${_phasesplit_answers[_phasesplit_index]} in
+      /runs) _phasesplit_runs_source=${_phasesplit_answers[_phasesplit_index + 1]} ;;
+      *) phasesplit_note "${_phasesplit_answers[_phasesplit_index]}" "${_phasesplit_answers[_phasesplit_index + 1]}" ;;
+    esac
   done
   phasesplit_count_source
 }
 
-# What the source reads from its environment counts as soon as a phase runs that may run it: any but unpackPhase and
-# patchPhase. Only what is still held back by then.
+# What the source reads from its environment counts as soon as something runs that may run it: a phase other than
+# unpackPhase and patchPhase, or a script or hook of these that runs more than plain tools (`/runs`, engine/src/reach). Only
+# what is still held back by then.
 phasesplit_count_source() {
-  local _phasesplit_each _phasesplit_runs=''
-  for _phasesplit_each in "${_phasesplit_now[@]}"; do
-    [[ $_phasesplit_each == unpackPhase || $_phasesplit_each == patchPhase ]] || _phasesplit_runs=1
-  done
-  [[ -n $_phasesplit_runs ]] || return 0
+  local _phasesplit_each _phasesplit_name _phasesplit_command
+  [[ -n $_phasesplit_runs_source ]] || return 0
   for _phasesplit_each in "${!_phasesplit_in_source[@]}"; do
-    [[ -z ${_phasesplit_later[$_phasesplit_each]-} ]] ||
-      phasesplit_note "$_phasesplit_each" "may read it from its environment: ${_phasesplit_in_source[$_phasesplit_each]}, a file in the build directory, does"
+    _phasesplit_name=$_phasesplit_each
+    case $_phasesplit_each in
+      /all)
+        phasesplit_note '*' "may read every variable from its environment: ${_phasesplit_in_source[/all]}, a file of the source, does"
+        continue
+        ;;
+      # A name in a list, and a file that reads by names which it has from elsewhere.
+      /named/*)
+        [[ -n ${_phasesplit_in_source[/computed]-} ]] || continue
+        _phasesplit_name=${_phasesplit_each#/named/}
+        ;;
+      nativeBuildInputs | buildInputs)
+        for _phasesplit_command in "${!_phasesplit_later_commands[@]}"; do
+          phasesplit_note "$_phasesplit_command=${_phasesplit_later_commands[$_phasesplit_command]}" "may read $_phasesplit_each from its environment: ${_phasesplit_in_source[$_phasesplit_each]}, a file in the build directory, does"
+        done
+        continue
+        ;;
+    esac
+    [[ -z ${_phasesplit_later[$_phasesplit_name]-} ]] ||
+      phasesplit_note "$_phasesplit_name" "may read it from its environment: ${_phasesplit_in_source[$_phasesplit_each]}, a file in the build directory, does"
   done
 }
 
 # At the end of a stage: notes which held-back names the files read that are new or changed since the restore.
 phasesplit_note_source() {
-  [[ ${#_phasesplit_later[@]} -gt 0 ]] || return 0
-  local _phasesplit_file=$_phasesplit_scratch/names _phasesplit_which=--all
-  local -a _phasesplit_answers=()
+  phasesplit_is_anything_later || return 0
+  local _phasesplit_file=$_phasesplit_scratch/names _phasesplit_key _phasesplit_unproven=''
+  local -a _phasesplit_answers=() _phasesplit_which=(--all)
   local -i _phasesplit_index
-  [[ ! -e $_phasesplit_scratch/restored ]] || _phasesplit_which=--newer-than=$_phasesplit_scratch/restored
-  printf '%s\n' "${!_phasesplit_later[@]}" >|"$_phasesplit_file"
-  "$_phasesplit_engine" mentions --build-dir "$NIX_BUILD_TOP" --names "$_phasesplit_file" "$_phasesplit_which" \
+  [[ ! -e $_phasesplit_scratch/restored ]] || _phasesplit_which=("--newer-than=$_phasesplit_scratch/restored")
+  # With structured attributes there is a file of all of them.
+  [[ ! -e $NIX_BUILD_TOP/.attrs.json ]] || _phasesplit_which+=(--attributes)
+  {
+    [[ ${#_phasesplit_later[@]} -eq 0 ]] || printf '%s\n' "${!_phasesplit_later[@]}"
+    # The lists that late inputs are missing in.
+    [[ ${#_phasesplit_later_commands[@]} -eq 0 ]] || printf '%s\n' nativeBuildInputs buildInputs
+  } >|"$_phasesplit_file"
+  "$_phasesplit_engine" mentions --build-dir "$NIX_BUILD_TOP" --names "$_phasesplit_file" "${_phasesplit_which[@]}" \
     >|"$_phasesplit_file.found" || phasesplit_fail "the build directory could not be searched (see above)"
   mapfile -d '' -t _phasesplit_answers <"$_phasesplit_file.found"
   for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
+    _phasesplit_key=${_phasesplit_answers[_phasesplit_index]}
+    if [[ $_phasesplit_key == /unproven/* ]]; then
+      _phasesplit_unproven+="${_phasesplit_unproven:+; }${_phasesplit_key#/unproven/} (${_phasesplit_answers[_phasesplit_index + 1]})"
     # The first file stays: it counts from the earliest stage.
-    [[ -n ${_phasesplit_in_source[${_phasesplit_answers[_phasesplit_index]}]-} ]] ||
-      _phasesplit_in_source[${_phasesplit_answers[_phasesplit_index]}]=${_phasesplit_answers[_phasesplit_index + 1]}
+    elif [[ -z ${_phasesplit_in_source[$_phasesplit_key]-} ]]; then
+      _phasesplit_in_source[$_phasesplit_key]=${_phasesplit_answers[_phasesplit_index + 1]}
+    fi
   done
+  [[ -z $_phasesplit_unproven ]] ||
+    phasesplit_warn "not proven that the source reads no attribute that is held back: it lists its environment in $_phasesplit_unproven"
   # A stage may have made and run a file, or unpacked and built.
   phasesplit_count_source
 }

@@ -4,7 +4,8 @@
 //! Owns the rules; the names, and what they mean, are its caller's. It reads text and runs none. Knowing less than bash it
 //! errs to one side: a word counts wherever it stands, a function counts as called where its name is a word.
 //!
-//! `names` is about names that no text says, `run` about what a text runs of what it has, `shell` the parser, `setup` the top-level code of what is sourced, `fields`
+//! `names` and `unsaid` are about names that no text says, `run` about what a text runs of what it has, `source` about files
+//! that it runs or names, `shell` the parser, `setup` the top-level code of what is sourced, `fields`
 //! how the runtime asks.
 
 pub mod fields;
@@ -12,12 +13,28 @@ pub mod names;
 mod run;
 mod setup;
 pub mod shell;
+mod source;
+mod unsaid;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
 /// The note for a text that may read any name.
 pub const ALL: &str = "*";
+
+/// The note that this stage may run something of the source. Any stage with a phase that is neither of [`EARLY`] does, and
+/// one whose texts say so.
+pub const RUNS: &str = "/runs";
+
+/// Phases that run nothing of the source by themselves.
+const EARLY: &[&[u8]] = &[b"unpackPhase", b"patchPhase"];
+
+/// The labels of roots.
+const PHASES: &str = "the list of phases";
+const BUILDER: &str = "the builder script";
+
+/// So many files of the tree are followed.
+const FILES: usize = 200;
 
 /// Functions of stdenv that read variables whose names they are given. The names stand in their callers' text; and those
 /// callers count as ones that put names together, if they do.
@@ -106,12 +123,20 @@ pub fn reach(request: &Request) -> Notes {
         indirect: HashMap::new(),
         runs_arguments: HashMap::new(),
         data: HashSet::new(),
+        setup: request.sourced.first().and_then(|path| std::fs::read(path).ok()).map_or_else(HashSet::new, |text| source::defined(&text)),
+        paths: BTreeSet::new(),
+        files: HashSet::new(),
     };
+    let is_late = |text: &[u8]| words(text).any(|word| !EARLY.contains(&word));
+    if request.roots.iter().any(|(label, text)| label == PHASES && is_late(text)) {
+        search.note(RUNS, "runs its phases".to_owned());
+    }
     for (label, text) in &request.roots {
         search.queue.push((label.clone(), text.clone()));
     }
     search.run();
     setup::search(&mut search);
+    search.store();
     search.notes
 }
 
@@ -133,6 +158,12 @@ struct Search<'r> {
     runs_arguments: HashMap<Vec<u8>, bool>,
     /// Variables whose values were searched for names alone.
     data: HashSet<Vec<u8>>,
+    /// The functions of stdenv's setup.
+    setup: HashSet<Vec<u8>>,
+    /// Paths of the store that texts name.
+    paths: BTreeSet<PathBuf>,
+    /// Files of the tree that were put into the queue.
+    files: HashSet<PathBuf>,
 }
 
 impl Search<'_> {
@@ -148,6 +179,11 @@ impl Search<'_> {
             let own: BTreeSet<&[u8]> = words(&text).collect();
             let script = shell::parse(&text);
             self.words(&own, &label, &text, &script);
+            if label.starts_with(BUILDER) {
+                self.builder(&label, &text);
+                continue;
+            }
+            self.files(&label, &text);
             let run = run::of(&text, &script, |name| self.runs_arguments(name));
             for word in &own {
                 self.follow(word, &text, &script, &run);
@@ -256,37 +292,67 @@ impl Search<'_> {
         }
     }
 
-    /// Notes what a text may read without saying its name.
-    fn unsaid(&mut self, label: &str, text: &[u8], script: &shell::Script, own: &BTreeSet<&[u8]>) {
-        if is_by_name(label) {
-            return;
-        }
-        let mut all = None;
-        shell::each_command(&script.nodes, &mut |command| all = all.take().or_else(|| names::reads_all(command)));
-        if let Some(what) = all {
-            self.note(ALL, format!("reads every variable ({what}) in {label}"));
-        }
-        for prefix in names::prefixes(text) {
-            self.matching(
-                |name| name.starts_with(prefix),
-                || format!("may read it as ${{!{}@}} in {label}", String::from_utf8_lossy(prefix)),
-            );
-        }
-        let is_indirect = is_indirect(text, script);
-        if is_indirect || own.iter().any(|word| self.is_indirect_function(word)) {
-            for computed in names::computed(text) {
-                self.matching(
-                    |name| computed.may_be(name),
-                    || format!("may read it as {} in {label}", computed.written),
-                );
-                self.computed.push(computed);
+    /// What a builder script does by itself before the phases: it runs in every stage. What it sets and defines for them is
+    /// searched where they come to it.
+    fn builder(&mut self, label: &str, text: &[u8]) {
+        let outside = source::outside(text);
+        let script = shell::parse(&outside);
+        let run = run::of(&outside, &script, |name| self.runs_arguments(name));
+        let mut called = Vec::new();
+        shell::each_command(&script.nodes, &mut |command| setup::calls(command, &mut called));
+        for name in called {
+            self.function(&name);
+            if run.has(&name) || name.ends_with(b"Hooks") {
+                self.variable(&name);
             }
         }
-        if is_indirect {
-            // `a=install; b=Flags; … ${!c}`
-            let halves =
-                |name: &[u8]| (2..name.len() - 1).any(|at| own.contains(&name[..at]) && own.contains(&name[at..]));
-            self.matching(|name| name.len() > 3 && halves(name), || format!("may put its name together in {label}"));
+        let own: BTreeSet<&[u8]> = words(&outside).collect();
+        for word in own.iter().filter(|word| run.has(word)) {
+            self.variable(word);
+        }
+        self.unsaid(label, &outside, &script, &own);
+        self.words.extend(words(text).map(<[u8]>::to_vec));
+    }
+
+    /// Follows the files that a text sources from the tree, and notes what it runs and names of the source. stdenv's own
+    /// functions do nothing of the kind but for what they are given.
+    fn files(&mut self, label: &str, text: &[u8]) {
+        if label == PHASES || label.strip_prefix("the function ").is_some_and(|name| self.setup.contains(name.as_bytes())) {
+            return;
+        }
+        let request = self.request;
+        if let Some(what) = source::runs(text, &request.functions) {
+            self.note(RUNS, format!("runs {what} in {label}"));
+        }
+        self.paths.extend(source::store_paths(text, &request.variables));
+        for path in source::sourced(text, &request.variables) {
+            if !request.sourced.contains(&path)
+                && !path.ends_with("setup")
+                && self.files.len() < FILES
+                && self.files.insert(path.clone())
+                && let Ok(content) = std::fs::read(&path)
+                && memchr::memchr(0, &content).is_none()
+            {
+                self.queue.push((format!("the file {}", path.display()), content));
+            }
+        }
+    }
+
+    /// Notes what the files of the store read that texts name, where this stage may run them.
+    fn store(&mut self) {
+        if !self.notes.contains_key(RUNS) {
+            return;
+        }
+        let request = self.request;
+        let wanted = request.wanted.iter().filter(|(name, key)| name == &key.as_bytes());
+        let names = wanted.map(|(_, key)| key.clone()).collect();
+        let paths: Vec<PathBuf> = std::mem::take(&mut self.paths).into_iter().collect();
+        let found = crate::mentions::in_store(&names, &paths, request.variables.contains_key(&b"NIX_ATTRS_JSON_FILE"[..]));
+        for (name, path) in found.names {
+            self.note(&name, format!("may read it from its environment: {}, which its phases name, does", path.display()));
+        }
+        if let Some((path, what)) = found.all {
+            self.note(ALL, format!("may read every variable: {} ({what}), which its phases name, does", path.display()));
         }
     }
 

@@ -222,52 +222,211 @@ pub fn is_indirect(command: &Simple) -> bool {
 
 /// What of a command reads all variables, or hands all of them to somebody, if anything does.
 pub fn reads_all(command: &Simple) -> Option<String> {
-    let is_attributes = |word: &[u8]| {
-        ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh"]
-            .iter()
-            .any(|file| memchr::memmem::find(word, file.as_bytes()).is_some())
-    };
     let attributes = command.words.iter().find(|word| is_attributes(word));
     let Some((name, arguments)) = split(command) else {
         return attributes.map(|word| String::from_utf8_lossy(word).into_owned());
     };
+    let reads = lists(command).is_some()
+        || match &name[..] {
+            b"envsubst" => true,
+            // It makes names of variables out of what it finds in the file.
+            _ if name.starts_with(b"substituteAll") => true,
+            // Sourced, the attributes become variables, as they are without the file.
+            b"[" | b"[[" | b"test" | b":" | b"echo" | b"source" | b"." => false,
+            // A filter that begins with a name reads that name.
+            b"jq" => {
+                let filters = arguments.iter().filter(|word| !is_attributes(word));
+                let named = filters.map(|word| shell::unquoted(word)).any(|word| {
+                    word.strip_prefix(b".").is_some_and(|rest| {
+                        rest.strip_prefix(b"[").unwrap_or(rest).first().copied().is_some_and(shell::is_name)
+                    })
+                });
+                attributes.is_some() && !named
+            }
+            _ => attributes.is_some(),
+        };
+    reads.then(|| {
+        let words: Vec<_> = command.words.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect();
+        words.join(" ")
+    })
+}
+
+fn is_attributes(word: &[u8]) -> bool {
+    ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh"]
+        .iter()
+        .any(|file| memchr::memmem::find(word, file.as_bytes()).is_some())
+}
+
+/// The program that lists all variables in a command: itself, or what it calls (`nice env`, `xargs env`, `sh -c env`).
+pub fn lists(command: &Simple) -> Option<Vec<u8>> {
+    let (name, arguments) = split(command)?;
+    if let Some(file) = command.words.iter().find(|word| is_environment_file(word, &name)) {
+        return Some(shell::unquoted(file));
+    }
+    let base = base(&name).to_vec();
     let is_flag = |word: &&&[u8]| word.first() == Some(&b'-');
     let all_flags = arguments.iter().all(|word| is_flag(&word));
     let has_flag = |wanted: &[u8]| {
         let mut flags = arguments.iter().filter(is_flag);
         flags.any(|word| word.iter().any(|byte| wanted.contains(byte)))
     };
-    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name);
-    let reads = match base {
+    let reads = match &base[..] {
         b"env" => runs_nothing(arguments),
         b"printenv" => all_flags,
-        b"envsubst" => true,
         b"set" => arguments.is_empty(),
-        b"export" | b"declare" | b"typeset" => all_flags && !has_flag(b"fF"),
+        b"export" | b"declare" | b"typeset" | b"readonly" => all_flags && !has_flag(b"fFaA"),
         b"compgen" => {
             let kinds: [&[u8]; 3] = [b"variable", b"export", b"arrayvar"];
             has_flag(b"ve") || arguments.iter().any(|word| kinds.contains(word))
         }
-        // It makes names of variables out of what it finds in the file.
-        _ if name.starts_with(b"substituteAll") => true,
-        // Sourced, the attributes become variables, as they are without the file.
-        b"[" | b"[[" | b"test" | b":" | b"echo" | b"source" | b"." => false,
-        // A filter that begins with a name reads that name.
-        b"jq" => {
-            let filters = arguments.iter().filter(|word| !is_attributes(word));
-            let named = filters.map(|word| shell::unquoted(word)).any(|word| {
-                word.strip_prefix(b".").is_some_and(|rest| {
-                    rest.strip_prefix(b"[").unwrap_or(rest).first().copied().is_some_and(shell::is_name)
-                })
-            });
-            attributes.is_some() && !named
-        }
-        _ => attributes.is_some(),
+        _ => false,
     };
-    reads.then(|| {
-        let words: Vec<_> = command.words.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect();
-        words.join(" ")
-    })
+    if reads {
+        return Some(base);
+    }
+    if SHELLS.contains(&&base[..]) {
+        return inline(arguments, b'c').and_then(|text| listed_in(&text));
+    }
+    if CALLERS.contains(&&base[..]) || base == b"env" {
+        let called = (0..arguments.len()).filter(|at| {
+            let name = shell::unquoted(arguments[*at]);
+            // Where the caller's own arguments end is not known: what lists is taken for a command anywhere.
+            let before_is_option = *at > 0 && matches!(arguments[at - 1], b"-n" | b"-I" | b"-u" | b"-C" | b"-name" | b"-type");
+            !before_is_option && CALLED.contains(&self::base(&name))
+        });
+        for at in called {
+            let inner = Simple { words: arguments[at..].to_vec(), ..Simple::default() };
+            let listed = lists(&inner);
+            if listed.is_some() {
+                return listed;
+            }
+        }
+    }
+    if INTERPRETERS.contains(&trimmed(&base)) {
+        let text: Vec<u8> = arguments.iter().flat_map(|word| [&literal(word)[..], b"\n"].concat()).collect();
+        return reaches_all(&text).then_some(base);
+    }
+    None
+}
+
+/// Shells, which take a script as an argument.
+const SHELLS: &[&[u8]] = &[b"sh", b"bash", b"dash", b"ksh", b"zsh", b"ash", b"$SHELL", b"$BASH", b"$shell", b"${shell}", b"busybox", b"eval"];
+
+/// Programs that run what their arguments say.
+const CALLERS: &[&[u8]] = &[
+    b"nice", b"nohup", b"sudo", b"doas", b"timeout", b"stdbuf", b"setsid", b"xargs", b"exec", b"command", b"builtin", b"time", b"find",
+    b"ionice", b"chrt", b"taskset", b"fakeroot", b"setarch", b"linux64", b"linux32", b"unbuffer", b"script", b"watch", b"parallel", b"busybox",
+    b"coproc", b"flock", b"prlimit", b"unshare", b"proot", b"strace", b"ltrace", b"catchsegv", b"eatmydata", b"faketime", b"chronic", b"chroot", b"toybox", b"coreutils",
+];
+
+/// What they may run that lists.
+const CALLED: &[&[u8]] = &[b"env", b"printenv", b"sh", b"bash", b"dash", b"python3", b"python", b"perl", b"ruby", b"node", b"awk", b"gawk", b"jq"];
+
+/// Interpreters of other languages.
+pub const INTERPRETERS: &[&[u8]] = &[
+    b"python", b"pypy", b"perl", b"ruby", b"node", b"nodejs", b"deno", b"bun", b"lua", b"luajit", b"awk", b"gawk", b"mawk", b"nawk", b"tclsh",
+    b"expect", b"php", b"guile", b"jq", b"gojq", b"jaq", b"yq", b"Rscript", b"R", b"julia", b"elixir", b"erl", b"ocaml", b"racket", b"emacs", b"m4",
+];
+
+fn base(name: &[u8]) -> &[u8] {
+    name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)
+}
+
+/// `python3.11` is `python`.
+pub fn trimmed(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b'.').map_or(0, |at| at + 1);
+    &name[..end]
+}
+
+/// Whether a word is a file that holds the environment: the kernel's, or the one that stdenv writes.
+fn is_environment_file(word: &[u8], command: &[u8]) -> bool {
+    let word = shell::unquoted(word);
+    let is_kernel = word.ends_with(b"/environ") && memchr::memmem::find(&word, b"proc").is_some();
+    let is_stdenv = word == b"env-vars" || word.ends_with(b"/env-vars");
+    let harmless: [&[u8]; 10] = [b"rm", b"[", b"[[", b"test", b"echo", b"touch", b"chmod", b"mv", b"ls", b":"];
+    (is_kernel || is_stdenv) && !harmless.contains(&command)
+}
+
+/// The text behind `-c` (or what else the flag is), as the program gets it.
+fn inline(arguments: &[&[u8]], flag: u8) -> Option<Vec<u8>> {
+    let is_flag = |word: &&[u8]| word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&flag);
+    let at = arguments.iter().position(|word| is_flag(word));
+    match at {
+        Some(at) => arguments.get(at + 1).map(|word| literal(word)),
+        None => None,
+    }
+}
+
+/// A word as a program gets it, expansions aside.
+fn literal(word: &[u8]) -> Vec<u8> {
+    let (quote, inner) = match word {
+        [quote @ (b'"' | b'\''), inner @ .., last] if quote == last => (*quote, inner),
+        [b'$', b'\'', inner @ .., b'\''] => (b'$', inner),
+        _ => (b' ', word),
+    };
+    if quote == b'\'' {
+        return inner.to_vec();
+    }
+    let mut out = Vec::new();
+    let mut bytes = inner.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if bytes.peek().is_some_and(|next| matches!(next, b'$' | b'"' | b'\\' | b'`')) => out.extend(bytes.next()),
+            b'"' | b'\'' if quote == b' ' => {}
+            _ => out.push(byte),
+        }
+    }
+    out
+}
+
+/// The program that lists, in a text that a shell runs.
+pub fn listed_in(text: &[u8]) -> Option<Vec<u8>> {
+    let script = shell::parse(text);
+    let mut found = None;
+    shell::each_command(&script.nodes, &mut |command| found = found.take().or_else(|| lists(command)));
+    found
+}
+
+/// Whether code of another language gets at the environment other than by a name that it says.
+pub fn reaches_all(code: &[u8]) -> bool {
+    let tokens: [&[u8]; 9] = [b"environb", b"environ", b"getenv", b"ENVIRON", b"ENV", b"process.env", b"get_env", b"Environ", b"env"];
+    let mut at = 0;
+    while at < code.len() {
+        let is_start = at == 0 || !shell::is_name(code[at - 1]);
+        let token = tokens.iter().find(|token| {
+            is_start && code[at..].starts_with(token) && !code.get(at + token.len()).copied().is_some_and(shell::is_name)
+        });
+        let Some(token) = token else {
+            at += 1;
+            continue;
+        };
+        let before = &code[..at];
+        let from = at;
+        at += token.len();
+        // `env` alone is jq's, with nothing but a filter around it.
+        if *token == b"env" && !(before.is_empty() || matches!(before.last(), Some(b'|' | b' ' | b'(' | b'\n'))) || *token == b"env" && matches!(code.get(at), Some(b'=' | b',' | b')' | b':')) {
+            continue;
+        }
+        if from > 0 && before.ends_with(b"import ") {
+            continue;
+        }
+        let rest = &code[at..];
+        let rest = [".get", ".fetch", ".pop", "->", ":"].iter().find_map(|call| rest.strip_prefix(call.as_bytes())).unwrap_or(rest);
+        let says = match rest.first() {
+            Some(b'.') => rest.get(1).copied().is_some_and(|byte| shell::is_name(byte)) && !(*token == b"environ" || *token == b"ENV" && !before.ends_with(b"$")),
+            Some(b'(' | b'[' | b'{') => {
+                let inner = rest[1..].trim_ascii_start();
+                let is_bare = rest[0] == b'{' && inner.first().copied().is_some_and(shell::is_name);
+                is_bare || matches!(inner.first(), Some(b'"' | b'\''))
+            }
+            Some(b' ') => *token == b"env" && rest.trim_ascii_start().first().copied().is_some_and(shell::is_name),
+            _ => false,
+        };
+        if !says {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether `env` has no program to run, so that it prints.

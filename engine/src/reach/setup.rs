@@ -150,7 +150,7 @@ fn each_outside<'a, 'n>(nodes: &'n [Node<'a>], each: &mut impl FnMut(&'n Simple<
 }
 
 /// Adds what a command may call.
-fn calls(command: &Simple, called: &mut Vec<Vec<u8>>) {
+pub fn calls(command: &Simple, called: &mut Vec<Vec<u8>>) {
     let Some((name, arguments)) = names::split(command) else { return };
     // `source <(f)`: what the substitution runs is a command of its own.
     if INERT.contains(&&name[..]) || TALK.contains(&&name[..]) {
