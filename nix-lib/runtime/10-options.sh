@@ -18,6 +18,26 @@ phasesplit_warn() {
   printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$1" >&2
 }
 
+# The text of the attribute phasesplitStage, in _phasesplit_options. No phase gets to see it. The second bash
+# (20-build-directory) reads a copy, so that the attribute is not even in its /proc/self/environ.
+phasesplit_take_options() {
+  _phasesplit_inside=${_phasesplit_inside-}
+  if [[ -n $_phasesplit_inside ]]; then
+    _phasesplit_scratch=$_phasesplit_inside
+    _phasesplit_options=$(<"$_phasesplit_scratch/options")
+  elif [[ -n ${phasesplitStage-} ]]; then
+    _phasesplit_options=$phasesplitStage
+  else
+    phasesplit_find_attributes
+    [[ -z $_phasesplit_attrs_script ]] || phasesplit_peek_structured
+    _phasesplit_options=${_phasesplit_attribute-}
+  fi
+  unset -v phasesplitStage
+  # Came through the environment, and is not the package's.
+  export -n _phasesplit_inside
+}
+
+# "$@": the package's own scripts. The options have a line each: NAME VALUE.
 phasesplit_read_options() {
   _phasesplit_package='' _phasesplit_stage='' _phasesplit_engine='' _phasesplit_parent='' _phasesplit_pinned='' _phasesplit_finish=''
   _phasesplit_stream='' _phasesplit_follower='' _phasesplit_keep_failed='' _phasesplit_directory='' _phasesplit_entries=() _phasesplit_first=0 _phasesplit_last=0

@@ -81,6 +81,7 @@ phasesplit_print_reach() {
 
 # "$@": phases about to run, in a guarded subshell with the restored state in place. Notes what they can reach.
 phasesplit_note_mentions() {
+  _phasesplit_runs_source=''
   phasesplit_is_anything_later || return 0
   local _phasesplit_file=$_phasesplit_scratch/reach IFS=$' \t\n'
   local -a _phasesplit_answers=()
@@ -89,7 +90,6 @@ phasesplit_note_mentions() {
   "$_phasesplit_engine" reach <"$_phasesplit_file" >|"$_phasesplit_file.found" ||
     phasesplit_fail "the text of its phases could not be searched (see above)"
   mapfile -d '' -t _phasesplit_answers <"$_phasesplit_file.found"
-  _phasesplit_runs_source=''
   for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
     case ${_phasesplit_answers[_phasesplit_index]} in
       /runs) _phasesplit_runs_source=${_phasesplit_answers[_phasesplit_index + 1]} ;;
@@ -198,7 +198,10 @@ phasesplit_print_mentioned() {
 
 # What the stage noted before its first phase, for the subshell that goes on with it at the end.
 phasesplit_write_mentions() {
-  phasesplit_print_mentioned >|"$_phasesplit_scratch/mentions"
+  {
+    phasesplit_print_mentioned
+    printf '_phasesplit_runs_source=%q\n' "$_phasesplit_runs_source"
+  } >|"$_phasesplit_scratch/mentions"
 }
 
 phasesplit_load_mentions() {

@@ -11,7 +11,7 @@ const CUT: &str = include_str!("../../nix-lib/cut.nix");
 
 /// The stage runtime's parts in the order of their names, which is the order `nix-lib/default.nix` joins them in: the two
 /// must give the same text, for `--lib` and the inlined library to give the same derivations.
-const RUNTIME: [&str; 9] = [
+const RUNTIME: [&str; 10] = [
     include_str!("../../nix-lib/runtime/10-options.sh"),
     include_str!("../../nix-lib/runtime/20-build-directory.sh"),
     include_str!("../../nix-lib/runtime/30-environment.sh"),

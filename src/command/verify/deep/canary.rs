@@ -114,7 +114,8 @@ fn text_of(shell: &Shell, part: Part, name: &[u8]) -> Vec<u8> {
         Part::Function => shell.functions.get(name).and_then(|function| function.text.clone()).unwrap_or_default(),
         Part::Alias => shell.aliases.get(name).cloned().unwrap_or_default(),
         Part::Trap => word(&shell.traps),
-        Part::Option => Vec::new(),
+        Part::Command => shell.hashed.get(name).cloned().unwrap_or_default(),
+        Part::Option | Part::Limit | Part::Builtin => Vec::new(),
         Part::Other => {
             let previous = shell.previous.iter().map(Vec::as_slice);
             let all = std::iter::once(shell.directory.as_slice()).chain(previous);
