@@ -22,6 +22,7 @@ mod other_user;
 mod pin;
 mod point;
 mod real;
+mod relocation;
 mod remote;
 mod reuse;
 mod roots;
