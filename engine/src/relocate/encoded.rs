@@ -186,7 +186,8 @@ impl Forms {
             let places = places(bytes, run, known.len(), lead * 8 % 6 != 0, (lead + old.len()) % 3 != 0);
             let whole = places.as_ref().filter(|places| {
                 let inner = &places[usize::from(lead * 8 % 6 != 0)..][..known.len()];
-                inner.iter().zip(&known).all(|(&at, six)| sextet(bytes[at]) == Some(*six))
+                !is_checked(bytes, places[0])
+                    && inner.iter().zip(&known).all(|(&at, six)| sextet(bytes[at]) == Some(*six))
             });
             let Some(places) = whole else {
                 all.push(Encoded { at: run.at, path, form: "base64", edits: None });
@@ -260,6 +261,15 @@ fn places(bytes: &[u8], run: &Run, len: usize, before: bool, after: bool) -> Opt
         places.push(next(bytes, *places.last()?)?);
     }
     Some(places)
+}
+
+/// Whether the data that base64 at `at` is a part of are of a format with checksums, which would be wrong.
+fn is_checked(bytes: &[u8], at: usize) -> bool {
+    let is_part = |&byte: &u8| sextet(byte).is_some() || matches!(byte, b'\r' | b'\n');
+    let start = at - bytes[..at].iter().rev().take_while(|byte| is_part(byte)).count();
+    let first: Vec<u8> = bytes[start..].iter().filter_map(|&byte| sextet(byte)).take(8).flat_map(six_bits).collect();
+    let head: Vec<u8> = first.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
+    [&b"\x89PNG"[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"OggS"].iter().any(|magic| head.starts_with(magic))
 }
 
 /// Whether a line break is written at `at` as in a string of a program or in JSON.
