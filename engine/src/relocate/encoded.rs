@@ -179,15 +179,17 @@ impl Forms {
         let [old, new] = [&mapping.staged, &mapping.real].map(|path| widened(path.hash(), width));
         let known = sextets(&old, lead);
         let mut from = 0;
+        let mut last = None;
         for run in runs.iter().filter(|run| run.len >= MIN_RUN) {
             if run.at < from {
                 continue;
             }
             let places = places(bytes, run, known.len(), lead * 8 % 6 != 0, (lead + old.len()) % 3 != 0);
+            let checked = is_checked(bytes, places.as_ref().map_or(run.at, |places| places[0]), last);
+            last = Some((run.at, checked));
             let whole = places.as_ref().filter(|places| {
                 let inner = &places[usize::from(lead * 8 % 6 != 0)..][..known.len()];
-                !is_checked(bytes, places[0])
-                    && inner.iter().zip(&known).all(|(&at, six)| sextet(bytes[at]) == Some(*six))
+                !checked && inner.iter().zip(&known).all(|(&at, six)| sextet(bytes[at]) == Some(*six))
             });
             let Some(places) = whole else {
                 all.push(Encoded { at: run.at, path, form: "base64", edits: None });
@@ -263,10 +265,17 @@ fn places(bytes: &[u8], run: &Run, len: usize, before: bool, after: bool) -> Opt
     Some(places)
 }
 
-/// Whether the data that base64 at `at` is a part of are of a format with checksums, which would be wrong.
-fn is_checked(bytes: &[u8], at: usize) -> bool {
+/// Whether the data that base64 at `at` is a part of are of a format with checksums, which would be wrong. `last`: another place
+/// before it, and what was found there.
+fn is_checked(bytes: &[u8], at: usize, last: Option<(usize, bool)>) -> bool {
     let is_part = |&byte: &u8| sextet(byte).is_some() || matches!(byte, b'\r' | b'\n');
-    let start = at - bytes[..at].iter().rev().take_while(|byte| is_part(byte)).count();
+    let from = last.map_or(0, |(place, _)| place.min(at));
+    let start = at - bytes[from..at].iter().rev().take_while(|byte| is_part(byte)).count();
+    if let Some((place, is_checked)) = last
+        && start == place
+    {
+        return is_checked;
+    }
     let first: Vec<u8> = bytes[start..].iter().filter_map(|&byte| sextet(byte)).take(8).flat_map(six_bits).collect();
     let head: Vec<u8> = first.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
     [&b"\x89PNG"[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"OggS"].iter().any(|magic| head.starts_with(magic))
