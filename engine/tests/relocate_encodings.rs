@@ -236,8 +236,11 @@ fn streams_at_any_place_are_written_again_in_their_room_or_refused() {
             let said = relocated(&[front, &stream, b"\nand what follows"].concat()).expect_err(name);
             assert!(said.contains(&format!("{name} data at {:#x}", front.len())), "{name}: {said}");
         }
-        let cut = &gz(&content(STAGED), 6)[..1200];
-        assert!(relocated(&[front, cut].concat()).unwrap_err().contains("gzip data"), "without its end");
+        let whole = gz(&content(STAGED), 6);
+        assert!(
+            relocated(&[front, &whole[..whole.len() - 20]].concat()).unwrap_err().contains("gzip data"),
+            "without its end"
+        );
     }
 }
 

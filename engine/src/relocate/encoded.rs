@@ -41,7 +41,7 @@ pub struct Forms {
     /// The path and the encoding of each of [`Self::texts`].
     forms: Vec<(usize, Form)>,
     /// Digests of the paths as text, and what becomes of each.
-    literals: Vec<(Vec<u8>, Vec<u8>)>,
+    literals: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
 }
 
 /// The shortest run of UTF-32 that counts (bytes): three characters.
@@ -143,7 +143,8 @@ impl Forms {
                 Form::Wide(width) => self.wide(bytes, &own, path, width, &mut all),
                 Form::Base64 { lead, width } => self.base64(bytes, &own, path, (lead, width), &mut all),
                 Form::Digest(index) => all.extend(own.iter().map(|run| {
-                    let edits = Some(vec![Edit { at: run.at, bytes: self.literals[index].1.clone() }]);
+                    let new = digest::choose(bytes, run.at..run.end(), &self.literals[index].1);
+                    let edits = new.map(|new| vec![Edit { at: run.at, bytes: new.clone() }]);
                     Encoded { at: run.at, path, form: "a digest of the path", edits }
                 })),
             }
@@ -211,19 +212,24 @@ impl Forms {
 }
 
 /// Digests of the path, of the line with the path, and of its name, in all forms.
-fn path_digests(mapping: &Mapping) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn path_digests(mapping: &Mapping) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
     let texts = |path: &StorePath| {
         let bytes = path.bytes();
         [bytes.to_vec(), [bytes, b"\n"].concat(), bytes[path.hash_range().start..].to_vec()]
     };
-    let mut all = Vec::new();
+    let mut all: Vec<(Vec<u8>, Vec<Vec<u8>>)> = Vec::new();
     for (old, new) in texts(&mapping.staged).iter().zip(texts(&mapping.real)) {
         for (old, new) in digest::all(old).iter().zip(digest::all(&new)) {
-            all.extend(digest::forms(old).into_iter().zip(digest::forms(&new)));
+            for (old, new) in digest::forms(old).into_iter().zip(digest::forms(&new)) {
+                // Both alphabets of base64 may write the old one alike, and not the new one.
+                match all.last_mut().filter(|last| last.0 == old) {
+                    Some(last) if last.1[0] != new => last.1.push(new),
+                    Some(_) => {}
+                    None => all.push((old, vec![new])),
+                }
+            }
         }
     }
-    all.sort();
-    all.dedup();
     all
 }
 
