@@ -57,6 +57,19 @@ const C: &[(&str, &str)] = &[
     ("prefix43", r"KNOWS(memcmp(v[1], P, 43) == 0)"),
     ("hash", r"KNOWS(memcmp(v[1] + 11, P + 11, 32) == 0)"),
     ("strstr", r"KNOWS(strstr(v[1], P) == v[1])"),
+    ("wide_global", r#"static const wchar_t w[] = L"" P "/lib"; PUT(w)"#),
+    ("wide_local", r#"wchar_t w[] = L"" P; hide((char *)w); PUT(w)"#),
+    ("wide_copied", r#"wchar_t w[400]; memcpy(w, L"" P "/x", sizeof L"" P "/x"); hide((char *)w); PUT(w)"#),
+    ("wide_bare", r#"wchar_t w[400] = {0}; memcpy(w, L"" P, sizeof L"" P - sizeof *w); hide((char *)w); PUT(w)"#),
+    ("utf16_global", r#"static const char16_t w[] = u"" P "/lib"; PUT(w)"#),
+    ("utf16_local", r#"char16_t w[] = u"" P; hide((char *)w); PUT(w)"#),
+    ("utf16_copied", r#"char16_t w[400]; memcpy(w, u"" P "/x", sizeof u"" P "/x"); hide((char *)w); PUT(w)"#),
+    ("utf16_bare", r#"char16_t w[400] = {0}; memcpy(w, u"" P, sizeof u"" P - sizeof *w); hide((char *)w); PUT(w)"#),
+    (
+        "utf16_two",
+        r#"char16_t w[400], x[400]; memcpy(w, u"" P, sizeof u"" P); memcpy(x, u"" D, sizeof u"" D); hide((char *)w); hide((char *)x); PUT(w) PUT(x)"#,
+    ),
+    ("utf32_copied", r#"char32_t w[400]; memcpy(w, U"a=" P, sizeof U"a=" P); hide((char *)w); PUT(w)"#),
 ];
 
 const CXX: &[(&str, &str)] = &[
@@ -181,6 +194,8 @@ fn source(case: &Case) -> String {
         ),
         compiler => format!(
             "#define _GNU_SOURCE\n{}#include <stdio.h>\n#include <string.h>\n#define P \"{path}\"\n#define D \"{dev}\"\n\
+             #include <uchar.h>\n#include <wchar.h>\n\
+             #define PUT(w) do {{ for (int i = 0; w[i]; i++) putchar((int)w[i]); putchar('\\n'); }} while (0);\n\
              #define KNOWS(x) puts((x) ? \"yes\" : \"no\");\n\
              __attribute__((noinline)) void hide(char *s) {{ __asm__ volatile(\"\" : : \"r\"(s) : \"memory\"); }}\n\
              int main(int c, char **v) {{ (void)c; (void)v; {body} return 0; }}\n",

@@ -24,6 +24,7 @@ mod outside;
 mod pin;
 mod point;
 mod real;
+mod relocation;
 mod remote;
 mod reuse;
 mod roots;

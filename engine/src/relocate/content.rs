@@ -355,7 +355,7 @@ impl Examiner {
             let entry = self.digests.entry(hit.entry);
             let finding =
                 Finding::within(layout, hit.at, entry.source, Reason::Digest { name: entry.name, of: String::new() });
-            match self.digests.edit(&hit) {
+            match self.digests.edit(bytes, &hit) {
                 Some(edit) => {
                     examined.edits.push(edit);
                     examined.mentions.push(finding);

@@ -95,8 +95,8 @@ pub fn forms(digest: &[u8]) -> [Vec<u8>; 6] {
 pub struct Entry {
     /// As it is written.
     pub old: Vec<u8>,
-    /// What is to be written instead; none where that is not known.
-    pub new: Option<Vec<u8>>,
+    /// What is to be written instead: nothing where that is not known, two where the alphabet of base64 decides (see [`choose`]).
+    pub new: Vec<Vec<u8>>,
     /// What it is a digest of, for the caller.
     pub source: usize,
     /// What it is, for people.
@@ -127,15 +127,19 @@ pub struct Hit {
 }
 
 impl Table {
-    /// Of these digests; one that is there twice with two replacements has none.
+    /// Of these digests; one that is there for two sources with two replacements has none.
     #[must_use]
     pub fn new(all: Vec<Entry>) -> Self {
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut entries: Vec<Entry> = Vec::new();
         for entry in all.into_iter().filter(|entry| entry.old.len() >= LEAST) {
             if let Some(&twin) = known.get(&entry.old) {
-                if entries[twin].new != entry.new {
-                    entries[twin].new = None;
+                let twin = &mut entries[twin];
+                if twin.source == entry.source && twin.name == entry.name && !twin.new.is_empty() {
+                    twin.new.extend(entry.new);
+                    twin.new.dedup();
+                } else if twin.new != entry.new {
+                    twin.new.clear();
                 }
             } else {
                 known.insert(entry.old.clone(), entries.len());
@@ -209,10 +213,37 @@ impl Table {
         found
     }
 
-    /// What a hit becomes.
+    /// What a hit in `bytes` becomes.
     #[must_use]
-    pub fn edit(&self, hit: &Hit) -> Option<Edit> {
-        self.entries[hit.entry].new.clone().map(|bytes| Edit { at: hit.at, bytes })
+    pub fn edit(&self, bytes: &[u8], hit: &Hit) -> Option<Edit> {
+        let entry = &self.entries[hit.entry];
+        let new = choose(bytes, hit.at..hit.at + entry.old.len(), &entry.new)?;
+        Some(Edit { at: hit.at, bytes: new.clone() })
+    }
+}
+
+/// Which of the replacements for `bytes[range]` is right. A digest in base64 without a character that tells the alphabet becomes
+/// one with such a character: padding and the prefix of SRI (W3C, "Subresource Integrity") are standard base64, the prefix of
+/// Python's RECORD is base64url.
+#[must_use]
+pub fn choose<'a>(bytes: &[u8], range: Range<usize>, new: &'a [Vec<u8>]) -> Option<&'a Vec<u8>> {
+    let (standard, url) = match new {
+        [] => return None,
+        [only] => return Some(only),
+        [standard, url, ..] => (standard, url),
+    };
+    let before = &bytes[..range.start];
+    let named = |end: &[u8]| {
+        [&b"md5"[..], b"sha1", b"sha256", b"sha384", b"sha512", b"blake3"]
+            .iter()
+            .any(|name| before.ends_with(&[name, end].concat()))
+    };
+    if named(b"=") {
+        Some(url)
+    } else if named(b"-") || bytes.get(range.end) == Some(&b'=') {
+        Some(standard)
+    } else {
+        None
     }
 }
 
@@ -248,7 +279,7 @@ mod tests {
     #[test]
     fn every_digest_is_found_at_every_alignment() {
         let digests = all(b"abc").map(|digest| forms(&digest)).concat();
-        let entries = digests.iter().map(|old| Entry { old: old.clone(), new: None, source: 0, name: "" });
+        let entries = digests.iter().map(|old| Entry { old: old.clone(), new: Vec::new(), source: 0, name: "" });
         let table = Table::new(entries.collect());
         for digest in &digests {
             for shift in 0..20 {

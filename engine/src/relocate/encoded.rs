@@ -41,7 +41,7 @@ pub struct Forms {
     /// The path and the encoding of each of [`Self::texts`].
     forms: Vec<(usize, Form)>,
     /// Digests of the paths as text, and what becomes of each.
-    literals: Vec<(Vec<u8>, Vec<u8>)>,
+    literals: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
 }
 
 /// The shortest run of UTF-32 that counts (bytes): three characters.
@@ -143,7 +143,8 @@ impl Forms {
                 Form::Wide(width) => self.wide(bytes, &own, path, width, &mut all),
                 Form::Base64 { lead, width } => self.base64(bytes, &own, path, (lead, width), &mut all),
                 Form::Digest(index) => all.extend(own.iter().map(|run| {
-                    let edits = Some(vec![Edit { at: run.at, bytes: self.literals[index].1.clone() }]);
+                    let new = digest::choose(bytes, run.at..run.end(), &self.literals[index].1);
+                    let edits = new.map(|new| vec![Edit { at: run.at, bytes: new.clone() }]);
                     Encoded { at: run.at, path, form: "a digest of the path", edits }
                 })),
             }
@@ -179,14 +180,17 @@ impl Forms {
         let [old, new] = [&mapping.staged, &mapping.real].map(|path| widened(path.hash(), width));
         let known = sextets(&old, lead);
         let mut from = 0;
+        let mut last = None;
         for run in runs.iter().filter(|run| run.len >= MIN_RUN) {
             if run.at < from {
                 continue;
             }
             let places = places(bytes, run, known.len(), lead * 8 % 6 != 0, (lead + old.len()) % 3 != 0);
+            let checked = is_checked(bytes, places.as_ref().map_or(run.at, |places| places[0]), last);
+            last = Some((run.at, checked));
             let whole = places.as_ref().filter(|places| {
                 let inner = &places[usize::from(lead * 8 % 6 != 0)..][..known.len()];
-                inner.iter().zip(&known).all(|(&at, six)| sextet(bytes[at]) == Some(*six))
+                !checked && inner.iter().zip(&known).all(|(&at, six)| sextet(bytes[at]) == Some(*six))
             });
             let Some(places) = whole else {
                 all.push(Encoded { at: run.at, path, form: "base64", edits: None });
@@ -208,19 +212,24 @@ impl Forms {
 }
 
 /// Digests of the path, of the line with the path, and of its name, in all forms.
-fn path_digests(mapping: &Mapping) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn path_digests(mapping: &Mapping) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
     let texts = |path: &StorePath| {
         let bytes = path.bytes();
         [bytes.to_vec(), [bytes, b"\n"].concat(), bytes[path.hash_range().start..].to_vec()]
     };
-    let mut all = Vec::new();
+    let mut all: Vec<(Vec<u8>, Vec<Vec<u8>>)> = Vec::new();
     for (old, new) in texts(&mapping.staged).iter().zip(texts(&mapping.real)) {
         for (old, new) in digest::all(old).iter().zip(digest::all(&new)) {
-            all.extend(digest::forms(old).into_iter().zip(digest::forms(&new)));
+            for (old, new) in digest::forms(old).into_iter().zip(digest::forms(&new)) {
+                // Both alphabets of base64 may write the old one alike, and not the new one.
+                match all.last_mut().filter(|last| last.0 == old) {
+                    Some(last) if last.1[0] != new => last.1.push(new),
+                    Some(_) => {}
+                    None => all.push((old, vec![new])),
+                }
+            }
         }
     }
-    all.sort();
-    all.dedup();
     all
 }
 
@@ -260,6 +269,22 @@ fn places(bytes: &[u8], run: &Run, len: usize, before: bool, after: bool) -> Opt
         places.push(next(bytes, *places.last()?)?);
     }
     Some(places)
+}
+
+/// Whether the data that base64 at `at` is a part of are of a format with checksums, which would be wrong. `last`: another place
+/// before it, and what was found there.
+fn is_checked(bytes: &[u8], at: usize, last: Option<(usize, bool)>) -> bool {
+    let is_part = |&byte: &u8| sextet(byte).is_some() || matches!(byte, b'\r' | b'\n');
+    let from = last.map_or(0, |(place, _)| place.min(at));
+    let start = at - bytes[from..at].iter().rev().take_while(|byte| is_part(byte)).count();
+    if let Some((place, is_checked)) = last
+        && start == place
+    {
+        return is_checked;
+    }
+    let first: Vec<u8> = bytes[start..].iter().filter_map(|&byte| sextet(byte)).take(8).flat_map(six_bits).collect();
+    let head: Vec<u8> = first.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
+    [&b"\x89PNG"[..], b"PK\x03\x04", b"\x1f\x8b\x08", b"OggS"].iter().any(|magic| head.starts_with(magic))
 }
 
 /// Whether a line break is written at `at` as in a string of a program or in JSON.

@@ -17,6 +17,8 @@ const REACH: usize = 2048;
 const BREAK: usize = 32;
 /// Characters of the hash in a row that are no chance.
 const PART: usize = 4;
+/// Characters that are read from a place on.
+const AHEAD: usize = 12;
 /// Characters of the hash in a row that are refused where the rest is missing.
 const STRONG: usize = 8;
 
@@ -209,30 +211,28 @@ impl Escapes {
         }
     }
 
-    /// Whether the characters from `at` on are a part of a hash.
+    /// Whether the characters from `at` on hold a part of a hash.
     fn has_part(&self, bytes: &[u8], at: usize, style: Style) -> bool {
-        // The two ways to pair digits; of the others, the first place at which one can be read after the end of another.
-        let starts = if style == Style::Hex { at..at + 2 } else { at..at + 14 };
-        'starts: for start in starts {
+        // The two ways to pair digits, after a line's end; of the others, the first place at which one can be read.
+        let starts = if style == Style::Hex { at..at + 3 } else { at..at + 14 };
+        for start in starts {
             if style != Style::Hex && is_within_number(bytes, start) {
                 continue;
             }
+            let mut next = style.read(bytes, start);
+            let is_first = next.is_some();
             let mut part = [0; PART];
-            let mut next = start;
-            for (i, byte) in part.iter_mut().enumerate() {
-                let token = if i == 0 { style.read(bytes, next) } else { following(bytes, next, style) };
-                let Some(token) = token else { continue 'starts };
-                match u8::try_from(token.code) {
-                    Ok(code) if is_base32(code) => *byte = code,
-                    _ if style == Style::Hex => continue 'starts,
-                    _ => return false,
+            for count in 1..=AHEAD {
+                let Some(token) = next else { break };
+                part.rotate_left(1);
+                part[PART - 1] = u8::try_from(token.code).unwrap_or(0);
+                if count >= PART && self.parts.contains_key(&part) {
+                    return true;
                 }
-                next = token.end;
+                // Of what is no text at all, the first character tells.
+                next = (part[PART - 1].is_ascii_graphic()).then(|| following(bytes, token.end, style)).flatten();
             }
-            if self.parts.contains_key(&part) {
-                return true;
-            }
-            if style != Style::Hex {
+            if is_first && style != Style::Hex {
                 return false;
             }
         }
@@ -252,7 +252,10 @@ impl Escapes {
         let to = range.end.min(at + REACH);
         let parities = if style == Style::Hex { 0..2 } else { 0..1 };
         for parity in parities {
-            let tokens = tokens(&bytes[..to], from + parity, style);
+            let tokens = match style {
+                Style::Hex => pairs(bytes, from..to, parity),
+                _ => tokens(&bytes[..to], from, style),
+            };
             for run in &tokens {
                 self.add(bytes, run, style, all);
             }
@@ -303,6 +306,28 @@ fn following(bytes: &[u8], from: usize, style: Style) -> Option<Token> {
     None
 }
 
+/// The pairs of digits in `bytes[range]`, in rows that only spaces interrupt, the first `skip` digits of each left out.
+fn pairs(bytes: &[u8], range: Range<usize>, skip: usize) -> Vec<Vec<Token>> {
+    let mut rows: Vec<Vec<Token>> = Vec::new();
+    let mut digits: Vec<usize> = Vec::new();
+    for at in range.start..=range.end {
+        let byte = if at < range.end { bytes[at] } else { b'.' };
+        if byte.is_ascii_hexdigit() {
+            digits.push(at);
+        } else if !byte.is_ascii_whitespace() {
+            rows.push(Vec::new());
+            for pair in digits.get(skip..).unwrap_or_default().chunks_exact(2) {
+                match (Style::Hex.read(bytes, pair[0]), rows.last_mut()) {
+                    (Some(token), Some(row)) if pair[1] == pair[0] + 1 => row.push(token),
+                    _ => rows.push(Vec::new()),
+                }
+            }
+            digits.clear();
+        }
+    }
+    rows
+}
+
 /// The characters from `from` on, in rows that nothing else interrupts.
 fn tokens(bytes: &[u8], from: usize, style: Style) -> Vec<Vec<Token>> {
     let mut rows: Vec<Vec<Token>> = Vec::new();
@@ -310,7 +335,7 @@ fn tokens(bytes: &[u8], from: usize, style: Style) -> Vec<Vec<Token>> {
     let mut at = from;
     while at < bytes.len() {
         let token = if row.is_empty() {
-            style.read(bytes, at).filter(|_| style == Style::Hex || !is_within_number(bytes, at))
+            style.read(bytes, at).filter(|_| !is_within_number(bytes, at))
         } else {
             following(bytes, at, style)
         };
@@ -319,12 +344,8 @@ fn tokens(bytes: &[u8], from: usize, style: Style) -> Vec<Vec<Token>> {
                 at = token.end;
                 row.push(token);
             }
-            None if row.is_empty() => at += if style == Style::Hex { 2 } else { 1 },
-            None => {
-                rows.push(std::mem::take(&mut row));
-                // In hexadecimal the pairs go on as they were.
-                at += if style == Style::Hex { 2 } else { 0 };
-            }
+            None if row.is_empty() => at += 1,
+            None => rows.push(std::mem::take(&mut row)),
         }
     }
     rows.push(row);

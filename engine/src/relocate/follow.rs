@@ -77,10 +77,11 @@ fn path_texts(mappings: &[Mapping], entries: &[tree::Entry]) -> Vec<Subject> {
 fn entries_of(old: &[u8], new: Option<&[u8]>, source: usize, keep: impl Fn(usize, usize) -> bool) -> Vec<Entry> {
     let new = new.map(digest::all);
     let mut all = Vec::new();
-    for (algorithm, old) in digest::all(old).iter().enumerate() {
+    let is_kept = |&(algorithm, _): &(usize, &Vec<u8>)| (0..6).any(|form| keep(algorithm, form));
+    for (algorithm, old) in digest::all(old).iter().enumerate().filter(is_kept) {
         let new = new.as_ref().map(|new| digest::forms(&new[algorithm]));
         for (form, old) in digest::forms(old).into_iter().enumerate().filter(|(form, _)| keep(algorithm, *form)) {
-            let new = new.as_ref().map(|forms| forms[form].clone());
+            let new = new.as_ref().map(|forms| forms[form].clone()).into_iter().collect();
             all.push(Entry { old, new, source, name: NAMES[algorithm] });
         }
     }
@@ -183,7 +184,7 @@ impl Follow<'_> {
             let source = self.subjects.len();
             for (digest, name) in digests.iter().zip(NAMES) {
                 let forms = digest::forms(digest).into_iter();
-                table.extend(forms.map(|old| Entry { old, new: None, source, name }));
+                table.extend(forms.map(|old| Entry { old, new: Vec::new(), source, name }));
             }
             self.searched.insert(path.clone());
             self.subjects.push(Subject::File(path));

@@ -4,6 +4,7 @@
 
 use super::archive::{self, Archive};
 use super::content::{Edit, Examined, Examiner, Finding, Reason, apply, new_content};
+use super::embedded;
 use super::layout::Layout;
 use super::packed::{self, Format, Unpacked, UpToDamage};
 use super::record;
@@ -161,7 +162,9 @@ impl Examiner {
     /// An archive whose members lie in it as they are: their edits are its edits.
     fn archive(&self, bytes: &[u8], archive: &Archive, depth: usize) -> Examined {
         let ranges: Vec<Range<usize>> = archive.members.iter().map(|m| m.range.clone()).collect();
-        let mut examined = self.leaf(bytes, &gaps(&ranges, 0..bytes.len()), &Layout::default());
+        let between = gaps(&ranges, 0..bytes.len());
+        let mut examined = self.leaf(bytes, &between, &Layout::default());
+        self.embedded(bytes, &between, &Layout::default(), depth, &mut examined);
         if archive.kind == archive::Kind::Tar {
             tar_checksums(bytes, &mut examined.edits);
         }
@@ -222,7 +225,7 @@ impl Examiner {
         // Padding, or whatever else follows the last member.
         let mut tail = self.examine_text(&bytes[at..]);
         let mut rest = bytes[at..].to_vec();
-        if packed::detect(&rest).is_some() {
+        if packed::detect(&rest).is_some() || embedded::is_suspect(&rest) {
             let all = 0..rest.len();
             let found = self.look(&rest, std::slice::from_ref(&all), depth + 1);
             examined.refuse(found, "bytes behind the last gzip member", &Reason::Gzip);

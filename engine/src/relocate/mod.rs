@@ -25,9 +25,10 @@
 //! What no relocation can see: a result that was worked out from the characters of a staged hash and leaves none of them. A
 //! compiler knows at build time which of two outputs' paths comes first, or what hash a path has, and stores the answer; a program
 //! may write a table sorted by paths. Clang with `-flto` does the former across files. It needs two outputs in one comparison
-//! whose real paths are in another order than the staged ones, or a hash of a path taken by the compiler. Text in formats that
-//! cannot be unpacked is named (`foreign`); text inside of another program's own compression, as a kernel image or a PDF has it,
-//! and members of archives that are brotli, are not.
+//! whose real paths are in another order than the staged ones, or a hash of a path taken by the compiler. Formats that cannot be
+//! unpacked are named (`foreign`, `embedded`), and so is what may be a digest with an unknown key (`beside`). Not seen, and not
+//! named: a deflate stream without any header outside of gzip, zlib and zip; brotli and lz4 inside of other files; an encoding
+//! inside of another (base64 of hexadecimal); digests of several files together, of parts of a file, or salted.
 //!
 //! This directory is also part of the engine binary: it uses nothing of the library outside of itself.
 
