@@ -21,6 +21,7 @@ mod other_machine;
 mod other_user;
 mod pin;
 mod point;
+mod readers;
 mod real;
 mod remote;
 mod reuse;
