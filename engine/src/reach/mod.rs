@@ -306,6 +306,8 @@ impl Search<'_> {
         shell::each_command(&script.nodes, &mut |command| setup::calls(command, &mut called));
         for name in called {
             self.function(&name);
+            // `runHook preConfigure`
+            self.variable(&[&name[..], b"Hooks"].concat());
             if run.has(&name) || name.ends_with(b"Hooks") {
                 self.variable(&name);
             }
