@@ -6,7 +6,8 @@ use crate::support::{Project, salt};
 
 /// A package with one source file, and what the test adds. It installs `built`.
 fn project(file: &str, text: &str, attributes: &str) -> Project {
-    let text = text.replace('\\', "\\\\").replace("${", "\\${").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+    let text =
+        text.replace('\\', "\\\\").replace("${", "\\${").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
     let project = Project::new(&format!(
         r#"{{ stdenv, makeSetupHook }}:
 stdenv.mkDerivation ({{
@@ -45,7 +46,11 @@ fn a_generator_that_post_patch_runs() {
         "autogen.sh",
         "echo \"for: $configureFlags\" >built\n",
         "postPatch = \"bash ./autogen.sh\"; configureFlags = \"--one\"; configurePhase = \"true\";",
-        &["the attribute configureFlags", "stage patch may read it from its environment: source/autogen.sh", "scope.configureFlags = \"patch\";"],
+        &[
+            "the attribute configureFlags",
+            "stage patch may read it from its environment: source/autogen.sh",
+            "scope.configureFlags = \"patch\";",
+        ],
     );
     // Where it is not run before configure has the attribute.
     equal(
@@ -59,9 +64,24 @@ fn a_generator_that_post_patch_runs() {
 fn a_source_that_lists_its_environment() {
     for (file, text, run, part) in [
         ("build.sh", "env | grep -a Flags= >built || :\n", "bash ./build.sh", "the attribute installFlags"),
-        ("build.sh", "env | sort >built\n", "bash ./build.sh", "may read every variable from its environment: source/build.sh (env | sort >built)"),
-        ("build.py", "import os\nopen('built', 'w').write(str(dict(os.environ)))\n", "python3 build.py", "source/build.py"),
-        ("build.pl", "print map { \"$_ $ENV{$_}\\n\" } grep { /Flags$/ } keys %ENV;\n", "perl build.pl >built", "source/build.pl"),
+        (
+            "build.sh",
+            "env | sort >built\n",
+            "bash ./build.sh",
+            "may read every variable from its environment: source/build.sh (env | sort >built)",
+        ),
+        (
+            "build.py",
+            "import os\nopen('built', 'w').write(str(dict(os.environ)))\n",
+            "python3 build.py",
+            "source/build.py",
+        ),
+        (
+            "build.pl",
+            "print map { \"$_ $ENV{$_}\\n\" } grep { /Flags$/ } keys %ENV;\n",
+            "perl build.pl >built",
+            "source/build.pl",
+        ),
         ("Makefile", "built:\n\tenv | grep Flags= >built\n", "make", "source/Makefile"),
     ] {
         refused(file, text, &format!("buildPhase = \"{run}\";"), &[part]);
@@ -71,14 +91,31 @@ fn a_source_that_lists_its_environment() {
 #[test]
 fn a_name_that_the_source_has_in_a_list_or_a_constant() {
     for (file, text, run) in [
-        ("build.py", "import os\nopen('built', 'w').write(os.environ.get(\n    'installFlags', 'none'))\n", "python3 build.py"),
-        ("build.py", "import os\nW = ('x', 'installFlags')\nopen('built', 'w').write(str([os.environ.get(n) for n in W]))\n", "python3 build.py"),
-        ("tool.c", "#include <stdio.h>\n#include <stdlib.h>\n#define V \"installFlags\"\nint main(void) { puts(getenv(V) ? getenv(V) : \"none\"); }\n", "cc -o tool tool.c; ./tool >built"),
+        (
+            "build.py",
+            "import os\nopen('built', 'w').write(os.environ.get(\n    'installFlags', 'none'))\n",
+            "python3 build.py",
+        ),
+        (
+            "build.py",
+            "import os\nW = ('x', 'installFlags')\nopen('built', 'w').write(str([os.environ.get(n) for n in W]))\n",
+            "python3 build.py",
+        ),
+        (
+            "tool.c",
+            "#include <stdio.h>\n#include <stdlib.h>\n#define V \"installFlags\"\nint main(void) { puts(getenv(V) ? getenv(V) : \"none\"); }\n",
+            "cc -o tool tool.c; ./tool >built",
+        ),
         ("Makefile", "V := installFlags\nbuilt:\n\techo '$(value $(V))' >built\n", "make"),
         ("Makefile", "D := install\nbuilt:\n\techo '$($(D)Flags)' >built\n", "make"),
         ("build.pl", "print join ' ', @ENV{qw(installFlags x)};\n", "perl build.pl >built"),
     ] {
-        refused(file, text, &format!("buildPhase = \"{run}\";"), &["the attribute installFlags", &format!("source/{file}")]);
+        refused(
+            file,
+            text,
+            &format!("buildPhase = \"{run}\";"),
+            &["the attribute installFlags", &format!("source/{file}")],
+        );
     }
 }
 
@@ -96,8 +133,18 @@ fn the_file_of_all_attributes() {
 fn scripts_of_the_store() {
     let script = "builtins.toFile \"helper.sh\" \"echo $installFlags >built\"";
     let part = "the attribute installFlags";
-    refused("x", "", &format!("postPatch = \"ln -s ${{{script}}} build.sh\"; buildPhase = \"bash build.sh\";"), &[part]);
-    refused("x", "", &format!("buildPhase = \"bash ${{{script}}}\";"), &[part, "helper.sh, which its phases name, does"]);
+    refused(
+        "x",
+        "",
+        &format!("postPatch = \"ln -s ${{{script}}} build.sh\"; buildPhase = \"bash build.sh\";"),
+        &[part],
+    );
+    refused(
+        "x",
+        "",
+        &format!("buildPhase = \"bash ${{{script}}}\";"),
+        &[part, "helper.sh, which its phases name, does"],
+    );
     refused("x", "", &format!("dontUnpack = true; src = {script}; buildPhase = \"bash $src\";"), &[part]);
     // Copied, and run by nobody before install.
     equal("x", "", &format!("postUnpack = \"cat ${{{script}}} >/dev/null\";"));
@@ -116,7 +163,9 @@ fn the_environment_by_the_kernel() {
 /// The attribute with a hook of this text.
 fn hook(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace("${", "\\${").replace('"', "\\\"").replace('\n', "\\n");
-    format!("nativeBuildInputs = [ (makeSetupHook {{ name = \"test-hook\"; }} (builtins.toFile \"test-hook.sh\" \"{text}\")) ]; buildPhase = \"runHook preBuild\";")
+    format!(
+        "nativeBuildInputs = [ (makeSetupHook {{ name = \"test-hook\"; }} (builtins.toFile \"test-hook.sh\" \"{text}\")) ]; buildPhase = \"runHook preBuild\";"
+    )
 }
 
 #[test]
@@ -125,7 +174,9 @@ fn a_hook_that_has_others_list_the_environment() {
         refused(
             "x",
             "",
-            &hook(&format!("recordAll() {{ {body} >all; grep -ac Flags= all >built || :; }}\npreBuildHooks+=(recordAll)\n")),
+            &hook(&format!(
+                "recordAll() {{ {body} >all; grep -ac Flags= all >built || :; }}\npreBuildHooks+=(recordAll)\n"
+            )),
             &["stage build reads every variable", "in the function recordAll"],
         );
     }
@@ -136,7 +187,10 @@ fn a_file_that_a_hook_sources_from_the_tree() {
     refused(
         "settings.sh",
         "unset postInstall\n",
-        &format!("{} postInstall = \"touch $out/more\";", hook("applySettings() { . ./settings.sh; }\npreBuildHooks+=(applySettings)\n")),
+        &format!(
+            "{} postInstall = \"touch $out/more\";",
+            hook("applySettings() { . ./settings.sh; }\npreBuildHooks+=(applySettings)\n")
+        ),
         &["the attribute postInstall", "reads it in the file ./settings.sh"],
     );
 }

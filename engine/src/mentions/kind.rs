@@ -97,7 +97,9 @@ pub fn is_aside(path: &Path) -> bool {
     is_known
         || is_test(&name)
         || name.contains("complet")
-        || path.parent().is_some_and(|path| path.iter().any(|part| ASIDE.iter().any(|aside| part == *aside)))
+        || path
+            .parent()
+            .is_some_and(|path| path.iter().any(|part| ASIDE.iter().any(|aside| part.eq_ignore_ascii_case(aside))))
 }
 
 /// Files that list the environment for another purpose than to build with it, with what they are.

@@ -317,6 +317,7 @@ fn the_first_text_file_is_named_and_the_others_are_passed_over() {
     write("a.o", b"\x7fELF\0$FOO");
     write("b/deep/Makefile", b"x: ; echo $(FOO)");
     write("c", b"$FOO");
+    write("a.nix", b"\"${FOO} ${BAR}\"");
     std::os::unix::fs::symlink("/etc/passwd", tree.path().join("d")).unwrap();
     // Over the edge of a piece.
     write("e", &[&vec![b' '; PIECE - 2][..], b"${BAR}", &vec![b' '; PIECE]].concat());

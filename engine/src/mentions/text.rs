@@ -210,7 +210,7 @@ impl<'t> Search<'t> {
             let bytes = name.as_bytes();
             let is_read = self.direct.contains(bytes)
                 || self.has_access && self.is_named(bytes)
-                || self.is_computed && !is_plain(bytes) && self.is_put_together(bytes)
+                || self.is_computed && !self.is_aside && !is_plain(bytes) && self.is_put_together(bytes)
                 || self.picks.iter().any(|pick| pick.fits(bytes));
             if is_read {
                 found.reads.insert(name.clone());
