@@ -164,9 +164,9 @@ let
       name:
       if hasAttr name cut.parts then map (part: reader name part.index part.text) cut.parts.${name}
       else [ (reader name null (textOf attributes.${name})) ]
-    ) (filter (name: !(elem name always || isPhaseList name)) names)
+    ) (filter (name: !(elem name always || isPhaseList name || name == "shellHook")) names)
   );
-  # `preBuildPhases` and its like name phases; it is runPhase that reads their texts, where they run.
+  # `shellHook` is run by nix-shell alone. `preBuildPhases` and its like name phases; it is runPhase that reads their texts, where they run.
   isPhaseList = name: match "(pre|post)[A-Za-z]*Phases" name != null;
   runsAt = current: one: if one.at == null then current.${one.name} else one.at;
 

@@ -22,13 +22,18 @@ let
   words = [
     "eval" "printenv" "envsubst" "compgen" "substituteAll" "substituteAllInPlace" "substituteAllStream" "expand_aliases"
   ];
-  # The files with all attributes, and a text that is expanded as a prompt.
-  pieces = [ "NIX_ATTRS_JSON_FILE" "NIX_ATTRS_SH_FILE" ".attrs.json" ".attrs.sh" "@P}" ];
+  # The files with all attributes, the kernel's with the environment, and a text that is expanded as a prompt.
+  pieces = [ "NIX_ATTRS_JSON_FILE" "NIX_ATTRS_SH_FILE" ".attrs.json" ".attrs.sh" "/environ" "@P}" ];
+
+  # The file that stdenv writes the environment into, where it is read. (Packages that pack everything remove it.)
+  dumped = text:
+    mentions text "env-vars"
+    && found "(^|${boundary})(cat|e?grep|fgrep|source|sed|awk|head|tail|sort|cut|[.]|<)([ \t][^\n;&|]*)?[ \t/\"'<]env-vars" " ${text}";
 
   # How other languages get at the environment; in a script that runs one of them. (Without that it is the text of a file
   # that the script patches.)
-  environments = [ "environ" "getenv" "ENV" "ENVIRON" "process.env" ];
-  interpreter = "(^|[ \t\n;&|({`/}])(python|pypy|perl|ruby|node|lua|awk|gawk|tclsh|php|guile)[0-9.]*[\"' \t]";
+  environments = [ "environ" "environb" "getenv" "ENV" "ENVIRON" "process.env" "Deno.env" "get_env" ];
+  interpreter = "(^|[ \t\n;&|({`/}])(python|pypy|perl|ruby|node|deno|bun|lua|luajit|awk|gawk|mawk|nawk|tclsh|php|guile|jq|gojq|Rscript|julia|elixir|emacs)[0-9.]*[\"' \t]";
   otherLanguage = text: any (isWord text) environments && found interpreter text;
 
   # Functions of stdenv that take the names of variables: a name with an expansion in it is made up as it runs.
@@ -281,6 +286,7 @@ in
     stringLength text > longest
     || any (mentions text) pieces
     || any (isWord text) words
+    || dumped text
     || otherLanguage text
     || takesNames text
     || indirect text

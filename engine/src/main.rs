@@ -275,7 +275,8 @@ fn list_command(arguments: &[OsString]) -> Result<(), Failure> {
 fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
     // The options without a value; the first says what is so without --newer-than.
     let (all, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--all");
-    let (attributes, arguments): (Vec<_>, Vec<_>) = arguments.into_iter().partition(|argument| argument == "--attributes");
+    let (attributes, arguments): (Vec<_>, Vec<_>) =
+        arguments.into_iter().partition(|argument| argument == "--attributes");
     let mut options = Options::read(&arguments, &["build-dir", "names", "newer-than"])?;
     let names = PathBuf::from(options.one("names")?);
     let newer_than = options.at_most_one("newer-than")?.map(PathBuf::from);

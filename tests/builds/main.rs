@@ -23,6 +23,7 @@ mod other_user;
 mod outside;
 mod pin;
 mod point;
+mod readers;
 mod real;
 mod relocation;
 mod remote;

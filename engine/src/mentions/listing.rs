@@ -54,20 +54,88 @@ const LINES: usize = 8;
 
 /// Words of tests on texts.
 const TESTS: &[&str] = &[
-    "startswith", "endswith", "startsWith", "endsWith", "hasPrefix", "hasSuffix", "HasPrefix", "HasSuffix", "Contains",
-    "contains", "includes", "indexOf", "IndexOf", "strncmp", "strstr", "strcmp", "strncasecmp", "starts_with", "ends_with",
-    "start_with", "end_with", "match", "search", "fnmatch", "grep", "=~", "index(", "index (", "==", "test(", "re.", "filter", "select",
-    "prefix", "suffix", "Prefix", "Suffix", " in ", "find", "eq ", "substr", "slice", "~ /", "regex", "Regex", "glob", "include?",
-    "string match", "isPrefixOf", "isSuffixOf", "isInfixOf",
+    "startswith",
+    "endswith",
+    "startsWith",
+    "endsWith",
+    "hasPrefix",
+    "hasSuffix",
+    "HasPrefix",
+    "HasSuffix",
+    "Contains",
+    "contains",
+    "includes",
+    "indexOf",
+    "IndexOf",
+    "strncmp",
+    "strstr",
+    "strcmp",
+    "strncasecmp",
+    "starts_with",
+    "ends_with",
+    "start_with",
+    "end_with",
+    "match",
+    "search",
+    "fnmatch",
+    "grep",
+    "=~",
+    "index(",
+    "index (",
+    "==",
+    "test(",
+    "re.",
+    "filter",
+    "select",
+    "prefix",
+    "suffix",
+    "Prefix",
+    "Suffix",
+    " in ",
+    "find",
+    "eq ",
+    "substr",
+    "slice",
+    "~ /",
+    "regex",
+    "Regex",
+    "glob",
+    "include?",
+    "string match",
+    "if /",
+    "&& /",
+    "and /",
+    "isPrefixOf",
+    "isSuffixOf",
+    "isInfixOf",
 ];
 
 /// Words that turn a test round.
-const NEGATED: &[&str] = &["not ", "!k", "!s", "!n", "!~", "!=", "unless", "!(", "reject", "grep -v", "!key", " ne ", "!v", "!e", "!st"];
+const NEGATED: &[&str] =
+    &["not ", "!k", "!s", "!n", "!~", "!=", "unless", "!(", "reject", "grep -v", "!key", " ne ", "!v", "!e", "!st"];
 
 /// Words that put what they get somewhere.
 const OUTPUT: &[&str] = &[
-    "write", "dump", "Write", "stringify", "fprintf", "fputs", "file_put_contents", ".puts", "print {", "print $fh", "print OUT",
-    "print FH", ">>", "> \"", "yaml.", "json.", "spurt", "puts $", "to_json", "to_yaml",
+    "write",
+    "dump",
+    "Write",
+    "stringify",
+    "fprintf",
+    "fputs",
+    "file_put_contents",
+    ".puts",
+    "print {",
+    "print $fh",
+    "print OUT",
+    "print FH",
+    ">>",
+    "> \"",
+    "yaml.",
+    "json.",
+    "spurt",
+    "puts $",
+    "to_json",
+    "to_yaml",
 ];
 
 /// Calls `found` with every list of the environment in a text, where it stands and what becomes of it.
@@ -214,7 +282,9 @@ fn used(text: &[u8], at: usize, _: usize) -> Option<Listing> {
 
 fn word_used(text: &[u8], at: usize, length: usize) -> Option<Listing> {
     let is_word = !text.get(at + length).copied().is_some_and(is_name) && (at == 0 || !is_name(text[at - 1]));
-    (is_word && text.get(at + length) != Some(&b'(')).then(|| verdict(text, at)).filter(|one| matches!(one, Listing::Picks(_)))
+    (is_word && text.get(at + length) != Some(&b'('))
+        .then(|| verdict(text, at))
+        .filter(|one| matches!(one, Listing::Picks(_)))
 }
 
 /// A list that goes out as it is.
@@ -229,7 +299,9 @@ fn whole(text: &[u8], at: usize, _: usize) -> Option<Listing> {
 fn alone(text: &[u8], at: usize, length: usize) -> Option<Listing> {
     let rest = &text[at + length..];
     let argument = rest.iter().find(|byte| !matches!(byte, b' ' | b'\n' | b','));
-    (argument != Some(&b'\'')).then(|| verdict(text, at)).map(|one| if one == Listing::Unproven { Listing::All } else { one })
+    (argument != Some(&b'\''))
+        .then(|| verdict(text, at))
+        .map(|one| if one == Listing::Unproven { Listing::All } else { one })
 }
 
 /// A command in backquotes, which stand for other things in a comment.
@@ -259,7 +331,8 @@ fn perl(text: &[u8], at: usize, length: usize) -> Option<Listing> {
     }
     let before = line_before(text, at);
     // `local %ENV`, `my %env = %ENV`, `{ %ENV, X => 1 }`, `\%ENV`: handed on.
-    let goes_through = ["keys", "each", "values", "grep", "map", "for", "foreach", "sort", "Dumper", "encode_json", "delete"];
+    let goes_through =
+        ["keys", "each", "values", "grep", "map", "for", "foreach", "sort", "Dumper", "encode_json", "delete"];
     let last = before.split(|byte| !is_name(*byte)).rfind(|word| !word.is_empty() && *word != b"my");
     let is_through = last.is_some_and(|word| goes_through.iter().any(|known| word == known.as_bytes()));
     let is_copied = before.trim_ascii_end().ends_with(b"=") && !is_through;
@@ -281,8 +354,34 @@ fn ruby(text: &[u8], at: usize, length: usize) -> Option<Listing> {
     let rest = &text[at + length..];
     let method = &rest[..rest.iter().take_while(|byte| is_name(**byte)).count()];
     let is_through = [
-        "each", "each_pair", "each_key", "map", "select", "filter", "keys", "find", "find_all", "detect", "any", "sort", "sort_by", "inject",
-        "reduce", "collect", "filter_map", "partition", "flat_map", "grep", "to_a", "values", "inspect", "to_s", "slice", "values_at", "each_with_object", "to_json",
+        "each",
+        "each_pair",
+        "each_key",
+        "map",
+        "select",
+        "filter",
+        "keys",
+        "find",
+        "find_all",
+        "detect",
+        "any",
+        "sort",
+        "sort_by",
+        "inject",
+        "reduce",
+        "collect",
+        "filter_map",
+        "partition",
+        "flat_map",
+        "grep",
+        "to_a",
+        "values",
+        "inspect",
+        "to_s",
+        "slice",
+        "values_at",
+        "each_with_object",
+        "to_json",
     ];
     if method == b"to_h" || method == b"to_hash" {
         return rest[method.len()..].starts_with(b".").then(|| verdict(text, at));
@@ -348,14 +447,17 @@ fn compiled(text: &[u8], at: usize) -> Option<Listing> {
     if before.last().copied().is_some_and(is_name) && memchr::memmem::find(before, b"extern").is_some() {
         return None;
     }
-    let is_walk = text[end..].starts_with(b"[") || before.ends_with(b"=") && !before.ends_with(b"==") || before.ends_with(b"*");
-    let is_declared = memchr::memmem::find(before, b"extern").is_some() || memchr::memmem::find(before, b"char").is_some() && !before.ends_with(b"=");
+    let is_walk =
+        text[end..].starts_with(b"[") || before.ends_with(b"=") && !before.ends_with(b"==") || before.ends_with(b"*");
+    let is_declared = memchr::memmem::find(before, b"extern").is_some()
+        || memchr::memmem::find(before, b"char").is_some() && !before.ends_with(b"=");
     if !is_walk || is_declared {
         return None;
     }
     // A pointer that is handed on walks nowhere.
-    let near = &text[at - before.len().min(at)..text.len().min(at + WINDOW / 2)];
-    let is_loop = ["for (", "for(", "while (", "while("].iter().any(|word| memchr::memmem::find(near, word.as_bytes()).is_some());
+    let near = &text[at - line_before(text, at).len()..text.len().min(at + WINDOW / 2)];
+    let is_loop =
+        ["for (", "for(", "while (", "while("].iter().any(|word| memchr::memmem::find(near, word.as_bytes()).is_some());
     is_loop.then(|| verdict(text, at))
 }
 
@@ -383,7 +485,9 @@ fn python(text: &[u8], at: usize) -> Option<Listing> {
     let is_loop = before.ends_with(b" in ") && {
         let words: Vec<&[u8]> = before.split(|byte| !is_name(*byte)).filter(|word| !word.is_empty()).collect();
         let last_for = words.iter().rposition(|word| *word == b"for");
-        let last_if = words.iter().rposition(|word| matches!(*word, b"if" | b"while" | b"assert" | b"not" | b"and" | b"or" | b"elif" | b"return"));
+        let last_if = words.iter().rposition(|word| {
+            matches!(*word, b"if" | b"while" | b"assert" | b"not" | b"and" | b"or" | b"elif" | b"return")
+        });
         last_for.is_some() && last_for > last_if
     };
     let call = before.trim_ascii_end().strip_suffix(b"(").map(|before| {
@@ -397,7 +501,8 @@ fn python(text: &[u8], at: usize) -> Option<Listing> {
         return Some(Listing::All);
     }
     // A copy: what is done with it?
-    let is_copy = call == Some(b"dict") || call.is_none() && before.trim_ascii_end().ends_with(b"=") || method == Some(b"copy");
+    let is_copy =
+        call == Some(b"dict") || call.is_none() && before.trim_ascii_end().ends_with(b"=") || method == Some(b"copy");
     if !is_copy {
         return None;
     }
@@ -431,14 +536,16 @@ fn python(text: &[u8], at: usize) -> Option<Listing> {
     ] {
         for found in memchr::memmem::find_iter(text, &needle) {
             let follows = text.get(found + needle.len()).copied();
-            let is_word = found == 0 || !is_name(text[found - 1]) && text[found - 1] != b'.' || !is_name(needle[0]);
+            let before = found.checked_sub(1).map(|at| text[at]);
+            let is_word = !is_name(needle[0]) || before.is_none_or(|byte| !is_name(byte) && (is_whole || byte != b'.'));
             if !is_word || follows.is_some_and(is_name) {
                 continue;
             }
             if is_whole {
                 return Some(Listing::All);
             }
-            let is_loop = memchr::memmem::find(line_before(text, found), b"for ").is_some() || needle.starts_with(b" in ");
+            let is_loop =
+                memchr::memmem::find(line_before(text, found), b"for ").is_some() || needle.starts_with(b" in ");
             return Some(verdict(text, found)).filter(|one| is_loop || matches!(one, Listing::Picks(_)));
         }
     }
@@ -475,7 +582,9 @@ fn verdict(text: &[u8], at: usize) -> Listing {
                 is_negated = true;
                 continue;
             }
-            let any_case = ["re.I", "/i", "lower", "upper", "Lower", "Upper", "(?i)", "IGNORECASE", "i)"].iter().any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
+            let any_case = ["re.I", "/i", "lower", "upper", "Lower", "Upper", "(?i)", "IGNORECASE", "i)"]
+                .iter()
+                .any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
             for literal in literals(line) {
                 picks.extend(self::picks(literal, 2, any_case));
             }

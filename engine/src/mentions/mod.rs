@@ -237,6 +237,10 @@ impl Search {
 
     /// Searches a file, if it is text.
     fn file(&mut self, mut file: impl Read, path: &Path) -> io::Result<()> {
+        // Its variables are Nix's own.
+        if path.extension().is_some_and(|extension| extension == "nix") {
+            return Ok(());
+        }
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         let mut search = None;

@@ -11,7 +11,8 @@ const WORDS: &[&str] = &["env", "set", "export", "declare", "typeset", "compgen"
 const PICKERS: &[&str] = &["grep", "egrep", "fgrep", "sed", "gsed", "awk", "gawk", "mawk", "nawk", "perl", "rg"];
 
 /// Commands that pass on what they read.
-const PASSERS: &[&str] = &["sort", "cat", "uniq", "head", "tail", "tr", "less", "more", "cut", "strings", "fold", "nl", "paste", "column"];
+const PASSERS: &[&str] =
+    &["sort", "cat", "uniq", "head", "tail", "tr", "less", "more", "cut", "strings", "fold", "nl", "paste", "column"];
 
 /// The listings of a script.
 pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listing)) {
@@ -26,7 +27,12 @@ pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listi
             return;
         }
         // `compgen -v PREFIX`
-        if what == b"compgen" && command.words.last().is_some_and(|word| !word.starts_with(b"-") && *word != b"variable" && *word != b"export") {
+        if what == b"compgen"
+            && command
+                .words
+                .last()
+                .is_some_and(|word| !word.starts_with(b"-") && *word != b"variable" && *word != b"export")
+        {
             return;
         }
         let Some(last) = command.words.last() else { return };
@@ -70,7 +76,8 @@ pub fn makefile(text: &[u8], found: &mut dyn FnMut(usize, Listing)) {
         }
         let line = &text[at..end];
         let recipe = line.strip_prefix(b"\t").map(|line| line.trim_ascii_start());
-        let recipe = recipe.map(|line| &line[line.iter().take_while(|byte| matches!(byte, b'@' | b'-' | b'+')).count()..]);
+        let recipe =
+            recipe.map(|line| &line[line.iter().take_while(|byte| matches!(byte, b'@' | b'-' | b'+')).count()..]);
         let mut scripts: Vec<Vec<u8>> = recipe.map(<[u8]>::to_vec).into_iter().collect();
         for begin in memchr::memmem::find_iter(line, b"(shell ") {
             let inner = &line[begin + 7..];
@@ -110,16 +117,25 @@ fn becomes(text: &[u8], first: usize, end: usize) -> Listing {
     let parts = split(&pipeline);
     for part in &parts[1..] {
         let words: Vec<Vec<u8>> = words(part);
-        let Some((name, arguments)) = words.iter().position(|word| shell::assignment(word).is_none()).map(|at| (&words[at], &words[at + 1..])) else { continue };
+        let Some((name, arguments)) =
+            words.iter().position(|word| shell::assignment(word).is_none()).map(|at| (&words[at], &words[at + 1..]))
+        else {
+            continue;
+        };
         let name = String::from_utf8_lossy(name.rsplit(|byte| *byte == b'/').next().unwrap_or(name)).into_owned();
         if PICKERS.contains(&name.as_str()) {
-            let flags: Vec<u8> = arguments.iter().filter(|word| word.starts_with(b"-")).flat_map(|word| word.iter().copied()).collect();
+            let flags: Vec<u8> =
+                arguments.iter().filter(|word| word.starts_with(b"-")).flat_map(|word| word.iter().copied()).collect();
             let is_grep = name.ends_with("grep") || name == "rg";
             if is_grep && flags.contains(&b'v') {
                 continue;
             }
             let any_case = flags.contains(&b'i') && is_grep;
-            let patterns: Vec<u8> = arguments.iter().filter(|word| !word.starts_with(b"-") || word.len() > 8).flat_map(|word| [&word[..], b" "].concat()).collect();
+            let patterns: Vec<u8> = arguments
+                .iter()
+                .filter(|word| !word.starts_with(b"-") || word.len() > 8)
+                .flat_map(|word| [&word[..], b" "].concat())
+                .collect();
             return picked(&patterns, 3, any_case);
         }
         if name == "tee" || redirects(part) {
@@ -153,7 +169,9 @@ fn picked(pattern: &[u8], least: usize, any_case: bool) -> Listing {
     }
     let literal = pattern.split(|byte| *byte == b'$').next().unwrap_or_default();
     // `grep "$pattern"`
-    if picks.is_empty() || self::picks(literal, least, any_case).is_empty() && pattern.contains(&b'$') && !pattern.contains(&b'/') {
+    if picks.is_empty()
+        || self::picks(literal, least, any_case).is_empty() && pattern.contains(&b'$') && !pattern.contains(&b'/')
+    {
         return Listing::All;
     }
     Listing::Picks(picks)
@@ -193,7 +211,10 @@ fn tail(text: &[u8], end: usize) -> Vec<u8> {
                 let after = &rest[skipped..];
                 let Some(group) = after.strip_prefix(b"}").or_else(|| after.strip_prefix(b")")) else { break };
                 let after = group.trim_ascii_start();
-                if after.starts_with(b"|") && !after.starts_with(b"||") || after.starts_with(b">") || after.starts_with(b"2>") {
+                if after.starts_with(b"|") && !after.starts_with(b"||")
+                    || after.starts_with(b">")
+                    || after.starts_with(b"2>")
+                {
                     at = text.len() - after.len();
                     continue;
                 }
@@ -245,7 +266,8 @@ fn words(part: &[u8]) -> Vec<Vec<u8>> {
     }
     let mut skip = false;
     words.retain(|word| {
-        let is_redirection = word.iter().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'>' | b'<' | b'&')).count();
+        let is_redirection =
+            word.iter().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'>' | b'<' | b'&')).count();
         let has = word.iter().any(|byte| matches!(byte, b'>' | b'<'));
         let keep = !word.is_empty() && !skip && !(has && is_redirection > 0);
         skip = has && is_redirection == word.len() && !word.ends_with(b"&");
@@ -268,7 +290,8 @@ fn redirects(part: &[u8]) -> bool {
             b'\'' | b'"' => quote = *byte,
             b'>' => {
                 let rest = part[at + 1..].trim_ascii_start();
-                let rest = rest.strip_prefix(b">").or_else(|| rest.strip_prefix(b"|")).unwrap_or(rest).trim_ascii_start();
+                let rest =
+                    rest.strip_prefix(b">").or_else(|| rest.strip_prefix(b"|")).unwrap_or(rest).trim_ascii_start();
                 let target = rest.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
                 let lower = target.to_ascii_lowercase();
                 let is_log = lower.is_empty()

@@ -139,7 +139,7 @@ impl<'t> Search<'t> {
             table,
             kind,
             has_attributes,
-            has_access: matches!(kind, Kind::Shell | Kind::Macro),
+            has_access: false,
             is_computed: false,
             direct: BTreeSet::new(),
             named: BTreeSet::new(),
@@ -187,7 +187,7 @@ impl<'t> Search<'t> {
             self.access(text, at);
         }
         self.others(text);
-        if self.has_access {
+        if self.has_access || self.kind == Kind::Shell {
             let mut lists = Vec::new();
             listing::each(self.kind, self.is_autoconf, text, &mut |at, listing| lists.push((at, listing)));
             for (at, listing) in lists {
@@ -210,12 +210,13 @@ impl<'t> Search<'t> {
             let bytes = name.as_bytes();
             let is_read = self.direct.contains(bytes)
                 || self.has_access && self.is_named(bytes)
-                || self.is_computed && !is_plain(bytes) && self.is_put_together(bytes)
+                || self.is_computed && !self.is_aside && !is_plain(bytes) && self.is_put_together(bytes)
                 || self.picks.iter().any(|pick| pick.fits(bytes));
             if is_read {
                 found.reads.insert(name.clone());
             } else if !is_plain(bytes) && self.named.contains(bytes) {
-                let counts = matches!(self.kind, Kind::Data | Kind::Python | Kind::Script | Kind::Camel) && !self.is_aside;
+                let counts =
+                    matches!(self.kind, Kind::Data | Kind::Python | Kind::Script | Kind::Camel) && !self.is_aside;
                 if counts && self.quoted.contains(bytes) {
                     found.named.insert(name.clone());
                 }
@@ -238,7 +239,9 @@ impl<'t> Search<'t> {
     /// Whether two halves of a name stand in the file so that they may be put together.
     fn is_put_together(&self, name: &[u8]) -> bool {
         seams(name).any(|at| {
-            let (Some(first), Some(second)) = (self.halves.get(&name[..at]), self.halves.get(&name[at..])) else { return false };
+            let (Some(first), Some(second)) = (self.halves.get(&name[..at]), self.halves.get(&name[at..])) else {
+                return false;
+            };
             let is_script = matches!(self.kind, Kind::Shell | Kind::Make | Kind::Unknown);
             second.is_glued && (is_script || first.quotes > 0 || first.is_assigned)
                 || second.is_near(*first)
@@ -285,14 +288,23 @@ impl<'t> Search<'t> {
             }
             let is_quote = |byte: Option<u8>| matches!(byte, Some(b'"' | b'\'' | b'`'));
             let is_quoted = is_quote(before) && is_quote(after);
-            if known.is_name && (is_quoted || self.kind == Kind::Data && before.is_none_or(|byte| byte == b'\n') && after.is_none_or(|byte| matches!(byte, b'\n' | b'\r'))) {
+            if known.is_name
+                && (is_quoted
+                    || self.kind == Kind::Data
+                        && before.is_none_or(|byte| byte == b'\n')
+                        && after.is_none_or(|byte| matches!(byte, b'\n' | b'\r')))
+            {
                 self.quoted.insert(word.to_vec());
             }
             if known.is_name && is_quote(before) {
                 self.opened.insert(word.to_vec());
             }
             if known.is_half {
-                let is_glued = is_formatted || matches!(before, Some(b')' | b'}')) && (is_quote(after) || matches!(after, Some(b')' | b'}' | b':' | b'[') | None) || self.kind == Kind::Shell);
+                let is_glued = is_formatted
+                    || matches!(before, Some(b')' | b'}'))
+                        && (is_quote(after)
+                            || matches!(after, Some(b')' | b'}' | b':' | b'[') | None)
+                            || self.kind == Kind::Shell);
                 let half = self.halves.entry(word.to_vec()).or_default();
                 if is_quoted {
                     half.quoted[half.quotes % half.quoted.len()] = from;
@@ -313,13 +325,23 @@ impl<'t> Search<'t> {
         let before = from.checked_sub(1).map(|at| text[at]);
         let after = text.get(to).copied();
         let gets = match &word[..] {
-            b"venv" | b"virtualenv" | b"pyenv" | b"rbenv" | b"nodenv" | b"direnv" | b"goenv" | b"plenv" | b"setenv" | b"putenv"
-            | b"unsetenv" | b"clearenv" | b"_putenv" => false,
-            b"environment" => before == Some(b'.') || matches!(after, Some(b'.' | b'(')),
+            b"venv" | b"virtualenv" | b"pyenv" | b"rbenv" | b"nodenv" | b"direnv" | b"goenv" | b"plenv" | b"setenv"
+            | b"putenv" | b"unsetenv" | b"clearenv" | b"_putenv" => false,
+            b"environment" => {
+                before == Some(b'.') || matches!(after, Some(b'.' | b'(')) || text[..from].ends_with(b"-E ")
+            }
             b"env" => true,
-            _ => word.ends_with(b"env") || word.ends_with(b"environ") || has("getenv") || has("env_") && has("get")
-                || matches!(&word[..], b"environb" | b"envp" | b"envsubst" | b"env_var" | b"envpairs" | b"_env")
-                || has("environmentvar") || has("getenvironment") || has("systemenvironment"),
+            _ => {
+                word.ends_with(b"env")
+                    || word.ends_with(b"environ")
+                    || has("getenv")
+                    || has("env_") && has("get")
+                    || matches!(&word[..], b"environb" | b"envp" | b"envsubst" | b"env_var" | b"envpairs" | b"_env")
+                    || has("environmentvar")
+                    || has("environment_variable")
+                    || has("getenvironment")
+                    || has("systemenvironment")
+            }
         };
         if !gets {
             return;
@@ -330,8 +352,22 @@ impl<'t> Search<'t> {
         }
         // `getenv(NAME)`, `environ.get(\n name`, `ENV{$x}`: what the call begins with.
         let mut rest = &text[to..];
-        let methods =
-            [".get", ".getenv", ".fetch", ".pop", ".dig", ".setdefault", ".key?", "::var_os", "::var", "!", "?", "->", "::get", ":get"];
+        let methods = [
+            ".get",
+            ".getenv",
+            ".fetch",
+            ".pop",
+            ".dig",
+            ".setdefault",
+            ".key?",
+            "::var_os",
+            "::var",
+            "!",
+            "?",
+            "->",
+            "::get",
+            ":get",
+        ];
         if let Some(behind) = methods.iter().find_map(|method| rest.strip_prefix(method.as_bytes())) {
             rest = behind;
         }
@@ -343,12 +379,22 @@ impl<'t> Search<'t> {
         let inner = inner.trim_ascii_start();
         let is_perl = matches!(self.kind, Kind::Script) && rest.first() == Some(&b'{');
         self.is_computed = match inner.first() {
-            Some(b'"' | b'\'' | b'`' | b')' | b']' | b'}') | None => false,
+            // `ENV["#{x}Flags"]`
+            Some(quote @ (b'"' | b'\'' | b'`')) => {
+                let inner = &inner[1..];
+                let inner = &inner[..memchr::memchr(*quote, inner).unwrap_or(0)];
+                ["${", "#{", "$("].iter().any(|begin| memchr::memmem::find(inner, begin.as_bytes()).is_some())
+            }
+            Some(b')' | b']' | b'}') | None => false,
             Some(b'$' | b'@') => true,
             Some(byte) if is_name(*byte) => {
                 let word = inner.iter().take_while(|byte| is_name(**byte)).count();
                 // A declaration: `char *getenv(const char *name)`; `ENV{NAME}` says it.
-                !is_perl && !matches!(&inner[..word], b"const" | b"char" | b"void" | b"L" | b"u8" | b"String" | b"string" | b"std" | b"LPCSTR")
+                !is_perl
+                    && !matches!(
+                        &inner[..word],
+                        b"const" | b"char" | b"void" | b"L" | b"u8" | b"String" | b"string" | b"std" | b"LPCSTR"
+                    )
             }
             Some(_) => false,
         };
@@ -360,22 +406,52 @@ impl<'t> Search<'t> {
         if matches!(self.kind, Kind::Shell | Kind::Unknown | Kind::Macro) {
             let indirect = has("${!") || has("eval ") || has("declare -n") || has("local -n") || has("typeset -n");
             self.is_computed |= indirect;
-            self.has_access |= indirect || has("export -p") || has("declare -p") || has("declare -x") || has("compgen");
+            let lists = [
+                "export -p",
+                "declare -p",
+                "declare -x",
+                "typeset -p",
+                "typeset -x",
+                "compgen",
+                "(set)",
+                "set |",
+                "set >",
+            ];
+            self.has_access |= indirect || lists.iter().any(|word| has(word));
         }
         if self.kind == Kind::Make {
-            let nested = ["$($", "${$", "$($(", "(value $", "(origin $", "(flavor $", "(foreach ", "(call ", "(eval ", "_$("];
+            let nested =
+                ["$($", "${$", "$($(", "(value $", "(origin $", "(flavor $", "(foreach ", "(call ", "(eval ", "_$("];
             self.is_computed |= nested.iter().any(|word| has(word));
             self.has_access |= self.is_computed
-                || ["(value ", "{value ", "(flavor ", "(origin ", ".VARIABLES", "(shell ", "export", "declare", "eval", "(filter "].iter().any(|word| has(word));
+                || [
+                    "(value ",
+                    "{value ",
+                    "(flavor ",
+                    "(origin ",
+                    ".VARIABLES",
+                    "(shell ",
+                    "export",
+                    "declare",
+                    "eval",
+                    "(filter ",
+                ]
+                .iter()
+                .any(|word| has(word));
         }
         if self.kind == Kind::Camel {
-            self.is_stringified |= has("} = process.env") || has("}=process.env") || has("} = Deno.env") || has("} = import.meta.env") || has("} = env");
+            self.is_stringified |= has("} = process.env")
+                || has("}=process.env")
+                || has("} = Deno.env")
+                || has("} = import.meta.env")
+                || has("} = env");
         }
         if self.kind == Kind::Compiled {
             self.is_stringified |= memchr::memmem::find_iter(text, "#define").any(|at| {
                 let line = &text[at + 1..];
                 let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
-                line.windows(3).any(|three| matches!(three[0], b'(' | b' ' | b'{' | b',') && three[1] == b'#' && is_name(three[2]))
+                line.windows(3)
+                    .any(|three| matches!(three[0], b'(' | b' ' | b'{' | b',') && three[1] == b'#' && is_name(three[2]))
             });
         }
         if self.kind == Kind::Script {

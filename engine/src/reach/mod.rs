@@ -123,7 +123,11 @@ pub fn reach(request: &Request) -> Notes {
         indirect: HashMap::new(),
         runs_arguments: HashMap::new(),
         data: HashSet::new(),
-        setup: request.sourced.first().and_then(|path| std::fs::read(path).ok()).map_or_else(HashSet::new, |text| source::defined(&text)),
+        setup: request
+            .sourced
+            .first()
+            .and_then(|path| std::fs::read(path).ok())
+            .map_or_else(HashSet::new, |text| source::defined(&text)),
         paths: BTreeSet::new(),
         files: HashSet::new(),
     };
@@ -302,6 +306,8 @@ impl Search<'_> {
         shell::each_command(&script.nodes, &mut |command| setup::calls(command, &mut called));
         for name in called {
             self.function(&name);
+            // `runHook preConfigure`
+            self.variable(&[&name[..], b"Hooks"].concat());
             if run.has(&name) || name.ends_with(b"Hooks") {
                 self.variable(&name);
             }
@@ -309,6 +315,7 @@ impl Search<'_> {
         let own: BTreeSet<&[u8]> = words(&outside).collect();
         for word in own.iter().filter(|word| run.has(word)) {
             self.variable(word);
+            self.function(word);
         }
         self.unsaid(label, &outside, &script, &own);
         self.words.extend(words(text).map(<[u8]>::to_vec));
@@ -317,7 +324,9 @@ impl Search<'_> {
     /// Follows the files that a text sources from the tree, and notes what it runs and names of the source. stdenv's own
     /// functions do nothing of the kind but for what they are given.
     fn files(&mut self, label: &str, text: &[u8]) {
-        if label == PHASES || label.strip_prefix("the function ").is_some_and(|name| self.setup.contains(name.as_bytes())) {
+        if label == PHASES
+            || label.strip_prefix("the function ").is_some_and(|name| self.setup.contains(name.as_bytes()))
+        {
             return;
         }
         let request = self.request;
@@ -347,12 +356,19 @@ impl Search<'_> {
         let wanted = request.wanted.iter().filter(|(name, key)| name == &key.as_bytes());
         let names = wanted.map(|(_, key)| key.clone()).collect();
         let paths: Vec<PathBuf> = std::mem::take(&mut self.paths).into_iter().collect();
-        let found = crate::mentions::in_store(&names, &paths, request.variables.contains_key(&b"NIX_ATTRS_JSON_FILE"[..]));
+        let found =
+            crate::mentions::in_store(&names, &paths, request.variables.contains_key(&b"NIX_ATTRS_JSON_FILE"[..]));
         for (name, path) in found.names {
-            self.note(&name, format!("may read it from its environment: {}, which its phases name, does", path.display()));
+            self.note(
+                &name,
+                format!("may read it from its environment: {}, which its phases name, does", path.display()),
+            );
         }
         if let Some((path, what)) = found.all {
-            self.note(ALL, format!("may read every variable: {} ({what}), which its phases name, does", path.display()));
+            self.note(
+                ALL,
+                format!("may read every variable: {} ({what}), which its phases name, does", path.display()),
+            );
         }
     }
 

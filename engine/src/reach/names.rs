@@ -232,7 +232,8 @@ pub fn reads_all(command: &Simple) -> Option<String> {
             // It makes names of variables out of what it finds in the file.
             _ if name.starts_with(b"substituteAll") => true,
             // Sourced, the attributes become variables, as they are without the file.
-            b"[" | b"[[" | b"test" | b":" | b"echo" | b"source" | b"." => false,
+            b"[" | b"[[" | b"test" | b":" | b"echo" | b"source" | b"." | b"export" | b"declare" | b"typeset"
+            | b"local" | b"readonly" | b"set" => false,
             // A filter that begins with a name reads that name.
             b"jq" => {
                 let filters = arguments.iter().filter(|word| !is_attributes(word));
@@ -291,7 +292,8 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
         let called = (0..arguments.len()).filter(|at| {
             let name = shell::unquoted(arguments[*at]);
             // Where the caller's own arguments end is not known: what lists is taken for a command anywhere.
-            let before_is_option = *at > 0 && matches!(arguments[at - 1], b"-n" | b"-I" | b"-u" | b"-C" | b"-name" | b"-type");
+            let before_is_option =
+                *at > 0 && matches!(arguments[at - 1], b"-n" | b"-I" | b"-u" | b"-C" | b"-name" | b"-type");
             !before_is_option && CALLED.contains(&self::base(&name))
         });
         for at in called {
@@ -310,22 +312,86 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
 }
 
 /// Shells, which take a script as an argument.
-const SHELLS: &[&[u8]] = &[b"sh", b"bash", b"dash", b"ksh", b"zsh", b"ash", b"$SHELL", b"$BASH", b"$shell", b"${shell}", b"busybox", b"eval"];
+const SHELLS: &[&[u8]] = &[
+    b"sh",
+    b"bash",
+    b"dash",
+    b"ksh",
+    b"zsh",
+    b"ash",
+    b"$SHELL",
+    b"$BASH",
+    b"$shell",
+    b"${shell}",
+    b"busybox",
+    b"eval",
+];
 
 /// Programs that run what their arguments say.
 const CALLERS: &[&[u8]] = &[
-    b"nice", b"nohup", b"sudo", b"doas", b"timeout", b"stdbuf", b"setsid", b"xargs", b"exec", b"command", b"builtin", b"time", b"find",
-    b"ionice", b"chrt", b"taskset", b"fakeroot", b"setarch", b"linux64", b"linux32", b"unbuffer", b"script", b"watch", b"parallel", b"busybox",
-    b"coproc", b"flock", b"prlimit", b"unshare", b"proot", b"strace", b"ltrace", b"catchsegv", b"eatmydata", b"faketime", b"chronic", b"chroot", b"toybox", b"coreutils",
+    b"nice",
+    b"nohup",
+    b"sudo",
+    b"doas",
+    b"timeout",
+    b"stdbuf",
+    b"setsid",
+    b"xargs",
+    b"exec",
+    b"command",
+    b"builtin",
+    b"time",
+    b"find",
+    b"ionice",
+    b"chrt",
+    b"taskset",
+    b"fakeroot",
+    b"setarch",
+    b"linux64",
+    b"linux32",
+    b"unbuffer",
+    b"script",
+    b"watch",
+    b"parallel",
+    b"busybox",
+    b"coproc",
+    b"flock",
+    b"prlimit",
+    b"unshare",
+    b"proot",
+    b"strace",
+    b"ltrace",
+    b"catchsegv",
+    b"eatmydata",
+    b"faketime",
+    b"chronic",
+    b"chroot",
+    b"toybox",
+    b"coreutils",
 ];
 
 /// What they may run that lists.
-const CALLED: &[&[u8]] = &[b"env", b"printenv", b"sh", b"bash", b"dash", b"python3", b"python", b"perl", b"ruby", b"node", b"awk", b"gawk", b"jq"];
+const CALLED: &[&[u8]] = &[
+    b"env",
+    b"printenv",
+    b"sh",
+    b"bash",
+    b"dash",
+    b"python3",
+    b"python",
+    b"perl",
+    b"ruby",
+    b"node",
+    b"awk",
+    b"gawk",
+    b"jq",
+];
 
 /// Interpreters of other languages.
 pub const INTERPRETERS: &[&[u8]] = &[
-    b"python", b"pypy", b"perl", b"ruby", b"node", b"nodejs", b"deno", b"bun", b"lua", b"luajit", b"awk", b"gawk", b"mawk", b"nawk", b"tclsh",
-    b"expect", b"php", b"guile", b"jq", b"gojq", b"jaq", b"yq", b"Rscript", b"R", b"julia", b"elixir", b"erl", b"ocaml", b"racket", b"emacs", b"m4",
+    b"python", b"pypy", b"perl", b"ruby", b"node", b"nodejs", b"deno", b"bun", b"lua", b"luajit", b"awk", b"gawk",
+    b"mawk", b"nawk", b"tclsh", b"expect", b"php", b"guile", b"jq", b"gojq", b"jaq", b"yq", b"Rscript", b"R", b"julia",
+    b"elixir", b"erl", b"ocaml", b"racket", b"emacs", b"m4",
 ];
 
 fn base(name: &[u8]) -> &[u8] {
@@ -343,8 +409,11 @@ fn is_environment_file(word: &[u8], command: &[u8]) -> bool {
     let word = shell::unquoted(word);
     let is_kernel = word.ends_with(b"/environ") && memchr::memmem::find(&word, b"proc").is_some();
     let is_stdenv = word == b"env-vars" || word.ends_with(b"/env-vars");
-    let harmless: [&[u8]; 10] = [b"rm", b"[", b"[[", b"test", b"echo", b"touch", b"chmod", b"mv", b"ls", b":"];
-    (is_kernel || is_stdenv) && !harmless.contains(&command)
+    // Packages that pack everything leave it out, or remove it.
+    let readers: [&[u8]; 12] =
+        [b"cat", b"grep", b"egrep", b"fgrep", b"source", b".", b"sed", b"awk", b"head", b"tail", b"sort", b"cut"];
+    let harmless: [&[u8]; 4] = [b"[", b"[[", b"test", b"echo"];
+    is_kernel && !harmless.contains(&command) || is_stdenv && readers.contains(&command)
 }
 
 /// The text behind `-c` (or what else the flag is), as the program gets it.
@@ -371,7 +440,9 @@ fn literal(word: &[u8]) -> Vec<u8> {
     let mut bytes = inner.iter().copied().peekable();
     while let Some(byte) = bytes.next() {
         match byte {
-            b'\\' if bytes.peek().is_some_and(|next| matches!(next, b'$' | b'"' | b'\\' | b'`')) => out.extend(bytes.next()),
+            b'\\' if bytes.peek().is_some_and(|next| matches!(next, b'$' | b'"' | b'\\' | b'`')) => {
+                out.extend(bytes.next())
+            }
             b'"' | b'\'' if quote == b' ' => {}
             _ => out.push(byte),
         }
@@ -389,12 +460,15 @@ pub fn listed_in(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether code of another language gets at the environment other than by a name that it says.
 pub fn reaches_all(code: &[u8]) -> bool {
-    let tokens: [&[u8]; 9] = [b"environb", b"environ", b"getenv", b"ENVIRON", b"ENV", b"process.env", b"get_env", b"Environ", b"env"];
+    let tokens: [&[u8]; 9] =
+        [b"environb", b"environ", b"getenv", b"ENVIRON", b"ENV", b"process.env", b"get_env", b"Environ", b"env"];
     let mut at = 0;
     while at < code.len() {
         let is_start = at == 0 || !shell::is_name(code[at - 1]);
         let token = tokens.iter().find(|token| {
-            is_start && code[at..].starts_with(token) && !code.get(at + token.len()).copied().is_some_and(shell::is_name)
+            is_start
+                && code[at..].starts_with(token)
+                && !code.get(at + token.len()).copied().is_some_and(shell::is_name)
         });
         let Some(token) = token else {
             at += 1;
@@ -404,16 +478,24 @@ pub fn reaches_all(code: &[u8]) -> bool {
         let from = at;
         at += token.len();
         // `env` alone is jq's, with nothing but a filter around it.
-        if *token == b"env" && !(before.is_empty() || matches!(before.last(), Some(b'|' | b' ' | b'(' | b'\n'))) || *token == b"env" && matches!(code.get(at), Some(b'=' | b',' | b')' | b':')) {
+        if *token == b"env" && !(before.is_empty() || matches!(before.last(), Some(b'|' | b' ' | b'(' | b'\n')))
+            || *token == b"env" && matches!(code.get(at), Some(b'=' | b',' | b')' | b':'))
+        {
             continue;
         }
         if from > 0 && before.ends_with(b"import ") {
             continue;
         }
         let rest = &code[at..];
-        let rest = [".get", ".fetch", ".pop", "->", ":"].iter().find_map(|call| rest.strip_prefix(call.as_bytes())).unwrap_or(rest);
+        let rest = [".get", ".fetch", ".pop", "->", ":"]
+            .iter()
+            .find_map(|call| rest.strip_prefix(call.as_bytes()))
+            .unwrap_or(rest);
         let says = match rest.first() {
-            Some(b'.') => rest.get(1).copied().is_some_and(|byte| shell::is_name(byte)) && !(*token == b"environ" || *token == b"ENV" && !before.ends_with(b"$")),
+            Some(b'.') => {
+                rest.get(1).copied().is_some_and(|byte| shell::is_name(byte))
+                    && !(*token == b"environ" || *token == b"ENV" && !before.ends_with(b"$"))
+            }
             Some(b'(' | b'[' | b'{') => {
                 let inner = rest[1..].trim_ascii_start();
                 let is_bare = rest[0] == b'{' && inner.first().copied().is_some_and(shell::is_name);
@@ -437,6 +519,8 @@ fn runs_nothing(arguments: &[&[u8]]) -> bool {
             b"-u" | b"-C" | b"--unset" | b"--chdir" => {
                 arguments.next();
             }
+            // The end of what `find` runs.
+            b"\\;" | b"';'" | b"+" => return true,
             word if word.first() == Some(&b'-') || shell::assignment(word).is_some() => {}
             _ => return false,
         }

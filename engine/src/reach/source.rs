@@ -11,33 +11,265 @@ use super::values;
 /// Commands that run nothing of the source, whatever their arguments are: builtins, and tools for files and texts.
 const PLAIN: &[&str] = &[
     // Words of the parser for the heads of `for`, `case` and tests.
-    "for", "case", "select", "in", "esac", "if", "then", "[[", "[", "test", "{", "}", "do", "done",
+    "for",
+    "case",
+    "select",
+    "in",
+    "esac",
+    "if",
+    "then",
+    "[[",
+    "[",
+    "test",
+    "{",
+    "}",
+    "do",
+    "done",
     // Builtins.
-    ":", "true", "false", "alias", "bg", "break", "caller", "cd", "compgen", "continue", "declare", "dirs", "disown", "echo", "eval", "exit", "export", "fg",
-    "getopts", "hash", "jobs", "kill", "let", "local", "mapfile", "popd", "printf", "pushd", "pwd", "read", "readarray", "readonly", "return", "set",
-    "shift", "shopt", "trap", "type", "typeset", "ulimit", "umask", "unalias", "unset", "wait", "command", "builtin", "exec", "time", "!",
+    ":",
+    "true",
+    "false",
+    "alias",
+    "bg",
+    "break",
+    "caller",
+    "cd",
+    "compgen",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "echo",
+    "eval",
+    "exit",
+    "export",
+    "fg",
+    "getopts",
+    "hash",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "trap",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "wait",
+    "command",
+    "builtin",
+    "exec",
+    "time",
+    "!",
     // Files.
-    "basename", "cat", "chgrp", "chmod", "chown", "cmp", "comm", "cp", "dd", "df", "diff", "dirname", "du", "file", "install", "link", "ln", "ls", "mkdir",
-    "mkfifo", "mktemp", "mv", "readlink", "realpath", "rename", "rm", "rmdir", "rsync", "shred", "split", "csplit", "stat", "sync", "tee", "touch", "tree",
-    "truncate", "unlink", "which", "whereis", "lndir", "cpio", "getfacl", "setfacl", "setfattr",
+    "basename",
+    "cat",
+    "chgrp",
+    "chmod",
+    "chown",
+    "cmp",
+    "comm",
+    "cp",
+    "dd",
+    "df",
+    "diff",
+    "dirname",
+    "du",
+    "file",
+    "install",
+    "link",
+    "ln",
+    "ls",
+    "mkdir",
+    "mkfifo",
+    "mktemp",
+    "mv",
+    "readlink",
+    "realpath",
+    "rename",
+    "rm",
+    "rmdir",
+    "rsync",
+    "shred",
+    "split",
+    "csplit",
+    "stat",
+    "sync",
+    "tee",
+    "touch",
+    "tree",
+    "truncate",
+    "unlink",
+    "which",
+    "whereis",
+    "lndir",
+    "cpio",
+    "getfacl",
+    "setfacl",
+    "setfattr",
     // Texts.
-    "base32", "base64", "bc", "column", "crudini", "cut", "dos2unix", "ed", "egrep", "envsubst", "expand", "expr", "fgrep", "fmt", "fold", "grep", "head",
-    "hexdump", "iconv", "join", "jq", "yq", "toml2json", "json2toml", "nl", "od", "paste", "rev", "rg", "sed", "gsed", "seq", "shuf", "sort", "sponge", "strings", "tac", "tail", "tr", "tsort",
-    "unexpand", "uniq", "unix2dos", "wc", "xmlstarlet", "xmllint", "xxd", "xsltproc", "awk", "gawk", "patch", "quilt", "replace", "dasel", "tomlq",
+    "base32",
+    "base64",
+    "bc",
+    "column",
+    "crudini",
+    "cut",
+    "dos2unix",
+    "ed",
+    "egrep",
+    "envsubst",
+    "expand",
+    "expr",
+    "fgrep",
+    "fmt",
+    "fold",
+    "grep",
+    "head",
+    "hexdump",
+    "iconv",
+    "join",
+    "jq",
+    "yq",
+    "toml2json",
+    "json2toml",
+    "nl",
+    "od",
+    "paste",
+    "rev",
+    "rg",
+    "sed",
+    "gsed",
+    "seq",
+    "shuf",
+    "sort",
+    "sponge",
+    "strings",
+    "tac",
+    "tail",
+    "tr",
+    "tsort",
+    "unexpand",
+    "uniq",
+    "unix2dos",
+    "wc",
+    "xmlstarlet",
+    "xmllint",
+    "xxd",
+    "xsltproc",
+    "awk",
+    "gawk",
+    "patch",
+    "quilt",
+    "replace",
+    "dasel",
+    "tomlq",
     // Archives.
-    "7z", "7za", "7zz", "ar", "bsdtar", "bunzip2", "bzcat", "bzip2", "cabextract", "dpkg", "dpkg-deb", "gunzip", "gzip", "lzip", "lzma", "rpm2cpio", "tar", "unar",
-    "undmg", "unrar", "unsquashfs", "unxz", "unzip", "unzstd", "xz", "xzcat", "zcat", "zip", "zstd", "zstdcat", "innoextract", "appimage-exec.sh", "ranlib",
+    "7z",
+    "7za",
+    "7zz",
+    "ar",
+    "bsdtar",
+    "bunzip2",
+    "bzcat",
+    "bzip2",
+    "cabextract",
+    "dpkg",
+    "dpkg-deb",
+    "gunzip",
+    "gzip",
+    "lzip",
+    "lzma",
+    "rpm2cpio",
+    "tar",
+    "unar",
+    "undmg",
+    "unrar",
+    "unsquashfs",
+    "unxz",
+    "unzip",
+    "unzstd",
+    "xz",
+    "xzcat",
+    "zcat",
+    "zip",
+    "zstd",
+    "zstdcat",
+    "innoextract",
+    "appimage-exec.sh",
+    "ranlib",
     // Sums, and what asks the machine.
-    "b2sum", "cksum", "date", "getconf", "hostname", "id", "md5sum", "nproc", "sha1sum", "sha256sum", "sha512sum", "sleep", "sum", "uname", "whoami", "arch", "printenv", "env",
+    "b2sum",
+    "cksum",
+    "date",
+    "getconf",
+    "hostname",
+    "id",
+    "md5sum",
+    "nproc",
+    "sha1sum",
+    "sha256sum",
+    "sha512sum",
+    "sleep",
+    "sum",
+    "uname",
+    "whoami",
+    "arch",
+    "printenv",
+    "env",
     // Programs that change files of programs.
-    "nm", "objcopy", "objdump", "patchelf", "readelf", "strip", "install_name_tool", "codesign", "nix-store", "nix-hash", "git", "hg",
+    "nm",
+    "objcopy",
+    "objdump",
+    "patchelf",
+    "readelf",
+    "strip",
+    "install_name_tool",
+    "codesign",
+    "nix-store",
+    "nix-hash",
+    "git",
+    "hg",
     // nixpkgs' functions, where they are not among the shell's.
-    "substitute", "substituteInPlace", "substituteAll", "substituteAllInPlace", "patchShebangs", "runHook", "unpackFile", "stripHash", "nixLog", "echoCmd",
-    "addToSearchPath", "makeWrapper", "wrapProgram", "removeReferencesTo", "remove-references-to", "moveToOutput", "autoreconf", "genericBuild", "installManPage",
+    "substitute",
+    "substituteInPlace",
+    "substituteAll",
+    "substituteAllInPlace",
+    "patchShebangs",
+    "runHook",
+    "unpackFile",
+    "stripHash",
+    "nixLog",
+    "echoCmd",
+    "addToSearchPath",
+    "makeWrapper",
+    "wrapProgram",
+    "removeReferencesTo",
+    "remove-references-to",
+    "moveToOutput",
+    "autoreconf",
+    "genericBuild",
+    "installManPage",
 ];
 
 /// Programs that run what is behind these arguments.
-const CALLERS: &[&str] = &["xargs", "nice", "nohup", "timeout", "stdbuf", "setsid", "sudo", "fakeroot", "env", "command", "builtin", "exec", "time"];
+const CALLERS: &[&str] = &[
+    "xargs", "nice", "nohup", "timeout", "stdbuf", "setsid", "sudo", "fakeroot", "env", "command", "builtin", "exec",
+    "time",
+];
 
 /// The first command in a text that may run something of the source: no plain tool, and no function of the shell.
 pub fn runs(text: &[u8], functions: &HashMap<Vec<u8>, Vec<u8>>) -> Option<String> {
@@ -64,7 +296,8 @@ fn is_runner(name: &[u8], arguments: &[&[u8]], functions: &HashMap<Vec<u8>, Vec<
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let shown = String::from_utf8_lossy(base);
     let has = |flag: &[u8]| arguments.iter().any(|word| *word == flag);
-    match names::trimmed(base) {
+    let program = if base == b"." { base } else { names::trimmed(base) };
+    match program {
         b"." | b"source" => return arguments.first().is_some_and(|file| !is_setup(file)),
         // Only texts: `perl -pi -e 's/a/b/' file`.
         b"perl" => return !arguments.iter().any(|word| is_short(word, b'e')),
@@ -95,7 +328,9 @@ fn is_runner(name: &[u8], arguments: &[&[u8]], functions: &HashMap<Vec<u8>, Vec<
 /// Behind the options and settings of a program that calls another.
 fn called(arguments: &[&[u8]], functions: &HashMap<Vec<u8>, Vec<u8>>) -> bool {
     let is_own = |word: &[u8]| {
-        word.starts_with(b"-") || word.contains(&b'=') || word.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b's' | b'{' | b'}' | b'%'))
+        word.starts_with(b"-")
+            || word.contains(&b'=')
+            || word.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b's' | b'{' | b'}' | b'%'))
     };
     let first = arguments.iter().position(|word| !is_own(word));
     first.is_some_and(|at| is_runner(&shell::unquoted(arguments[at]), &arguments[at + 1..], functions))
@@ -117,7 +352,8 @@ pub fn defined(text: &[u8]) -> HashSet<Vec<u8>> {
                 Kind::Function(_) => {
                     let rest = &text[node.range.clone()];
                     let rest = rest.strip_prefix(b"function").unwrap_or(rest).trim_ascii_start();
-                    let end = rest.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'(').unwrap_or(rest.len());
+                    let end =
+                        rest.iter().position(|byte| byte.is_ascii_whitespace() || *byte == b'(').unwrap_or(rest.len());
                     found.insert(rest[..end].to_vec());
                 }
                 Kind::Compound(nodes) => each(text, nodes, found),
@@ -171,7 +407,8 @@ pub fn store_paths(text: &[u8], variables: &HashMap<Vec<u8>, Vec<u8>>) -> Vec<Pa
 }
 
 fn path_at(text: &[u8], at: usize) -> PathBuf {
-    let is_part = |byte: &u8| shell::is_name(*byte) || matches!(byte, b'/' | b'.' | b'-' | b'+' | b'?' | b'=' | b'@' | b',');
+    let is_part =
+        |byte: &u8| shell::is_name(*byte) || matches!(byte, b'/' | b'.' | b'-' | b'+' | b'?' | b'=' | b'@' | b',');
     let length = text[at..].iter().take_while(|byte| is_part(byte)).count();
     let path = &text[at..at + length];
     let path = path.strip_suffix(b".").unwrap_or(path);
@@ -181,8 +418,9 @@ fn path_at(text: &[u8], at: usize) -> PathBuf {
 /// Whether a path may be of a source: not in what an input brings, which has `bin` and its like.
 fn is_source(path: &std::path::Path) -> bool {
     let mut parts = path.iter().skip(4);
-    !parts.any(|part| matches!(part.to_str(), Some("bin" | "lib" | "libexec" | "sbin" | "share" | "nix-support" | "include")))
-        && path.iter().count() > 3
+    !parts.any(|part| {
+        matches!(part.to_str(), Some("bin" | "lib" | "libexec" | "sbin" | "share" | "nix-support" | "include"))
+    }) && path.iter().count() > 3
 }
 
 /// The files of the tree that a text sources, as far as it says where they are.
@@ -286,7 +524,10 @@ mod tests {
             let found = store_paths(text.as_bytes(), &variables);
             found.iter().map(|path| path.display().to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(paths("bash $src/build.sh \"${src}/a\" \"$src\"/b $x"), ["/nix/store/aaaa-src/build.sh", "/nix/store/aaaa-src/a", "/nix/store/aaaa-src/b"]);
+        assert_eq!(
+            paths("bash $src/build.sh \"${src}/a\" \"$src\"/b $x"),
+            ["/nix/store/aaaa-src/build.sh", "/nix/store/aaaa-src/a", "/nix/store/aaaa-src/b"]
+        );
         assert_eq!(paths("bash /nix/store/cccc-helper.sh; $tool/bin/x"), ["/nix/store/cccc-helper.sh"]);
         assert_eq!(paths("make -C $src"), ["/nix/store/aaaa-src"]);
     }

@@ -13,7 +13,7 @@ fn request(wanted: &[&str], functions: &[(&str, &str)], roots: &[&str]) -> Reque
 }
 
 fn notes(request: &Request) -> Vec<(String, String)> {
-    reach(request).into_iter().collect()
+    reach(request).into_iter().filter(|(name, _)| name != RUNS).collect()
 }
 
 #[track_caller]
@@ -275,4 +275,130 @@ fn a_function_in_a_message_is_not_called() {
     ] {
         assert_eq!(early(phase, &[], &[]).len(), 1, "{phase}");
     }
+}
+
+#[test]
+fn hooks_that_list_everything() {
+    let mut wrong = Vec::new();
+    for body in [
+        "sh -c env",
+        "bash -c 'env | grep x'",
+        "bash -ec \"env\"",
+        "echo | xargs env",
+        "nice -n 5 env",
+        "timeout 5 printenv",
+        "e=env; $e",
+        "local e=printenv; $e | grep x",
+        "perl -e 'print join \" \", %ENV'",
+        "perl -e 'for (keys %ENV) { print }'",
+        "jq -n '$ENV'",
+        "jq -n 'env'",
+        "jq -n --arg n x 'env[$n]'",
+        "awk 'BEGIN { for (k in ENVIRON) print k }'",
+        "python3 -c 'import os; print(os.environ)'",
+        "python3 -c 'import os; os.environ[n]'",
+        "ruby -e 'puts ENV.to_a'",
+        "node -e 'console.log(process.env)'",
+        "python3 <<EOF\nimport os\nprint(os.environ)\nEOF",
+        "bash <<'EOF'\nenv | grep x\nEOF",
+        "bash <<< env",
+        "cat /proc/self/environ",
+        "tr a b </dev/null; xargs -0 -a /proc/$$/environ",
+        "grep Flags $NIX_BUILD_TOP/env-vars",
+        "find . -name x -exec env \\;",
+        "cp \"$NIX_ATTRS_JSON_FILE\" x",
+    ] {
+        let body = format!("{{ {body}\n}}");
+        let request = request(&["installFlags"], &[("f", &body)], &["f"]);
+        if !notes(&request).iter().any(|(name, _)| name == ALL) {
+            wrong.push(body);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn hooks_that_do_not() {
+    let mut wrong = Vec::new();
+    for body in [
+        "sh -c 'echo x'",
+        "xargs rm",
+        "nice make",
+        "e=make; $e",
+        "perl -pi -e 's/a/b/' x",
+        "perl -e 'print $ENV{HOME}'",
+        "jq -n '$ENV.HOME'",
+        "jq .x file",
+        "awk '{ print ENVIRON[\"HOME\"] }'",
+        "python3 -c 'import os; print(os.environ[\"HOME\"])'",
+        "python3 -c 'import os; print(os.environ.get(\"HOME\"))'",
+        "node -e 'process.env.HOME'",
+        "cat <<EOF >x\nenv\nEOF",
+        "bash <<EOF\necho x\nEOF",
+        "rm -f env-vars",
+        "cp -r . $out",
+        "export NIX_ATTRS_SH_FILE=x",
+        "venv=env; cd $venv",
+    ] {
+        let body = format!("{{ {body}\n}}");
+        let request = request(&["installFlags"], &[("f", &body)], &["f"]);
+        if notes(&request).iter().any(|(name, _)| name == ALL) {
+            wrong.push(body);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// As the builder of nixpkgs' Perl modules: it defines what the phases run later.
+#[test]
+fn a_builder_script_runs_its_top_level_alone() {
+    let builder = "source $stdenv/setup\noldPreConfigure=\"$preConfigure\"\npreConfigure() { eval \"$oldPreConfigure\"; }\ngenericBuild\n";
+    let functions = [
+        RUN_HOOK,
+        ("_multioutConfig", "{ $installFlags; }"),
+        ("preConfigure", "{ eval \"$oldPreConfigure\"; }"),
+        ("own", "{ $installFlags; }"),
+    ];
+    let with = |text: &str, phases: &str| {
+        let mut request = request(&["installFlags"], &functions, &[phases]);
+        request.passed_over.insert(b"genericBuild".to_vec());
+        request
+            .variables
+            .insert(b"preConfigureHooks".to_vec(), b"declare -a preConfigureHooks=([0]=\"_multioutConfig\")".to_vec());
+        request.roots.push(("the builder script x".to_owned(), text.as_bytes().to_vec()));
+        notes(&request).iter().any(|(name, _)| name == "installFlags")
+    };
+    assert!(!with(builder, "unpackPhase"));
+    // In the stage that runs it.
+    assert!(with(builder, "runHook preConfigure"));
+    // What it calls by itself.
+    assert!(with(&builder.replace("genericBuild", "own\ngenericBuild"), "unpackPhase"));
+    assert!(with(&builder.replace("genericBuild", "x=own; $x\ngenericBuild"), "unpackPhase"));
+    assert!(with(&builder.replace("genericBuild", "runHook preConfigure\ngenericBuild"), "unpackPhase"));
+}
+
+#[test]
+fn a_file_of_the_tree_that_a_hook_sources() {
+    let tree = tempfile::tempdir().unwrap();
+    let file = tree.path().join("settings.sh");
+    std::fs::write(&file, "unset postInstall\n").unwrap();
+    for body in [format!("{{ . {}; }}", file.display()), "{ source \"$sourceRoot/settings.sh\"; }".to_owned()] {
+        let mut request = request(&["postInstall"], &[("f", &body)], &["f"]);
+        let root = format!("declare -- sourceRoot=\"{}\"", tree.path().display());
+        request.variables.insert(b"sourceRoot".to_vec(), root.into_bytes());
+        noted(&request, "postInstall", "settings.sh");
+    }
+}
+
+#[test]
+fn a_stage_that_may_run_something_of_the_source() {
+    let with = |phase: &str, post_patch: &str| {
+        let mut request = request(&["x"], &[RUN_HOOK, ("patchPhase", "{ runHook postPatch; }")], &[phase]);
+        request.variables.insert(b"postPatch".to_vec(), format!("declare -- postPatch=\"{post_patch}\"").into_bytes());
+        reach(&request).contains_key(RUNS)
+    };
+    assert!(!with("patchPhase", "sed -i s/a/b/ x"));
+    assert!(with("patchPhase", "bash ./autogen.sh"));
+    assert!(with("buildPhase", ""));
+    assert!(!with("unpackPhase", "bash ./autogen.sh"));
 }

@@ -57,7 +57,10 @@ fn by_a_variable(script: &shell::Script) -> Option<String> {
         for word in &command.words {
             let value = shell::assignment(word).map_or(*word, |(_, value)| value);
             let value = shell::unquoted(value);
-            let first = value.split(|byte| matches!(byte, b' ' | b'(' | b')')).find(|word| !word.is_empty()).unwrap_or_default();
+            let first = value
+                .split(|byte| matches!(byte, b' ' | b'(' | b')'))
+                .find(|word| !word.is_empty())
+                .unwrap_or_default();
             let is_first = command.words.first() == Some(word) && shell::assignment(word).is_none();
             if !is_first && LISTERS.contains(&first) {
                 lister = Some(String::from_utf8_lossy(first).into_owned());
@@ -78,7 +81,8 @@ fn in_a_document(text: &[u8], script: &shell::Script) -> Option<String> {
         others |= names::INTERPRETERS.contains(&names::trimmed(base));
     });
     let documents = documents(text);
-    let listed = |document: &&[u8]| shells && names::listed_in(document).is_some() || others && names::reaches_all(document);
+    let listed =
+        |document: &&[u8]| shells && names::listed_in(document).is_some() || others && names::reaches_all(document);
     documents.into_iter().find(listed).map(|document| {
         let line = document.split(|byte| *byte == b'\n').next().unwrap_or_default();
         format!("<<… {}", String::from_utf8_lossy(line))
@@ -95,7 +99,11 @@ fn documents(text: &[u8]) -> Vec<&[u8]> {
             continue;
         }
         let rest = rest.strip_prefix(b"-").unwrap_or(rest).trim_ascii_start();
-        let rest = rest.strip_prefix(b"\"").or_else(|| rest.strip_prefix(b"'")).or_else(|| rest.strip_prefix(b"\\")).unwrap_or(rest);
+        let rest = rest
+            .strip_prefix(b"\"")
+            .or_else(|| rest.strip_prefix(b"'"))
+            .or_else(|| rest.strip_prefix(b"\\"))
+            .unwrap_or(rest);
         let length = rest.iter().take_while(|byte| shell::is_name(**byte)).count();
         let Some(begin) = memchr::memchr(b'\n', rest).filter(|_| length > 0) else { continue };
         let word = &rest[..length];
