@@ -172,7 +172,7 @@ impl Judge<'_, '_> {
         found.retain(|place, _| !self.report.has(self.stage, place));
         while let Some((place, change)) = self.unexplained(&mut found, opened) {
             let test = |judge: &Judge<'_, '_>, ran: &Ran| match ran {
-                Ran::State(opened) => differences(judge.plain, opened, &judge.given).contains_key(&place),
+                Ran::State(opened) => differences(judge.plain, opened, &judge.given).get(&place) == Some(&change),
                 Ran::Failed(_) => false,
             };
             let Some(culprits) = self.culprits(canary, held, &test)? else {
