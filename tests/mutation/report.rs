@@ -17,6 +17,9 @@ const GOAL: usize = 90;
 /// So many failing mutations of a hundred say that the mutations are no good.
 const FAILING: usize = 25;
 
+/// So many refusals of a hundred harmless readers cry wolf.
+const FALSE: usize = 5;
+
 /// How many of the worst the summary lists.
 const WORST: usize = 15;
 
@@ -66,6 +69,12 @@ pub fn problems(results: &Results) -> Vec<String> {
     let (reused, possible, _) = reuse(results, "contract");
     if share(reused, possible) < GOAL {
         problems.push(format!("at contract {reused} of {possible} stages were reused, less than {GOAL} %"));
+    }
+    let harmless: Vec<&Result> = results.mutations.iter().filter(|one| one.kind == Kind::Harmless).collect();
+    let alarms = harmless.iter().filter(|one| is_refused(one)).count();
+    // A few say nothing about a hundred.
+    if harmless.len() >= 100 && share(alarms, harmless.len()) > FALSE {
+        problems.push(format!("{alarms} of {} harmless readers were refused, more than {FALSE} %", harmless.len()));
     }
     let failing = results.mutations.iter().filter(|one| one.outcome == Outcome::BothFail).count();
     if share(failing, results.mutations.len().max(1)) > FAILING {

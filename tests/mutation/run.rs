@@ -151,8 +151,10 @@ fn choose(jobs: &mut [Job], cases: &mut Vec<readers::Case>, settings: &Settings)
             settings.attributes.is_empty() || one.attributes.iter().any(|name| settings.attributes.contains(name))
         });
     }
-    let Some(limit) = settings.limit else { return };
     let rank = |id: &str| blake3::hash(format!("{} {id}", settings.seed).as_bytes()).to_hex().to_string();
+    // Batches of many kinds: a run that is stopped early has seen some of each.
+    cases.sort_by_cached_key(|case| rank(&case.id));
+    let Some(limit) = settings.limit else { return };
     let mutations = jobs.iter().flat_map(|job| &job.mutations).map(|one| rank(&one.id));
     let mut ranks: Vec<String> = mutations.chain(cases.iter().map(|case| rank(&case.id))).collect();
     ranks.sort();

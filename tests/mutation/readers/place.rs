@@ -75,7 +75,7 @@ impl Place {
             Source => "source",
             Sourced => "sourced",
             Store => "store",
-            NotUnpacked => "in-place",
+            NotUnpacked => "not-unpacked",
             Link => "link",
             OldLink => "old-link",
             Archive => "archive",

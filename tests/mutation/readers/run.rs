@@ -56,16 +56,14 @@ pub fn run(cases: &[Case], settings: &Settings) -> (Vec<Result>, Vec<String>) {
     let mut results = Vec::new();
     let mut problems = Vec::new();
     for (index, (case, pair)) in cases.iter().zip(&pairs).enumerate() {
-        let message = |at: usize| match evaluate(project.path(), &format!("raw.{index}"), false) {
-            Ok(_) => format!("evaluates only alone ({at})"),
+        let message = || match evaluate(project.path(), &format!("raw.{index}"), false) {
+            Ok(_) => "it evaluates, but not with others".to_owned(),
             Err(message) => message,
         };
         let (kind, problem) = kind(case, pair, &missing);
         problems.extend(problem);
-        let mut outcome = worse(
-            judge(case, &pair.before, &missing, &|| message(0)),
-            judge(case, &pair.after, &missing, &|| message(1)),
-        );
+        let mut outcome =
+            worse(judge(case, &pair.before, &missing, &message), judge(case, &pair.after, &missing, &message));
         if case.text.is_made_up && matches!(outcome, Outcome::Unsound(_)) {
             outcome = deep(case, index, project.path()).map_or(outcome, Outcome::Deep);
         }
