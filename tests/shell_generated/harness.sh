@@ -40,6 +40,7 @@ probe() {
   ( builtin declare -p ) >|"$PROBE.variables" 2>&1
 }
 
+source "$_phasesplit_runtime"
 if [[ $mode == whole ]]; then
   _phasesplit_now=("${all[@]}")
   genericBuild() {
