@@ -58,9 +58,8 @@ phasesplit_is_search_path() {
 # The order matters. Until the package's functions are gone, only keywords, assignments and `builtin` are what they seem;
 # until its traps are gone, nothing here may fail or return.
 phasesplit_guard() {
-  declare -gA _phasesplit_scalars=([shopt]=$BASHOPTS [set]=$SHELLOPTS [depth]=${FUNCNEST-})
-  declare -gA _phasesplit_early=([POSIXLY_CORRECT]='')
-  [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_early[POSIXLY_CORRECT]="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
+  _phasesplit_shopt=$BASHOPTS _phasesplit_set=$SHELLOPTS _phasesplit_posix=''
+  [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_posix="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
   # Assigning it turns posix mode on: then special builtins (unset, export, set, exit …) come before functions.
   [[ -o posix ]] || POSIXLY_CORRECT=y
   set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace
@@ -69,14 +68,16 @@ phasesplit_guard() {
     phasesplit_distrust "defined a function with the name builtin"
   fi
   builtin enable : 2>/dev/null || phasesplit_distrust "disabled builtin or enable (enable -n)"
-  set +o posix
+  builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
+  builtin enable declare
+  builtin declare -gA _phasesplit_scalars _phasesplit_early
+  _phasesplit_scalars[shopt]=$_phasesplit_shopt _phasesplit_scalars[set]=$_phasesplit_set _phasesplit_early[POSIXLY_CORRECT]=$_phasesplit_posix
   _phasesplit_scalars[umask]=$(builtin enable umask; builtin umask)
   builtin enable -a >|"$_phasesplit_scratch/builtins"
   builtin enable declare eval export local mapfile printf shopt trap ulimit umask unset
   builtin umask 022
 
-  local _phasesplit_each
   for _phasesplit_each in EXIT ERR DEBUG RETURN; do
     builtin trap -p "$_phasesplit_each"
     builtin printf '\0'
@@ -88,21 +89,20 @@ phasesplit_guard() {
   done >>"$_phasesplit_scratch/traps" 2>/dev/null
   builtin trap - DEBUG RETURN ERR
   builtin shopt -u nullglob failglob nocasematch nocaseglob extdebug
-  set -o braceexpand -o hashall +o functrace +o pipefail +o physical
+  builtin set -o braceexpand -o hashall +o functrace +o pipefail +o physical
 
   # These must not stay as they are while others are read.
   for _phasesplit_each in FUNCNEST IFS LC_ALL; do
     builtin declare -p "$_phasesplit_each"
     builtin printf '\0'
   done >|"$_phasesplit_scratch/list" 2>/dev/null
-  local -a _phasesplit_texts=()
   builtin mapfile -d '' -t _phasesplit_texts <"$_phasesplit_scratch/list"
   _phasesplit_early[FUNCNEST]=${_phasesplit_texts[0]%$'\n'}
   _phasesplit_early[IFS]=${_phasesplit_texts[1]%$'\n'}
   _phasesplit_early[LC_ALL]=${_phasesplit_texts[2]%$'\n'}
   [[ ${_phasesplit_texts[1]} != 'declare -'*([!\ ])r*' IFS'* ]] || phasesplit_distrust "made IFS read-only"
   IFS=$' \t\n'
-  [[ ${_phasesplit_texts[0]} == 'declare -'*([!\ ])r*' FUNCNEST'* ]] || unset -v FUNCNEST
+  [[ ${_phasesplit_texts[0]} == 'declare -'*([!\ ])r*' FUNCNEST'* ]] || builtin unset -v FUNCNEST
   [[ ${_phasesplit_texts[2]} == 'declare -'*([!\ ])r*' LC_ALL'* ]] || LC_ALL=C
 
   phasesplit_read_functions
@@ -120,23 +120,24 @@ phasesplit_guard() {
 
 # Ends the stage: of its shell nothing can be believed.
 phasesplit_distrust() {
-  unset -f printf
+  builtin unset -f printf exit
   phasesplit_fail "${curPhase:-a phase} $1: then the shell can be neither saved nor restored. Do that in a subshell, merge the stages that need it (--merge), or use the unsplit build"
 }
 
 # Fills _phasesplit_functions (name -> flags, a space, the definition) and _phasesplit_function_names, and removes the
 # functions that are not the runtime's.
 phasesplit_read_functions() {
-  local _phasesplit_each _phasesplit_name
-  local -a _phasesplit_lines=() _phasesplit_flags=() _phasesplit_texts=()
-  local -i _phasesplit_index
-  declare -gA _phasesplit_functions=()
+  builtin local _phasesplit_each _phasesplit_name
+  builtin local -a _phasesplit_lines _phasesplit_flags _phasesplit_texts
+  builtin local -i _phasesplit_index
+  builtin declare -gA _phasesplit_functions
+  _phasesplit_functions=()
   _phasesplit_function_names=()
   builtin declare -F >|"$_phasesplit_scratch/list"
   builtin mapfile -t _phasesplit_lines <"$_phasesplit_scratch/list"
   for _phasesplit_each in "${_phasesplit_lines[@]}"; do
     _phasesplit_name=${_phasesplit_each#declare -* }
-    case $_phasesplit_name in phasesplit_* | genericBuild) continue ;; esac
+    case $_phasesplit_name in phasesplit_* | genericBuild) builtin continue ;; esac
     _phasesplit_function_names+=("$_phasesplit_name")
     _phasesplit_each=${_phasesplit_each%% "$_phasesplit_name"}
     _phasesplit_flags+=("${_phasesplit_each#declare -f}")

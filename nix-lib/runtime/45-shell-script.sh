@@ -79,6 +79,13 @@ phasesplit_print_variables() {
   for _phasesplit_each in "${_phasesplit_variable_names[@]}"; do
     _phasesplit_text=${_phasesplit_variables[$_phasesplit_each]}
     _phasesplit_base=${_phasesplit_base_variables[$_phasesplit_each]-}
+    [[ -n $_phasesplit_text ]] || continue
+    if [[ $_phasesplit_base == *=computed ]]; then
+      _phasesplit_base=''
+      printf 'builtin unset -v %s\n' "$_phasesplit_each"
+    fi
+    # `cd` sets these when the state is restored.
+    case $_phasesplit_each in PWD | OLDPWD) _phasesplit_base='' ;; esac
     [[ $_phasesplit_text != "$_phasesplit_base" ]] || continue
     phasesplit_is_of_kind "$1" "$_phasesplit_each" || continue
     [[ -z ${_phasesplit_later[$_phasesplit_each]-} ]] || phasesplit_note "$_phasesplit_each" "sets it"
@@ -169,7 +176,8 @@ phasesplit_print_traps() {
   done
 }
 
-# $1: shopt or set. Prints the options that changed; posix mode is a matter of POSIXLY_CORRECT.
+# $1: shopt or set. Prints the options that changed. Posix mode is a matter of POSIXLY_CORRECT, and compatibility one of
+# BASH_COMPAT.
 phasesplit_print_options() {
   local _phasesplit_each _phasesplit_on=s _phasesplit_off=u
   local _phasesplit_before=:${_phasesplit_base_scalars[$1]}: _phasesplit_now=:${_phasesplit_scalars[$1]}:
@@ -192,7 +200,7 @@ phasesplit_print_option() {
     set/off) _phasesplit_command="builtin set +o $3" ;;
   esac
   case $3 in
-    posix | login_shell | restricted_shell) ;;
+    posix | compat[0-9]* | login_shell | restricted_shell) ;;
     # It would trace, echo or end what comes after it.
     xtrace | verbose | errexit) phasesplit_print_framed "$_phasesplit_command" ;;
     *) printf '%s\n' "$_phasesplit_command" ;;
@@ -273,7 +281,7 @@ phasesplit_write_shell() {
     printf 'builtin umask %s\n' "${_phasesplit_scalars[umask]}"
     phasesplit_print_random
     [[ ${_phasesplit_variables[SECONDS]-} != *=computed ]] || printf 'SECONDS=%s\n' "${_phasesplit_scalars[seconds]}"
-    printf 'phasesplit_end_definitions\n'
+    printf '%s\n' phasesplit_end_definitions 'builtin unset -v OLDPWD'
     phasesplit_print_variables special
     phasesplit_print_options shopt
     phasesplit_print_dependent_options
@@ -311,8 +319,9 @@ phasesplit_stand() {
 
 # The shell stood in a directory that had been removed: so it does again. With the same name, if nothing has that now.
 phasesplit_stand_in_removed() {
-  local _phasesplit_top=$1 _phasesplit_path=$1 _phasesplit_each
-  local -a _phasesplit_missing=("$1")
+  builtin local _phasesplit_top=$1 _phasesplit_path=$1 _phasesplit_each
+  builtin local -a _phasesplit_missing
+  _phasesplit_missing=("$1")
   while [[ ! -e ${_phasesplit_top%/*}/. && ${_phasesplit_top%/*} == /* ]]; do
     _phasesplit_top=${_phasesplit_top%/*}
     _phasesplit_missing=("$_phasesplit_top" "${_phasesplit_missing[@]}")
@@ -322,8 +331,8 @@ phasesplit_stand_in_removed() {
     _phasesplit_top=$_phasesplit_path _phasesplit_missing=("$_phasesplit_path")
   fi
   for _phasesplit_each in "${_phasesplit_missing[@]}"; do "$_phasesplit_engine" mkdir "$_phasesplit_each" || break; done
-  if builtin cd -- "$_phasesplit_path" && "$_phasesplit_engine" clear "$_phasesplit_top"; then return 0; fi
-  phasesplit_fail "$_phasesplit_stood_by left the shell in $1, a directory that no longer exists, and the shell cannot stand there again (see above). Let that phase end elsewhere, merge the stages (--merge), or use the unsplit build"
+  { builtin cd -- "$_phasesplit_path" && "$_phasesplit_engine" clear "$_phasesplit_top"; } ||
+    phasesplit_fail "$_phasesplit_stood_by left the shell in $1, a directory that no longer exists, and the shell cannot stand there again (see above). Let that phase end elsewhere, merge the stages (--merge), or use the unsplit build"
 }
 
 # $1: the letter of a limit, $2: the soft limit, $3: the hard one, if that changed.

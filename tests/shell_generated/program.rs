@@ -201,7 +201,6 @@ const STATEMENTS: &[&str] = &[
     "BASH_XTRACEFD=2",
     "unset _",
     "OPTIND=3",
-    "unset BASH_ALIASES",
     "HISTCMD=1",
     // Options.
     "set -f",
