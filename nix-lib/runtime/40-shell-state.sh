@@ -68,6 +68,12 @@ phasesplit_guard() {
     phasesplit_distrust "defined a function with the name builtin"
   fi
   builtin enable : 2>/dev/null || phasesplit_distrust "disabled builtin or enable (enable -n)"
+  if [[ -n $_phasesplit_posix ]]; then
+    # Posix mode sets options, and BASHOPTS follows only when one is set with shopt.
+    builtin enable shopt
+    builtin shopt -s "${BASHOPTS%%:*}"
+    _phasesplit_shopt=$BASHOPTS
+  fi
   builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
   builtin enable declare

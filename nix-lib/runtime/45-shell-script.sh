@@ -80,14 +80,14 @@ phasesplit_print_variables() {
     _phasesplit_text=${_phasesplit_variables[$_phasesplit_each]}
     _phasesplit_base=${_phasesplit_base_variables[$_phasesplit_each]-}
     [[ -n $_phasesplit_text ]] || continue
-    if [[ $_phasesplit_base == *=computed ]]; then
-      _phasesplit_base=''
-      printf 'builtin unset -v %s\n' "$_phasesplit_each"
-    fi
     # `cd` sets these when the state is restored.
     case $_phasesplit_each in PWD | OLDPWD) _phasesplit_base='' ;; esac
     [[ $_phasesplit_text != "$_phasesplit_base" ]] || continue
     phasesplit_is_of_kind "$1" "$_phasesplit_each" || continue
+    if [[ $_phasesplit_base == *=computed ]]; then
+      _phasesplit_base=''
+      printf 'builtin unset -v %s\n' "$_phasesplit_each"
+    fi
     [[ -z ${_phasesplit_later[$_phasesplit_each]-} ]] || phasesplit_note "$_phasesplit_each" "sets it"
     phasesplit_flags "$_phasesplit_text"
     if [[ $_phasesplit_reply == *n* ]]; then

@@ -41,7 +41,7 @@ probe() {
       builtin printf '%s\n' "$probeLine"
       builtin declare -f -- "${probeLine#declare -* }"
     done
-  } >|"$PROBE" 2>&1
+  } >|"$PROBE" 2>/dev/null
   ( builtin declare -p ) >|"$PROBE.variables" 2>&1
   # What comes after the last phase is lost with its shell.
   [[ ! -e $LOG ]] || "$_phasesplit_cp" "$LOG" "$PROBE.log"
