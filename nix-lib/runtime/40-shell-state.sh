@@ -62,7 +62,7 @@ phasesplit_guard() {
   [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_posix="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
   # Assigning it turns posix mode on: then special builtins (unset, export, set, exit …) come before functions.
   [[ -o posix ]] || POSIXLY_CORRECT=y
-  set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace
+  set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace +o keyword +o onecmd
   if export -f builtin 2>/dev/null; then
     unset -f builtin
     phasesplit_distrust "defined a function with the name builtin"
@@ -120,6 +120,7 @@ phasesplit_guard() {
   phasesplit_read_hashed
   phasesplit_read_directories
   _phasesplit_aliases=("${!BASH_ALIASES[@]}")
+  [[ -z ${BASH_ALIASES[builtin]+x} ]] || phasesplit_distrust "defined an alias with the name builtin"
   shopt -s extglob
   unset -v GLOBIGNORE TMOUT BASH_COMPAT EXECIGNORE GLOBSORT 2>/dev/null
 }

@@ -201,8 +201,8 @@ phasesplit_print_option() {
   esac
   case $3 in
     posix | compat[0-9]* | login_shell | restricted_shell) ;;
-    # It would trace, echo or end what comes after it.
-    xtrace | verbose | errexit) phasesplit_print_framed "$_phasesplit_command" ;;
+    # It would change what comes after it.
+    xtrace | verbose | errexit | keyword | onecmd) phasesplit_print_framed "$_phasesplit_command" ;;
     *) printf '%s\n' "$_phasesplit_command" ;;
   esac
 }

@@ -23,6 +23,8 @@ probe() {
   {
     builtin enable -a
     builtin enable $(builtin enable -n | while builtin read -r _ _ n; do builtin echo "$n"; done) 2>/dev/null
+    # BASHOPTS follows posix mode and BASH_COMPAT only when an option is set.
+    builtin shopt -s "${BASHOPTS%%:*}"
     builtin printf 'options %s %s %s\n' "${BASHOPTS//compat[0-9][0-9]:/}" "$SHELLOPTS" "$(builtin umask)"
     builtin printf 'at %q %q %s %s\n' "$PWD" "${OLDPWD-unset}" "$([[ . -ef $PWD ]] && builtin echo there)" "$#"
     builtin printf 'random %s %s %s\n' ${seeded:+"${RANDOM-unset}" "${RANDOM-unset}" "${RANDOM-unset}"}
@@ -52,10 +54,11 @@ if [[ $mode == whole ]]; then
   _phasesplit_now=("${all[@]}")
   genericBuild() {
     for curPhase in "${_phasesplit_now[@]}"; do runPhase "$curPhase"; done
+    builtin exit 0
   }
   set --
   genericBuild
-  exit 0
+  exit 9
 fi
 
 source "$_phasesplit_runtime"
