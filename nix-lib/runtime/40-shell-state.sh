@@ -76,11 +76,13 @@ phasesplit_guard() {
   fi
   builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
+  # Forks, as a file would have the package's umask.
+  _phasesplit_umask=$(builtin enable umask; builtin umask)
+  _phasesplit_enabled=$(builtin enable -a)
   builtin enable declare
   builtin declare -gA _phasesplit_scalars _phasesplit_early
   _phasesplit_scalars[shopt]=$_phasesplit_shopt _phasesplit_scalars[set]=$_phasesplit_set _phasesplit_early[POSIXLY_CORRECT]=$_phasesplit_posix
-  _phasesplit_scalars[umask]=$(builtin enable umask; builtin umask)
-  builtin enable -a >|"$_phasesplit_scratch/builtins"
+  _phasesplit_scalars[umask]=$_phasesplit_umask
   builtin enable declare eval export local mapfile printf shopt trap ulimit umask unset
   builtin umask 022
 
@@ -166,7 +168,7 @@ phasesplit_read_builtins() {
   local _phasesplit_each
   local -a _phasesplit_lines=()
   declare -gA _phasesplit_builtins=()
-  builtin mapfile -t _phasesplit_lines <"$_phasesplit_scratch/builtins"
+  builtin mapfile -t _phasesplit_lines <<<"$_phasesplit_enabled"
   for _phasesplit_each in "${_phasesplit_lines[@]}"; do
     case $_phasesplit_each in
       'enable -n '*) _phasesplit_builtins[${_phasesplit_each#enable -n }]=off ;;

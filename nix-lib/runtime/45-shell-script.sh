@@ -337,6 +337,8 @@ phasesplit_stand_in_removed() {
 
 # $1: the letter of a limit, $2: the soft limit, $3: the hard one, if that changed.
 phasesplit_limit() {
+  # In posix mode these count half as much as they did when they were read.
+  [[ ! -o posix || $1 != [cf] ]] || builtin set -- "$1" "${2/#[0-9]*/$((${2//[!0-9]/} * 2))}" ${3+"${3/#[0-9]*/$((${3//[!0-9]/} * 2))}"}
   builtin ulimit "-S$1" "$2" && { [[ -z ${3-} ]] || builtin ulimit "-H$1" "$3"; } ||
     phasesplit_fail "an earlier phase set the limit \"ulimit -$1\" to $2${3:+ (hard: $3)}, which cannot be set here (see above). Merge the stages that need it (--merge), or use the unsplit build"
 }
