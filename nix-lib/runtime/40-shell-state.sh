@@ -62,12 +62,16 @@ phasesplit_guard() {
   [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_posix="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
   # Assigning it turns posix mode on: then special builtins (unset, export, set, exit …) come before functions.
   [[ -o posix ]] || POSIXLY_CORRECT=y
-  set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace +o keyword +o onecmd
   if export -f builtin 2>/dev/null; then
     unset -f builtin
     phasesplit_distrust "defined a function with the name builtin"
   fi
   builtin enable : 2>/dev/null || phasesplit_distrust "disabled builtin or enable (enable -n)"
+  # Forks, as a file would have the package's umask.
+  _phasesplit_umask=$(builtin enable umask; builtin umask)
+  _phasesplit_enabled=$(builtin enable -a)
+  builtin enable set
+  set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace +o keyword +o onecmd
   if [[ -n $_phasesplit_posix ]]; then
     # Posix mode sets options, and BASHOPTS follows only when one is set with shopt.
     builtin enable shopt
@@ -76,9 +80,6 @@ phasesplit_guard() {
   fi
   builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
-  # Forks, as a file would have the package's umask.
-  _phasesplit_umask=$(builtin enable umask; builtin umask)
-  _phasesplit_enabled=$(builtin enable -a)
   builtin enable declare
   builtin declare -gA _phasesplit_scalars _phasesplit_early
   _phasesplit_scalars[shopt]=$_phasesplit_shopt _phasesplit_scalars[set]=$_phasesplit_set _phasesplit_early[POSIXLY_CORRECT]=$_phasesplit_posix
