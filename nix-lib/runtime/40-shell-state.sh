@@ -72,12 +72,18 @@ phasesplit_guard() {
   _phasesplit_enabled=$(builtin enable -a)
   builtin enable set
   set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace +o keyword +o onecmd
-  if [[ -n $_phasesplit_posix ]]; then
-    # Posix mode sets options, and BASHOPTS follows only when one is set with shopt.
-    builtin enable shopt
-    builtin shopt -s "${BASHOPTS%%:*}"
-    _phasesplit_shopt=$BASHOPTS
+  # BASHOPTS shows what GLOBIGNORE and posix mode set only when an option is set with shopt; and posix mode may be ours.
+  builtin enable shopt
+  builtin shopt -s "${BASHOPTS%%:*}"
+  _phasesplit_text=:$BASHOPTS:
+  if [[ -z $_phasesplit_posix ]]; then
+    for _phasesplit_each in expand_aliases inherit_errexit interactive_comments shift_verbose sourcepath; do
+      _phasesplit_text=${_phasesplit_text/:"$_phasesplit_each":/:}
+      [[ :$_phasesplit_shopt: != *:"$_phasesplit_each":* ]] || _phasesplit_text+=$_phasesplit_each:
+    done
   fi
+  _phasesplit_text=${_phasesplit_text#:}
+  _phasesplit_shopt=${_phasesplit_text%:}
   builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
   builtin enable declare
@@ -326,6 +332,9 @@ phasesplit_write_base() {
 # Fills _phasesplit_base_variables and the others with what phasesplit_write_base wrote.
 phasesplit_load_base() {
   local _phasesplit_each
+  # Filled below; `phasesplit shell` fills them itself.
+  declare -ga _phasesplit_base_variable_names=() _phasesplit_base_function_names=() _phasesplit_base_aliases=()
+  declare -gA _phasesplit_base_scalars=() _phasesplit_base_variables=() _phasesplit_base_traps=()
   local -a _phasesplit_texts=()
   mapfile -d '' -t _phasesplit_texts <"$_phasesplit_scratch/base"
   for _phasesplit_each in "${_phasesplit_texts[@]}"; do

@@ -60,6 +60,8 @@ if [[ $mode == whole ]]; then
   genericBuild
   exit 9
 fi
+# An error may end that block and nothing more.
+[[ $mode == stage ]] || exit 9
 
 source "$_phasesplit_runtime"
 _phasesplit_package=generated _phasesplit_stage=stage _phasesplit_keep='' _phasesplit_finish='' _phasesplit_warnings=()
