@@ -353,7 +353,8 @@ const STATEMENTS: &[&str] = &[
     "alias ll='ls -l'",
     "alias a=b c='d\ne'",
     "alias -- -x='y z'",
-    "alias printf='echo aliased >>$LOG;' declare=false; shopt -s expand_aliases", "alias trap=false set=false; shopt -s expand_aliases",
+    "alias printf='echo aliased >>$LOG;' declare=false; shopt -s expand_aliases",
+    "alias trap=false set=false; shopt -s expand_aliases",
     "unalias ll 2>/dev/null || :",
     // Directories.
     "cd deep || :",
