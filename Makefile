@@ -14,7 +14,7 @@ PROGRAM := target/release/phasesplit
 # crt-static needs an explicit --target, or procedural macros fail to build.
 ENGINE_FLAGS := -C target-feature=+crt-static --remap-path-prefix=$(CARGO_HOME)=/cargo --remap-path-prefix=$(CURDIR)=/phasesplit
 
-.PHONY: all engine build setup tools demo test test-mutation test-state test-kills test-engine test-arm64 test-machines fuzz bench bench-state bench-relocate bench-image bench-cache bench-roots lint clean
+.PHONY: all engine build setup tools demo test test-mutation test-state test-shell test-kills test-engine test-arm64 test-machines fuzz bench bench-state bench-relocate bench-image bench-cache bench-roots lint clean
 
 all: build
 
@@ -56,6 +56,14 @@ IN_MEMORY := $(shell [ -w /dev/shm ] && echo TMPDIR=/dev/shm)
 
 test-state:
 	$(IN_MEMORY) PROPTEST_CASES='$(PHASESPLIT_CASES)' $(CARGO) test --locked $(IN_ENGINE) --lib -- round_trip::generated
+
+# Generated programs, cut into stages at random places and run whole (tests/shell_generated): so many, and which.
+PHASESPLIT_SHELLS ?= 5000
+PHASESPLIT_SHELLS_SEED ?= 1
+
+test-shell: engine
+	$(IN_MEMORY) PHASESPLIT_STATE='$(CURDIR)/$(ENGINE)' PHASESPLIT_SHELLS='$(PHASESPLIT_SHELLS)' \
+	  PHASESPLIT_SHELLS_SEED='$(PHASESPLIT_SHELLS_SEED)' $(CARGO) test --locked --test shell_generated -- --nocapture
 
 # Kills build, roots prune, roots gc and cache push so many times at random moments (tests/random_kills). A seed makes the same
 # choices again.

@@ -58,25 +58,41 @@ phasesplit_is_search_path() {
 # The order matters. Until the package's functions are gone, only keywords, assignments and `builtin` are what they seem;
 # until its traps are gone, nothing here may fail or return.
 phasesplit_guard() {
-  declare -gA _phasesplit_scalars=([shopt]=$BASHOPTS [set]=$SHELLOPTS [depth]=${FUNCNEST-})
-  declare -gA _phasesplit_early=([POSIXLY_CORRECT]='')
-  [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_early[POSIXLY_CORRECT]="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
+  _phasesplit_shopt=$BASHOPTS _phasesplit_set=$SHELLOPTS _phasesplit_posix=''
+  [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_posix="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
   # Assigning it turns posix mode on: then special builtins (unset, export, set, exit …) come before functions.
   [[ -o posix ]] || POSIXLY_CORRECT=y
-  set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace
   if export -f builtin 2>/dev/null; then
     unset -f builtin
     phasesplit_distrust "defined a function with the name builtin"
   fi
   builtin enable : 2>/dev/null || phasesplit_distrust "disabled builtin or enable (enable -n)"
-  set +o posix
+  # Forks, as a file would have the package's umask.
+  _phasesplit_umask=$(builtin enable umask; builtin umask)
+  _phasesplit_enabled=$(builtin enable -a)
+  builtin enable set
+  set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace +o keyword +o onecmd
+  # BASHOPTS shows what GLOBIGNORE and posix mode set only when an option is set with shopt; and posix mode may be ours.
+  builtin enable shopt
+  builtin shopt -s "${BASHOPTS%%:*}"
+  _phasesplit_text=:$BASHOPTS:
+  if [[ -z $_phasesplit_posix ]]; then
+    for _phasesplit_each in expand_aliases inherit_errexit interactive_comments shift_verbose sourcepath; do
+      _phasesplit_text=${_phasesplit_text/:"$_phasesplit_each":/:}
+      [[ :$_phasesplit_shopt: != *:"$_phasesplit_each":* ]] || _phasesplit_text+=$_phasesplit_each:
+    done
+  fi
+  _phasesplit_text=${_phasesplit_text#:}
+  _phasesplit_shopt=${_phasesplit_text%:}
+  builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
-  _phasesplit_scalars[umask]=$(builtin enable umask; builtin umask)
-  builtin enable -a >|"$_phasesplit_scratch/builtins"
+  builtin enable declare
+  builtin declare -gA _phasesplit_scalars _phasesplit_early
+  _phasesplit_scalars[shopt]=$_phasesplit_shopt _phasesplit_scalars[set]=$_phasesplit_set _phasesplit_early[POSIXLY_CORRECT]=$_phasesplit_posix
+  _phasesplit_scalars[umask]=$_phasesplit_umask
   builtin enable declare eval export local mapfile printf shopt trap ulimit umask unset
   builtin umask 022
 
-  local _phasesplit_each
   for _phasesplit_each in EXIT ERR DEBUG RETURN; do
     builtin trap -p "$_phasesplit_each"
     builtin printf '\0'
@@ -88,21 +104,20 @@ phasesplit_guard() {
   done >>"$_phasesplit_scratch/traps" 2>/dev/null
   builtin trap - DEBUG RETURN ERR
   builtin shopt -u nullglob failglob nocasematch nocaseglob extdebug
-  set -o braceexpand -o hashall +o functrace +o pipefail +o physical
+  builtin set -o braceexpand -o hashall +o functrace +o pipefail +o physical
 
   # These must not stay as they are while others are read.
   for _phasesplit_each in FUNCNEST IFS LC_ALL; do
     builtin declare -p "$_phasesplit_each"
     builtin printf '\0'
   done >|"$_phasesplit_scratch/list" 2>/dev/null
-  local -a _phasesplit_texts=()
   builtin mapfile -d '' -t _phasesplit_texts <"$_phasesplit_scratch/list"
   _phasesplit_early[FUNCNEST]=${_phasesplit_texts[0]%$'\n'}
   _phasesplit_early[IFS]=${_phasesplit_texts[1]%$'\n'}
   _phasesplit_early[LC_ALL]=${_phasesplit_texts[2]%$'\n'}
   [[ ${_phasesplit_texts[1]} != 'declare -'*([!\ ])r*' IFS'* ]] || phasesplit_distrust "made IFS read-only"
   IFS=$' \t\n'
-  [[ ${_phasesplit_texts[0]} == 'declare -'*([!\ ])r*' FUNCNEST'* ]] || unset -v FUNCNEST
+  [[ ${_phasesplit_texts[0]} == 'declare -'*([!\ ])r*' FUNCNEST'* ]] || builtin unset -v FUNCNEST
   [[ ${_phasesplit_texts[2]} == 'declare -'*([!\ ])r*' LC_ALL'* ]] || LC_ALL=C
 
   phasesplit_read_functions
@@ -114,29 +129,31 @@ phasesplit_guard() {
   phasesplit_read_hashed
   phasesplit_read_directories
   _phasesplit_aliases=("${!BASH_ALIASES[@]}")
+  [[ -z ${BASH_ALIASES[builtin]+x} ]] || phasesplit_distrust "defined an alias with the name builtin"
   shopt -s extglob
   unset -v GLOBIGNORE TMOUT BASH_COMPAT EXECIGNORE GLOBSORT 2>/dev/null
 }
 
 # Ends the stage: of its shell nothing can be believed.
 phasesplit_distrust() {
-  unset -f printf
+  builtin unset -f printf exit
   phasesplit_fail "${curPhase:-a phase} $1: then the shell can be neither saved nor restored. Do that in a subshell, merge the stages that need it (--merge), or use the unsplit build"
 }
 
 # Fills _phasesplit_functions (name -> flags, a space, the definition) and _phasesplit_function_names, and removes the
 # functions that are not the runtime's.
 phasesplit_read_functions() {
-  local _phasesplit_each _phasesplit_name
-  local -a _phasesplit_lines=() _phasesplit_flags=() _phasesplit_texts=()
-  local -i _phasesplit_index
-  declare -gA _phasesplit_functions=()
+  builtin local _phasesplit_each _phasesplit_name
+  builtin local -a _phasesplit_lines _phasesplit_flags _phasesplit_texts
+  builtin local -i _phasesplit_index
+  builtin declare -gA _phasesplit_functions
+  _phasesplit_functions=()
   _phasesplit_function_names=()
   builtin declare -F >|"$_phasesplit_scratch/list"
   builtin mapfile -t _phasesplit_lines <"$_phasesplit_scratch/list"
   for _phasesplit_each in "${_phasesplit_lines[@]}"; do
     _phasesplit_name=${_phasesplit_each#declare -* }
-    case $_phasesplit_name in phasesplit_* | genericBuild) continue ;; esac
+    case $_phasesplit_name in phasesplit_* | genericBuild) builtin continue ;; esac
     _phasesplit_function_names+=("$_phasesplit_name")
     _phasesplit_each=${_phasesplit_each%% "$_phasesplit_name"}
     _phasesplit_flags+=("${_phasesplit_each#declare -f}")
@@ -158,7 +175,7 @@ phasesplit_read_builtins() {
   local _phasesplit_each
   local -a _phasesplit_lines=()
   declare -gA _phasesplit_builtins=()
-  builtin mapfile -t _phasesplit_lines <"$_phasesplit_scratch/builtins"
+  builtin mapfile -t _phasesplit_lines <<<"$_phasesplit_enabled"
   for _phasesplit_each in "${_phasesplit_lines[@]}"; do
     case $_phasesplit_each in
       'enable -n '*) _phasesplit_builtins[${_phasesplit_each#enable -n }]=off ;;
@@ -315,6 +332,9 @@ phasesplit_write_base() {
 # Fills _phasesplit_base_variables and the others with what phasesplit_write_base wrote.
 phasesplit_load_base() {
   local _phasesplit_each
+  # Filled below; `phasesplit shell` fills them itself.
+  declare -ga _phasesplit_base_variable_names=() _phasesplit_base_function_names=() _phasesplit_base_aliases=()
+  declare -gA _phasesplit_base_scalars=() _phasesplit_base_variables=() _phasesplit_base_traps=()
   local -a _phasesplit_texts=()
   mapfile -d '' -t _phasesplit_texts <"$_phasesplit_scratch/base"
   for _phasesplit_each in "${_phasesplit_texts[@]}"; do

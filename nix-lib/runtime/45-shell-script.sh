@@ -79,8 +79,15 @@ phasesplit_print_variables() {
   for _phasesplit_each in "${_phasesplit_variable_names[@]}"; do
     _phasesplit_text=${_phasesplit_variables[$_phasesplit_each]}
     _phasesplit_base=${_phasesplit_base_variables[$_phasesplit_each]-}
+    [[ -n $_phasesplit_text ]] || continue
+    # `cd` sets these when the state is restored.
+    case $_phasesplit_each in PWD | OLDPWD) _phasesplit_base='' ;; esac
     [[ $_phasesplit_text != "$_phasesplit_base" ]] || continue
     phasesplit_is_of_kind "$1" "$_phasesplit_each" || continue
+    if [[ $_phasesplit_base == *=computed ]]; then
+      _phasesplit_base=''
+      printf 'builtin unset -v %s\n' "$_phasesplit_each"
+    fi
     [[ -z ${_phasesplit_later[$_phasesplit_each]-} ]] || phasesplit_note "$_phasesplit_each" "sets it"
     phasesplit_flags "$_phasesplit_text"
     if [[ $_phasesplit_reply == *n* ]]; then
@@ -169,7 +176,8 @@ phasesplit_print_traps() {
   done
 }
 
-# $1: shopt or set. Prints the options that changed; posix mode is a matter of POSIXLY_CORRECT.
+# $1: shopt or set. Prints the options that changed. Posix mode is a matter of POSIXLY_CORRECT, and compatibility one of
+# BASH_COMPAT.
 phasesplit_print_options() {
   local _phasesplit_each _phasesplit_on=s _phasesplit_off=u
   local _phasesplit_before=:${_phasesplit_base_scalars[$1]}: _phasesplit_now=:${_phasesplit_scalars[$1]}:
@@ -192,9 +200,9 @@ phasesplit_print_option() {
     set/off) _phasesplit_command="builtin set +o $3" ;;
   esac
   case $3 in
-    posix | login_shell | restricted_shell) ;;
-    # It would trace, echo or end what comes after it.
-    xtrace | verbose | errexit) phasesplit_print_framed "$_phasesplit_command" ;;
+    posix | compat[0-9]* | login_shell | restricted_shell) ;;
+    # It would change what comes after it.
+    xtrace | verbose | errexit | keyword | onecmd) phasesplit_print_framed "$_phasesplit_command" ;;
     *) printf '%s\n' "$_phasesplit_command" ;;
   esac
 }
@@ -273,7 +281,7 @@ phasesplit_write_shell() {
     printf 'builtin umask %s\n' "${_phasesplit_scalars[umask]}"
     phasesplit_print_random
     [[ ${_phasesplit_variables[SECONDS]-} != *=computed ]] || printf 'SECONDS=%s\n' "${_phasesplit_scalars[seconds]}"
-    printf 'phasesplit_end_definitions\n'
+    printf '%s\n' phasesplit_end_definitions 'builtin unset -v OLDPWD'
     phasesplit_print_variables special
     phasesplit_print_options shopt
     phasesplit_print_dependent_options
@@ -311,8 +319,9 @@ phasesplit_stand() {
 
 # The shell stood in a directory that had been removed: so it does again. With the same name, if nothing has that now.
 phasesplit_stand_in_removed() {
-  local _phasesplit_top=$1 _phasesplit_path=$1 _phasesplit_each
-  local -a _phasesplit_missing=("$1")
+  builtin local _phasesplit_top=$1 _phasesplit_path=$1 _phasesplit_each
+  builtin local -a _phasesplit_missing
+  _phasesplit_missing=("$1")
   while [[ ! -e ${_phasesplit_top%/*}/. && ${_phasesplit_top%/*} == /* ]]; do
     _phasesplit_top=${_phasesplit_top%/*}
     _phasesplit_missing=("$_phasesplit_top" "${_phasesplit_missing[@]}")
@@ -322,12 +331,14 @@ phasesplit_stand_in_removed() {
     _phasesplit_top=$_phasesplit_path _phasesplit_missing=("$_phasesplit_path")
   fi
   for _phasesplit_each in "${_phasesplit_missing[@]}"; do "$_phasesplit_engine" mkdir "$_phasesplit_each" || break; done
-  if builtin cd -- "$_phasesplit_path" && "$_phasesplit_engine" clear "$_phasesplit_top"; then return 0; fi
-  phasesplit_fail "$_phasesplit_stood_by left the shell in $1, a directory that no longer exists, and the shell cannot stand there again (see above). Let that phase end elsewhere, merge the stages (--merge), or use the unsplit build"
+  { builtin cd -- "$_phasesplit_path" && "$_phasesplit_engine" clear "$_phasesplit_top"; } ||
+    phasesplit_fail "$_phasesplit_stood_by left the shell in $1, a directory that no longer exists, and the shell cannot stand there again (see above). Let that phase end elsewhere, merge the stages (--merge), or use the unsplit build"
 }
 
 # $1: the letter of a limit, $2: the soft limit, $3: the hard one, if that changed.
 phasesplit_limit() {
+  # In posix mode these count half as much as they did when they were read.
+  [[ ! -o posix || $1 != [cf] ]] || builtin set -- "$1" "${2/#[0-9]*/$((${2//[!0-9]/} * 2))}" ${3+"${3/#[0-9]*/$((${3//[!0-9]/} * 2))}"}
   builtin ulimit "-S$1" "$2" && { [[ -z ${3-} ]] || builtin ulimit "-H$1" "$3"; } ||
     phasesplit_fail "an earlier phase set the limit \"ulimit -$1\" to $2${3:+ (hard: $3)}, which cannot be set here (see above). Merge the stages that need it (--merge), or use the unsplit build"
 }

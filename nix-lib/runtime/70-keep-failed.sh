@@ -35,9 +35,8 @@ phasesplit_snapshot_shell() {
 # Called with the restored state in place. An exit trap of a phase's own takes the place of this one; then the shell that
 # is kept is that of the phase's begin.
 phasesplit_watch_phases() {
-  [[ -n $_phasesplit_keep ]] || return 0
   ( builtin trap -p EXIT ) >|"$_phasesplit_keep/trap"
-  builtin mapfile -d '' _phasesplit_exit_trap <"$_phasesplit_keep/trap"
+  IFS= builtin read -r -d '' _phasesplit_exit_trap <"$_phasesplit_keep/trap" || builtin true
   _phasesplit_exit_command=''
   [[ -z $_phasesplit_exit_trap ]] || builtin eval "phasesplit_take_command ${_phasesplit_exit_trap#trap }"
   # What was there runs as it would: with the exit status in $?, and under errexit if that is on.

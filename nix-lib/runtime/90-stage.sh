@@ -205,8 +205,8 @@ phasesplit_begin() {
   ( phasesplit_guard; phasesplit_write_base ) || exit 1
   phasesplit_restore
   # As the shell may be the package's from here on.
-  if ( phasesplit_guard; phasesplit_remember_outside; phasesplit_check_given; phasesplit_note_mentions "${_phasesplit_now[@]}"; phasesplit_write_mentions ); then :; else builtin exit 1; fi
-  phasesplit_watch_phases
+  ( phasesplit_guard; phasesplit_remember_outside; phasesplit_check_given; phasesplit_note_mentions "${_phasesplit_now[@]}"; phasesplit_write_mentions ) || builtin exit 1
+  [[ -z $_phasesplit_keep ]] || phasesplit_watch_phases
 }
 
 # In place of stdenv's. The package's traps on DEBUG, ERR and RETURN must see what they would see of that one: its `for`
@@ -220,7 +220,7 @@ phasesplit_define_generic_build() {
       builtin eval "$_phasesplit_frame"
       for curPhase in "${_phasesplit_now[@]}"; do
         { phasesplit_nothing() { :; }; } <<<"${_phasesplit_began[${#_phasesplit_began[@]}]:=$curPhase=${EPOCHSECONDS-}}"
-        ( phasesplit_mark_phase "$curPhase" )
+        ( [[ -z $_phasesplit_keep ]] || phasesplit_mark_phase "$curPhase" )
         runPhase "$curPhase"
       done
       { phasesplit_nothing() { :; }; } <<<"${_phasesplit_drawn:=${RANDOM-} ${RANDOM-} ${RANDOM-} ${RANDOM-}}"

@@ -7,10 +7,10 @@ source "$_PHASESPLIT_CONTROL/variables"
 unset -v _PHASESPLIT_CONTROL
 
 # What the environment expects (nix-lib/runtime/45-shell-script.sh). A session goes on without what it cannot have.
-phasesplit_end_definitions() { shopt -s expand_aliases; }
+phasesplit_end_definitions() { eval "$_phasesplit_options"; }
 phasesplit_stand() { builtin cd -- "$1" || true; }
 phasesplit_limit() { builtin ulimit "-S$1" "$2" && { [[ -z ${3-} ]] || builtin ulimit "-H$1" "$3"; } || true; }
-_phasesplit_frame=''
+_phasesplit_frame='' _phasesplit_options=$(shopt -p extglob expand_aliases)
 shopt -s extglob
 shopt -u expand_aliases
 # shellcheck disable=SC1091

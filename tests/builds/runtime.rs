@@ -171,3 +171,70 @@ fn outputs_in_any_order_of_any_kind() {
     // One that only fixup makes.
     equal(r#"outputs = [ "out" "dev" ]; preFixup = "mkdir $dev; mv $out/file $dev/";"#);
 }
+
+/// An early phase sets it, and later phases have it as in the unsplit build. The shell at large is `tests/shell_generated`.
+#[test]
+fn what_a_shell_has_besides_values() {
+    equal(
+        r#"preConfigure = ''
+          ulimit -Sn 64; ulimit -s 3000; hash -p /nowhere/tool mytool; enable -n pwd; trap 'echo x' RTMIN+2 TSTP
+          RANDOM=42; SECONDS=50000; export MODE; declare -gA map; declare -gi number; declare -gu upper
+          export BASH_COMPLETION_DIR=$out/share COMP_LEVEL=9 BASH_ENV=$PWD/env.sh; READLINE_PREFIX=/usr/lib
+          echo 'export FROM_BASH_ENV=1' >env.sh
+        '';
+        configurePhase = "runHook preConfigure";
+        buildPhase = "MODE=release; map[k]=v; number=1+1; upper=a; bash -c 'echo mode=$MODE env=$FROM_BASH_ENV' >seen";
+        installPhase = ''
+          mkdir $out
+          { ulimit -Sn; ulimit -s; hash -t mytool; enable -n; trap -p; echo $RANDOM $RANDOM $((SECONDS / 10000))
+            declare -p map number upper BASH_COMPLETION_DIR COMP_LEVEL READLINE_PREFIX; cat seen; } >$out/shell
+        '';"#,
+    );
+}
+
+#[test]
+fn a_changed_ifs_in_every_stage() {
+    for ifs in ["IFS=:", "IFS=", "unset IFS", "IFS=aeiou", "IFS=0123456789", "export IFS=_-/"] {
+        equal(&format!(
+            r#"postUnpack = "x=1"; prePatch = "{ifs}"; buildPhase = "declare -p IFS >ifs || echo unset >ifs";
+            installPhase = "mkdir \"$out\"; cp ifs \"$out\"/";"#
+        ));
+    }
+}
+
+#[test]
+fn traps_see_the_packages_commands_alone() {
+    equal(
+        r#"preConfigure = "set -E; trap 'echo error $? >>$NIX_BUILD_TOP/errors' ERR";
+        buildPhase = "cat $NIX_BUILD_TOP/errors >seen 2>/dev/null || echo none >seen";
+        installPhase = "trap - ERR; mkdir -p $out; cp seen $out/";"#,
+    );
+    equal(
+        r#"configurePhase = "trap 'calls=$((\${calls-0} + 1))' DEBUG; trap 'returns+=\" \${FUNCNAME[0]}\"' RETURN";
+        buildPhase = "echo $calls $returns >seen";
+        installPhase = "trap - DEBUG RETURN; mkdir -p $out; echo $calls $returns | cat seen - >$out/seen";"#,
+    );
+    refused(r#"configurePhase = "set -T; trap : DEBUG";"#, "left a trap on DEBUG that functions inherit");
+}
+
+#[test]
+fn functions_with_the_names_of_builtins() {
+    let names = "printf declare local trap read eval source cd shopt set unset export return exit mapfile enable";
+    equal(&format!(
+        r#"configurePhase = "for name in {names}; do builtin eval \"$name() {{ echo called $name >>$NIX_BUILD_TOP/called; builtin $name \\\"\\$@\\\"; }}\"; done";
+        buildPhase = "unset -f {names}; : >>$NIX_BUILD_TOP/called";
+        dontFixup = true;
+        installPhase = "mkdir $out; sort -u $NIX_BUILD_TOP/called >$out/called";"#
+    ));
+    refused(r#"configurePhase = "builtin() { :; }";"#, "defined a function with the name builtin");
+}
+
+#[test]
+fn a_shell_that_stands_in_a_directory_that_is_gone_or_outside() {
+    let install = r#"installPhase = "cd $NIX_BUILD_TOP; mkdir $out; cp -r after $out/";"#;
+    equal(&format!(
+        r#"buildPhase = "mkdir lost; cd lost; rmdir ../lost";
+        checkPhase = "[[ ! . -ef $PWD ]] && echo $PWD >$NIX_BUILD_TOP/after"; doCheck = true; {install}"#
+    ));
+    equal(&format!(r#"buildPhase = "mkdir -p a/b; cd a/b; rm -r ../../a; echo x >$NIX_BUILD_TOP/after"; {install}"#));
+}
