@@ -154,7 +154,7 @@ phasesplit_end_processes() {
   phasesplit_find_processes
   [[ ${#_phasesplit_processes[@]} -gt 0 ]] || return 0
   for _phasesplit_each in "${_phasesplit_processes[@]}"; do
-    _phasesplit_list+="${_phasesplit_list:+, }${_phasesplit_process_names[$_phasesplit_each]} (pid $_phasesplit_each, left by ${_phasesplit_process_phases[$_phasesplit_each]-the stage})"
+    _phasesplit_list+="${_phasesplit_list:+, }${_phasesplit_process_names[$_phasesplit_each]} (pid $_phasesplit_each, left by ${_phasesplit_process_phases[$_phasesplit_each]-${curPhase-a phase}})"
   done
   phasesplit_warn "processes still run at the end of the stage, cannot cross it, and are ended: $_phasesplit_list. If a later phase needs them, put these phases into one stage with --merge"
   # Their end is no news.
