@@ -216,12 +216,13 @@ phasesplit_drop_exit_trap() {
     *) return 0 ;;
   esac
   _phasesplit_trap=${_phasesplit_trap#trap -- } _phasesplit_trap=${_phasesplit_trap%$'\n'}
+  # Before anything else: what fails below must not run it either.
+  eval "${_phasesplit_exit_trap_before:-trap - EXIT}"
   for _phasesplit_each in "${_phasesplit_output_names[@]}" prefix; do
     [[ $_phasesplit_reply != *"\$$_phasesplit_each"* && $_phasesplit_reply != *"\${$_phasesplit_each"* ]] ||
       phasesplit_fail "a phase set the EXIT trap ${_phasesplit_trap% EXIT}, which ends processes of this stage and writes to an output: it cannot do both at the end of the build. Put the phases from there on into one stage with --merge, or use the unsplit build"
   done
   phasesplit_warn "the EXIT trap ${_phasesplit_trap% EXIT} ends processes of this stage, so it is dropped here, where they have ended: in a later stage it would hit others. If it does more than that, put the phases from there on into one stage with --merge"
-  eval "${_phasesplit_exit_trap_before:-trap - EXIT}"
 }
 
 # What the end of a stage has to say and do before its state is saved, whatever options and IFS the package left.
