@@ -225,6 +225,8 @@ phasesplit_define_generic_build() {
       done
       { phasesplit_nothing() { :; }; } <<<"${_phasesplit_drawn:=${RANDOM-} ${RANDOM-} ${RANDOM-} ${RANDOM-}}"
       if ( phasesplit_save ); then builtin trap - EXIT; builtin exit 0; fi
+      # Its own EXIT trap may end processes that the save has ended, and whose numbers others have.
+      builtin trap - EXIT
       builtin exit 1
     }
   elif [[ -n $_phasesplit_keep ]]; then
