@@ -290,9 +290,13 @@ fn the_checksums_of_an_image_fit_afterwards() {
 fn what_cannot_be_searched_is_listed_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let squashfs = [&b"hsqs"[..], &[1; 24], &[4, 0, 0, 0], &[0; 64]].concat();
-    let files: [(&str, Vec<u8>); 5] = [
+    let mut header = flate2::Crc::new();
+    header.update(&[7; 20]);
+    let archive = [b"7z\xbc\xaf\x27\x1c\0\x04", &header.sum().to_le_bytes()[..], &[7; 20]].concat();
+    let files: [(&str, Vec<u8>); 6] = [
         ("a.7z", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
-        ("installer", [b"MZ program ".to_vec(), b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()].concat()),
+        ("installer", [b"MZ program ".to_vec(), archive].concat()),
+        ("knows-formats", b"MZ program 7z\xbc\xaf\x27\x1c\0\x04 Rar!\x1a\x07\0 Rar!\x1a\x07\x01\0 and so on".to_vec()),
         ("app.image", [b"\x7fELF no more than its name".to_vec(), squashfs].concat()),
         ("page.js.br", b"anything".to_vec()),
         ("plain.txt", b"7z and Rar and hsqs are names".to_vec()),

@@ -74,9 +74,26 @@ fn opaque_at(rest: &[u8]) -> Option<&'static str> {
         Foreign::Opaque(name) if rest.starts_with(b"hsqs") => {
             (number(28) == Some(4) && number(30) == Some(0)).then_some(name)
         }
-        Foreign::Opaque(name) if rest.starts_with(b"7z") || rest.starts_with(b"Rar!") => Some(name),
+        // Programs that read these formats hold their magic numbers, so a checksum has to fit (7-Zip, `DOC/7zFormat.txt`; RARLAB,
+        // "RAR 5.0 archive format"). Before version 5 the type of the first header has to do.
+        Foreign::Opaque(name) if rest.starts_with(b"7z") => {
+            (crc(rest.get(12..32)?) == *rest.get(8..12)?).then_some(name)
+        }
+        Foreign::Opaque(name) if rest.starts_with(b"Rar!\x1a\x07\x01\0") => {
+            let end = 13 + usize::from(*rest.get(12)?);
+            (crc(rest.get(12..end)?) == *rest.get(8..12)?).then_some(name)
+        }
+        Foreign::Opaque(name) if rest.starts_with(b"Rar!") => {
+            (rest.get(6) == Some(&0) && rest.get(9) == Some(&0x73)).then_some(name)
+        }
         _ => None,
     }
+}
+
+fn crc(bytes: &[u8]) -> [u8; 4] {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum().to_le_bytes()
 }
 
 thread_local! {

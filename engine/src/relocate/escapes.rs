@@ -5,7 +5,7 @@
 
 use super::content::Edit;
 use super::encoded::Encoded;
-use super::prefix::{HASH_LEN, Mapping, is_base32};
+use super::prefix::{HASH_LEN, Mapping};
 use std::collections::HashMap;
 use std::ops::Range;
 
