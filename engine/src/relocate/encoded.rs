@@ -170,6 +170,18 @@ impl Forms {
             let edits = edits.map(|(i, &byte)| Edit { at: start + i * width, bytes: vec![byte] }).collect();
             all.push(Encoded { at: start, path, form, edits: Some(edits) });
         }
+        // The last constant of a row overlaps the one before it. With a short name it holds less than a run.
+        if !full.is_empty() {
+            let from = mapping.staged.hash_range().end - 1;
+            let tail = widened(&mapping.staged.bytes()[from..], width);
+            for at in memchr::memmem::find_iter(bytes, &tail) {
+                let run = Run { at, path, start: from * width, len: tail.len() };
+                let is_full = full.iter().any(|full| full.at <= at && at < full.end());
+                if !is_full && !is_other_path(bytes, &run, &mapping.staged, width) {
+                    all.push(Encoded { at, path, form, edits: None });
+                }
+            }
+        }
         // A piece is what compilers make of a constant. A short one counts beside others, or, if it is all of a constant, where
         // the whole path is: much text in UTF-16 holds four characters of any hash by chance.
         let ours: Vec<&Run> =
