@@ -46,8 +46,13 @@ pub struct Forms {
 
 /// The shortest run of UTF-32 that counts (bytes): three characters.
 const WIDEST_RUN: usize = 12;
-/// Hash characters that are no chance in one run, and in all runs of a file together.
-const STRONG: usize = 6;
+/// Hash characters that are no chance in one run, and in several that lie near each other.
+const STRONG: usize = 7;
+const TOGETHER: usize = 10;
+/// How far apart (bytes) the pieces of one copy lie at most.
+const NEAR: usize = 256;
+/// What a constant of a pool holds (bytes).
+const CONSTANT: usize = 16;
 /// Bytes that base64 in lines, or in strings of a program, has between two of its characters at most.
 const BREAK: usize = 24;
 
@@ -165,13 +170,29 @@ impl Forms {
             let edits = edits.map(|(i, &byte)| Edit { at: start + i * width, bytes: vec![byte] }).collect();
             all.push(Encoded { at: start, path, form, edits: Some(edits) });
         }
-        // A piece is what compilers make of a constant. One with few characters counts where the rest is near.
+        // The last constant of a row overlaps the one before it. With a short name it holds less than a run.
+        if !full.is_empty() {
+            let from = mapping.staged.hash_range().end - 1;
+            let tail = widened(&mapping.staged.bytes()[from..], width);
+            for at in memchr::memmem::find_iter(bytes, &tail) {
+                let run = Run { at, path, start: from * width, len: tail.len() };
+                let is_full = full.iter().any(|full| full.at <= at && at < full.end());
+                if !is_full && !is_other_path(bytes, &run, &mapping.staged, width) {
+                    all.push(Encoded { at, path, form, edits: None });
+                }
+            }
+        }
+        // A piece is what compilers make of a constant. A short one counts beside others, or, if it is all of a constant, where
+        // the whole path is: much text in UTF-16 holds four characters of any hash by chance.
         let ours: Vec<&Run> =
             pieces.into_iter().filter(|run| !is_other_path(bytes, run, &mapping.staged, width)).collect();
-        let held = ours.iter().fold(0_u32, |mask, run| part(run).fold(mask, |mask, i| mask | 1 << i)).count_ones();
-        let together = !full.is_empty() || held as usize >= STRONG + 4;
-        let counted = ours.into_iter().filter(|run| part(run).len() >= STRONG || together);
-        all.extend(counted.map(|run| Encoded { at: run.at, path, form, edits: None }));
+        for group in ours.chunk_by(|a, b| b.at.saturating_sub(a.end()) <= NEAR) {
+            let held = group.iter().fold(0_u32, |mask, run| part(run).fold(mask, |mask, i| mask | 1 << i)).count_ones();
+            let together = group.len() > 1 && held as usize >= TOGETHER;
+            let is_constant = |run: &Run| !full.is_empty() && run.len >= CONSTANT - width;
+            let counted = group.iter().filter(|run| together || part(run).len() >= STRONG || is_constant(run));
+            all.extend(counted.map(|run| Encoded { at: run.at, path, form, edits: None }));
+        }
     }
 
     fn base64(&self, bytes: &[u8], runs: &[Run], path: usize, form: (usize, usize), all: &mut Vec<Encoded>) {
