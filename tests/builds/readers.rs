@@ -204,7 +204,7 @@ fn a_builder_script_that_wraps_a_later_hook() {
         "x",
         "",
         &format!(
-            "{} builder = {builder}; configureFlags = [ \"--own\" ]; configurePhase = \"runHook preConfigure; echo $configureFlags >built\"; buildPhase = \"true\";",
+            "{} builder = {builder}; configureFlags = [ \"--own\" ]; configurePhase = \"runHook preConfigure; echo $configureFlags >built\";",
             self::hook(hook)
         ),
     );
