@@ -325,6 +325,11 @@ impl Search<'_> {
         {
             return;
         }
+        // A program (`$builder`, `$SHELL`) is no script.
+        let is_text = label.starts_with("the function ") || label.starts_with("the file ");
+        if !is_text && !is_code(label.as_bytes()) {
+            return;
+        }
         let request = self.request;
         if let Some(what) = source::runs(text, &request.functions) {
             self.note(RUNS, format!("runs {what} in {label}"));
