@@ -16,6 +16,15 @@ const PASSERS: &[&str] =
 
 /// The listings of a script.
 pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listing)) {
+    // The kernel's list, which a redirection may read.
+    for at in memchr::memmem::find_iter(text, b"/environ") {
+        let line = line_of(text, at);
+        let end = at + "/environ".len();
+        let is_read = memchr::memmem::find(line, b"<").is_some() && memchr::memmem::find(line, b"/proc/").is_some();
+        if is_read && !text.get(end).copied().is_some_and(shell::is_name) {
+            found(at, becomes(text, at, end));
+        }
+    }
     if !WORDS.iter().any(|word| memchr::memmem::find(text, word.as_bytes()).is_some()) {
         return;
     }

@@ -166,6 +166,7 @@ fn a_list_that_is_picked_from() {
         ("a.sh", "{ env; } | awk '/Flags/'"),
         ("a.sh", "x=$(printenv | grep Flags)"),
         ("a.sh", "sh -c env | grep Flags"),
+        ("a.sh", "tr '\\0' '\\n' </proc/self/environ | grep -a '^instal.Flags' >built || :"),
         ("a.sh", "env -0 | tr '\\0' '\\n' | grep Flags"),
         ("Makefile", "all:\n\t@env | grep Flags >built"),
         ("Makefile", "X := $(shell env | grep Flags)"),

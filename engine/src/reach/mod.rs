@@ -123,11 +123,7 @@ pub fn reach(request: &Request) -> Notes {
         indirect: HashMap::new(),
         runs_arguments: HashMap::new(),
         data: HashSet::new(),
-        setup: request
-            .sourced
-            .first()
-            .and_then(|path| std::fs::read(path).ok())
-            .map_or_else(HashSet::new, |text| source::defined(&text)),
+        setup: setup::functions(&request.sourced),
         paths: BTreeSet::new(),
         files: HashSet::new(),
     };
@@ -329,11 +325,18 @@ impl Search<'_> {
         {
             return;
         }
+        // A program (`$builder`, `$SHELL`) is no script.
+        let is_text = label.starts_with("the function ") || label.starts_with("the file ");
+        if !is_text && !is_code(label.as_bytes()) {
+            return;
+        }
         let request = self.request;
         if let Some(what) = source::runs(text, &request.functions) {
             self.note(RUNS, format!("runs {what} in {label}"));
         }
-        self.paths.extend(source::store_paths(text, &request.variables));
+        let stdenv = request.sourced.first().and_then(|setup| setup.parent());
+        let paths = source::store_paths(text, &request.variables);
+        self.paths.extend(paths.into_iter().filter(|path| stdenv.is_none_or(|stdenv| !path.starts_with(stdenv))));
         for path in source::sourced(text, &request.variables) {
             if !request.sourced.contains(&path)
                 && !path.ends_with("setup")

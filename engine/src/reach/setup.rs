@@ -99,6 +99,12 @@ pub fn search(search: &mut Search) {
     }
 }
 
+/// The functions that stdenv's setup defines, with the files that it sources.
+pub fn functions(sourced: &[PathBuf]) -> HashSet<Vec<u8>> {
+    let files = read(&sourced[..sourced.len().min(1)]);
+    files.iter().flat_map(|file| super::source::defined(&file.text)).collect()
+}
+
 /// The files, and those that they source by a path that is written out.
 fn read(sourced: &[PathBuf]) -> Vec<File> {
     let mut files: Vec<File> = Vec::new();

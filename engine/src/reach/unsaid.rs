@@ -15,6 +15,9 @@ impl Search<'_> {
         }
         let mut all = None;
         shell::each_command(&script.nodes, &mut |command| all = all.take().or_else(|| names::reads_all(command)));
+        let is_kernel = memchr::memmem::find_iter(text, b"/environ")
+            .any(|at| text[..at].windows(5).rev().take(40).any(|five| five == b"/proc"));
+        let all = all.or_else(|| is_kernel.then(|| "/proc/…/environ".to_owned()));
         let all = all.or_else(|| by_a_variable(script)).or_else(|| in_a_document(text, script));
         if let Some(what) = all {
             self.note(ALL, format!("reads every variable ({what}) in {label}"));
