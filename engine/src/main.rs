@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use phasesplit_state::info::{Failed, Phase};
-use phasesplit_state::{foreign, format, list, lock, log, mentions, nix_files, place, random, reach, relocate, restore, save};
+use phasesplit_state::{
+    foreign, format, list, lock, log, mentions, nix_files, place, random, reach, relocate, restore, save,
+};
 
 const USAGE: &str = "\
 phasesplit-state: saves and restores the build directory between two stages

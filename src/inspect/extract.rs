@@ -157,10 +157,10 @@ impl<'a> Job<'a> {
         let base = tree::open_base(to).map_err(|source| Error::io(EXTRACT, to, source))?;
         let mut maker = Maker { to, cursor: Cursor::new(base), setuid: self.wish.setuid, dropped: 0 };
         // No entry of the state says what these are like.
-        let mut bare: Vec<&[u8]> = self.chosen().map(|record| split_parent(&record.entry.path).0).collect();
-        bare.retain(|parent| format::has_no_member(parent));
-        bare.dedup();
-        for directory in &bare {
+        let mut roots: Vec<&[u8]> = self.chosen().map(|record| split_parent(&record.entry.path).0).collect();
+        roots.retain(|parent| format::has_no_member(parent));
+        roots.dedup();
+        for directory in &roots {
             maker.directory(directory)?;
         }
         for Record { entry, .. } in self.chosen().filter(|record| record.entry.kind == Kind::Directory) {
