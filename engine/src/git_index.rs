@@ -153,7 +153,9 @@ pub fn unmark(content: &mut [u8], stat: impl FnMut(&[u8]) -> Option<Stat>) -> bo
                 (UID, stat.st_uid),
                 (GID, stat.st_gid),
             ];
-            known.into_iter().for_each(|(at, value)| set(entry, at, value));
+            for (at, value) in known {
+                set(entry, at, value);
+            }
         }
     })
 }

@@ -73,7 +73,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let top = scratch.path().join("top");
         fs::create_dir(&top).unwrap();
-        let names: Vec<Vec<u8>> = ["same", "changed", "replaced", "gone", "mode"].map(|name| name.into()).into();
+        let names: Vec<Vec<u8>> = ["same", "changed", "replaced", "gone", "mode"].map(Into::into).into();
         for name in ["same", "changed", "replaced", "gone", "mode"] {
             fs::write(top.join(name), "from Nix").unwrap();
         }

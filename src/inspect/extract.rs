@@ -188,7 +188,7 @@ impl<'a> Job<'a> {
         for record in others.rev().filter(|record| record.entry.kind == Kind::Directory) {
             maker.close(&record.entry)?;
         }
-        for directory in bare {
+        for directory in roots {
             let open = Permissions::from_mode(0o755);
             fs::set_permissions(to.join(OsStr::from_bytes(directory)), open).map_err(maker.io(directory))?;
         }

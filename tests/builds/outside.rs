@@ -17,7 +17,7 @@ stdenv.mkDerivation ({{
         salt()
     ));
     if !sandbox {
-        project.settings = "sandbox = false".to_owned();
+        "sandbox = false".clone_into(&mut project.settings);
     }
     project.generate(&[]);
     project
@@ -36,14 +36,14 @@ fn equal(attributes: &str) -> String {
 }
 
 /// stdenv's own dump differs in each build by what it holds; it is there in both.
-const LIST: &str = r#"
+const LIST: &str = r"
   list() {
     find . -mindepth 1 | LC_ALL=C sort >$1
     tar --exclude=./env-vars -cf - . | tar -tf - | LC_ALL=C sort >>$1
     rm -f env-vars
     cp -r . $1.copy
   }
-"#;
+";
 
 #[test]
 fn everything_in_the_build_directory_is_what_it_would_be() {

@@ -62,8 +62,8 @@ impl Bench {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = tempfile::tempdir().expect("a directory");
         let runtime = runtime_text(source);
-        let end = runtime.find("\nphasesplit_read_options \"$@\"").expect("where the runtime begins to run");
-        fs::write(root.path().join("runtime.sh"), &runtime[..end]).expect("written");
+        let start = runtime.find("\nphasesplit_read_options \"$@\"").expect("where the runtime begins to run");
+        fs::write(root.path().join("runtime.sh"), &runtime[..start]).expect("written");
         let engine =
             std::env::var_os("PHASESPLIT_STATE").expect("PHASESPLIT_STATE names the engine (make test sets it)");
         Self {

@@ -1,6 +1,6 @@
 //! Programs for a shell, drawn from everything that a shell can hold.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A small generator of numbers (splitmix64): the same seed gives the same programs.
 pub struct Random(u64);
@@ -450,7 +450,7 @@ impl Program {
     pub fn script(&self) -> String {
         let mut text = format!("all=({})\n", self.names().join(" "));
         for (number, phase) in self.phases.iter().enumerate() {
-            text += &format!("phase{number}='{}'\n", phase.replace('\'', "'\\''"));
+            let _ = writeln!(text, "phase{number}='{}'", phase.replace('\'', "'\\''"));
         }
         text
     }

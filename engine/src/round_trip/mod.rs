@@ -107,7 +107,6 @@ impl Scene {
             outside: vec![("tmp".to_owned(), self.at("tmp"))],
             replace: vec![b"replaced".to_vec(), b"removed".to_vec()],
             listing: Some(self.at("listing")),
-            ..restore::Request::default()
         };
         restore::restore(&request, &mut |notice| notices.push(notice.to_owned()))?;
         Ok(notices)
