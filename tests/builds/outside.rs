@@ -209,7 +209,7 @@ fn what_cannot_go_along_is_named() {
         "file descriptors open in the shell",
         " 9",
         "cat (pid ",
-        "left by buildPhase",
+        "that buildPhase left",
         "--merge",
     ] {
         assert!(all.contains(part), "{part}: {log}");

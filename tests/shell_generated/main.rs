@@ -74,11 +74,11 @@ impl Bench {
         }
     }
 
-    fn bash(&self, mode: &str, program: &Path, directory: &Path, more: &[&str]) -> Output {
+    fn bash(&self, mode: &str, program: &Path, directory: &Path, extra: &[&str]) -> Output {
         Command::new("bash")
             .arg(&self.harness)
             .args([mode.as_ref(), program, directory, &self.runtime, &self.engine])
-            .args(more)
+            .args(extra)
             .env_clear()
             .envs([("PATH", "/usr/bin:/bin"), ("HOME", "/homeless")])
             .stdin(std::process::Stdio::null())
