@@ -30,8 +30,7 @@ pub fn after_env<'a>(after: &'a [u8], found: &mut impl FnMut(&'a [u8])) {
     }
     let mut is_open = false;
     let mut reach = REACH;
-    let mut bytes = after.iter().enumerate();
-    while let Some((at, byte)) = bytes.next() {
+    for (at, byte) in after.iter().enumerate() {
         match byte {
             b'\n' | b' ' | b'\t' | b'\r' if is_open => continue,
             b'\n' => break,

@@ -11,7 +11,7 @@ pub enum Kind {
     Make,
     /// Python, which is also `SConstruct`, `wscript` and their like.
     Python,
-    /// Another language whose programs run without being built, or that describes a build: Perl, Ruby, JavaScript, CMake, …
+    /// Another language whose programs run without being built, or that describes a build: Perl, Ruby, `CMake`, …
     Script,
     /// The same, where variables are in camel case as the names of attributes are: JavaScript.
     Camel,

@@ -276,6 +276,7 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
 ];
 
 /// A list that is gone through, whatever the language.
+#[expect(clippy::unnecessary_wraps, reason = "one of the shapes' functions")]
 fn used(text: &[u8], at: usize, _: usize) -> Option<Listing> {
     Some(verdict(text, at))
 }
@@ -288,6 +289,7 @@ fn word_used(text: &[u8], at: usize, length: usize) -> Option<Listing> {
 }
 
 /// A list that goes out as it is.
+#[expect(clippy::unnecessary_wraps, reason = "one of the shapes' functions")]
 fn whole(text: &[u8], at: usize, _: usize) -> Option<Listing> {
     Some(match verdict(text, at) {
         Listing::Unproven => Listing::All,
@@ -319,10 +321,10 @@ fn tcl(text: &[u8], at: usize, length: usize) -> Option<Listing> {
     let pattern = &rest[..rest.iter().take_while(|byte| !matches!(byte, b']' | b'\n')).count()];
     let picks = picks(pattern, 2, false);
     let is_copy = text[at..].starts_with(b"array get");
-    match picks.is_empty() {
-        false => Some(Listing::Picks(picks)),
-        true => Some(verdict(text, at)).filter(|one| !is_copy || *one == Listing::All),
+    if picks.is_empty() {
+        return Some(verdict(text, at)).filter(|one| !is_copy || *one == Listing::All);
     }
+    Some(Listing::Picks(picks))
 }
 
 fn perl(text: &[u8], at: usize, length: usize) -> Option<Listing> {
@@ -604,11 +606,11 @@ fn literals(line: &[u8]) -> Vec<&[u8]> {
     while at < line.len() {
         let quote = line[at];
         let is_pattern = quote == b'/' && at > 0 && matches!(line[at - 1], b' ' | b'(' | b'~' | b'm');
-        if matches!(quote, b'"' | b'\'' | b'`') || is_pattern {
-            if let Some(length) = memchr::memchr(quote, &line[at + 1..]) {
-                found.push(&line[at + 1..at + 1 + length]);
-                at += length + 1;
-            }
+        if (matches!(quote, b'"' | b'\'' | b'`') || is_pattern)
+            && let Some(length) = memchr::memchr(quote, &line[at + 1..])
+        {
+            found.push(&line[at + 1..at + 1 + length]);
+            at += length + 1;
         }
         at += 1;
     }

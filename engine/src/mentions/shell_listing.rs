@@ -84,7 +84,7 @@ pub fn makefile(text: &[u8], found: &mut dyn FnMut(usize, Listing)) {
             }
         }
         let line = &text[at..end];
-        let recipe = line.strip_prefix(b"\t").map(|line| line.trim_ascii_start());
+        let recipe = line.strip_prefix(b"\t").map(<[u8]>::trim_ascii_start);
         let recipe =
             recipe.map(|line| &line[line.iter().take_while(|byte| matches!(byte, b'@' | b'-' | b'+')).count()..]);
         let mut scripts: Vec<Vec<u8>> = recipe.map(<[u8]>::to_vec).into_iter().collect();
@@ -278,7 +278,7 @@ fn words(part: &[u8]) -> Vec<Vec<u8>> {
         let is_redirection =
             word.iter().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'>' | b'<' | b'&')).count();
         let has = word.iter().any(|byte| matches!(byte, b'>' | b'<'));
-        let keep = !word.is_empty() && !skip && !(has && is_redirection > 0);
+        let keep = !word.is_empty() && !skip && (!has || is_redirection == 0);
         skip = has && is_redirection == word.len() && !word.ends_with(b"&");
         keep
     });
@@ -301,7 +301,7 @@ fn redirects(part: &[u8]) -> bool {
                 let rest = part[at + 1..].trim_ascii_start();
                 let rest =
                     rest.strip_prefix(b">").or_else(|| rest.strip_prefix(b"|")).unwrap_or(rest).trim_ascii_start();
-                let target = rest.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+                let target = rest.split(u8::is_ascii_whitespace).next().unwrap_or_default();
                 let lower = target.to_ascii_lowercase();
                 let is_log = lower.is_empty()
                     || lower.starts_with(b"&")

@@ -105,6 +105,7 @@ pub struct Findings {
 }
 
 /// A file's search, fed piece by piece.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the file")]
 pub struct Search<'t> {
     table: &'t Table,
     kind: Kind,
@@ -230,7 +231,7 @@ impl<'t> Search<'t> {
         if is_plain(name) {
             return false;
         }
-        if matches!(self.kind, Kind::Compiled | Kind::Camel) && !self.is_stringified {
+        if matches!(self.kind, Kind::Compiled | Kind::Camel) && (self.is_aside || !self.is_stringified) {
             return self.opened.contains(name);
         }
         self.named.contains(name)

@@ -419,11 +419,8 @@ fn is_environment_file(word: &[u8], command: &[u8]) -> bool {
 /// The text behind `-c` (or what else the flag is), as the program gets it.
 fn inline(arguments: &[&[u8]], flag: u8) -> Option<Vec<u8>> {
     let is_flag = |word: &&[u8]| word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&flag);
-    let at = arguments.iter().position(|word| is_flag(word));
-    match at {
-        Some(at) => arguments.get(at + 1).map(|word| literal(word)),
-        None => None,
-    }
+    let at = arguments.iter().position(is_flag)?;
+    arguments.get(at + 1).copied().map(literal)
 }
 
 /// A word as a program gets it, expansions aside.
@@ -441,7 +438,7 @@ fn literal(word: &[u8]) -> Vec<u8> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'\\' if bytes.peek().is_some_and(|next| matches!(next, b'$' | b'"' | b'\\' | b'`')) => {
-                out.extend(bytes.next())
+                out.extend(bytes.next());
             }
             b'"' | b'\'' if quote == b' ' => {}
             _ => out.push(byte),
@@ -493,7 +490,7 @@ pub fn reaches_all(code: &[u8]) -> bool {
             .unwrap_or(rest);
         let says = match rest.first() {
             Some(b'.') => {
-                rest.get(1).copied().is_some_and(|byte| shell::is_name(byte))
+                rest.get(1).copied().is_some_and(shell::is_name)
                     && !(*token == b"environ" || *token == b"ENV" && !before.ends_with(b"$"))
             }
             Some(b'(' | b'[' | b'{') => {

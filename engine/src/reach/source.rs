@@ -295,7 +295,7 @@ fn is_runner(name: &[u8], arguments: &[&[u8]], functions: &HashMap<Vec<u8>, Vec<
     }
     let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let shown = String::from_utf8_lossy(base);
-    let has = |flag: &[u8]| arguments.iter().any(|word| *word == flag);
+    let has = |flag: &[u8]| arguments.contains(&flag);
     let program = if base == b"." { base } else { names::trimmed(base) };
     match program {
         b"." | b"source" => return arguments.first().is_some_and(|file| !is_setup(file)),
