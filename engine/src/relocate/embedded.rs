@@ -138,7 +138,8 @@ fn is_zlib(rest: &[u8]) -> bool {
 
 /// Whether bytes hold what may be a stream.
 pub(super) fn is_suspect(bytes: &[u8]) -> bool {
-    let mut from = 0;
+    // Text has no stream in it, and is most of what there is.
+    let mut from = if bytes.is_ascii() { bytes.len() } else { 0 };
     while let Some(at) = next_pair(bytes, from) {
         if format_at(bytes, at).is_some() || opaque_at(&bytes[at..]).is_some() {
             return true;
@@ -169,7 +170,7 @@ impl Examiner {
     ) {
         let mut budget = LEAST_BUDGET.max(bytes.len().saturating_mul(TIMES));
         for range in ranges {
-            let mut from = range.start;
+            let mut from = if bytes[range.clone()].is_ascii() { range.end } else { range.start };
             while let Some(at) = next_pair(&bytes[..range.end], from) {
                 from = at + 1;
                 if is_known(layout, at) {

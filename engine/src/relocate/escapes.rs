@@ -201,8 +201,16 @@ impl Escapes {
             let [a, b, c, d] = four.map(|byte| CLASSES[usize::from(byte)]);
             let mut next = at + STRIDE;
             if (a != 0) & (b != 0) & (c != 0) & (d != 0) && (a | b | c | d) & DIGIT != 0 {
+                let near = &bytes[at..range.end.min(at + 16)];
+                let has = |any: &[u8]| near.iter().any(|byte| any.contains(byte));
                 for style in Style::ALL {
-                    if self.has_part(&bytes[..range.end], at, style) {
+                    let may_be = match style {
+                        Style::Backslash | Style::BackslashDecimal => has(b"\\"),
+                        Style::Percent => has(b"%="),
+                        Style::Entity => has(b"&"),
+                        _ => true,
+                    };
+                    if may_be && self.has_part(&bytes[..range.end], at, style) {
                         next = next.max(seen(at, style));
                     }
                 }

@@ -68,11 +68,12 @@ impl Examiner {
         self.embedded(bytes, &[0..zip.start], &Layout::default(), depth, &mut examined);
         let mut members = Vec::new();
         let mut contents = BTreeMap::new();
-        let mut seen = Vec::new();
+        let (mut seen, mut unseen) = (Vec::new(), Vec::new());
         // Names of members, comments, and what could not be unpacked or would not be packed again.
         let (mut text, mut opaque) = (Examined::default(), Examined::default());
         for (index, member) in zip.members.iter().enumerate() {
             let Some(content) = self.zip_content(bytes, member) else {
+                unseen.push(member.packed.clone());
                 if !member.packed.is_empty() {
                     let members = vec![format!("zip member {}", member.name)];
                     examined.harmless.push(Finding { members, ..Finding::opaque("encrypted or damaged data") });
@@ -93,7 +94,7 @@ impl Examiner {
             members.push((format!("zip member {}", member.name), inside));
         }
         for range in gaps(&seen, zip.start..bytes.len()) {
-            let packed = zip.members.iter().any(|m| m.packed.start < range.end && range.start < m.packed.end);
+            let packed = unseen.iter().any(|member| member.start < range.end && range.start < member.end);
             let found = self.leaf(bytes, &[range], &Layout::default());
             let part = if packed { &mut opaque } else { &mut text };
             part.edits.extend(found.edits.iter().cloned());
