@@ -216,3 +216,14 @@ fn a_list_that_may_read_nothing_is_reported() {
     let (_, log) = project.build("phases.finish");
     assert!(log.contains("not proven that the source reads no attribute that is held back: it lists its environment in source/check.sh (env)"), "{log}");
 }
+
+#[test]
+fn what_is_unpacked_run_and_removed_within_one_stage() {
+    refused(
+        "run.sh",
+        "echo \"$installFlags\" >built\n",
+        r#"unpackPhase = "mkdir source in; cp $text in/run.sh; tar -czf source/x.tgz in; rm -r in; sourceRoot=source";
+           buildPhase = "tar -xf x.tgz; bash in/run.sh; rm -r in";"#,
+        &["the attribute installFlags", "stage build may read it from its environment: source/x.tgz/in/run.sh"],
+    );
+}

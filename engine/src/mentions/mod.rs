@@ -4,12 +4,13 @@
 //! (`$NAME`, `getenv("NAME")`); where it stands as a word in a file that gets at the environment in any form (`text`), whole
 //! or in two halves; where a list of the environment is picked from by a text that it fits (`listing`); and where it stands
 //! in another file, if a file of the tree reads variables by names from elsewhere. A list that goes on into something may
-//! read every name. Links that lead into the store are followed. Not seen are what is inside compiled files, and what
-//! programs outside the tree read.
+//! read every name. Links that lead into the store are followed, and archives are looked into. Not seen are what is inside
+//! compiled files, and what programs outside the tree read.
 
 mod direct;
 pub mod kind;
 pub mod listing;
+mod packed;
 mod shell_listing;
 mod store;
 #[cfg(test)]
@@ -166,7 +167,7 @@ pub fn mentions(request: &Request) -> Result<Found> {
             FileType::RegularFile if is_new => {
                 let Some(file) = open(parent, name).map_err(below)? else { continue };
                 let shown = tree::shown(&PathBuf::new(), &path);
-                let read = search.file(file, &shown);
+                let read = search.file(&mut { file }, &shown);
                 read.map_err(|source| Error::io(MENTIONS, tree::shown(&request.build_dir, &path), source))?;
             }
             FileType::Symlink if is_new => {
@@ -220,8 +221,9 @@ struct Search {
     has_attributes: bool,
     found: Found,
     buffer: Vec<u8>,
-    /// What of the store was searched.
+    /// What of the store was searched, and of archives.
     store: store::Seen,
+    packed: packed::Seen,
 }
 
 impl Search {
@@ -232,11 +234,12 @@ impl Search {
             found: Found::default(),
             buffer: Vec::new(),
             store: store::Seen::default(),
+            packed: packed::Seen::default(),
         }
     }
 
-    /// Searches a file, if it is text.
-    fn file(&mut self, mut file: impl Read, path: &Path) -> io::Result<()> {
+    /// Searches a file, if it is text or can be unpacked.
+    fn file(&mut self, file: &mut dyn Read, path: &Path) -> io::Result<()> {
         // Its variables are Nix's own.
         if path.extension().is_some_and(|extension| extension == "nix") {
             return Ok(());
@@ -246,8 +249,11 @@ impl Search {
         let mut search = None;
         loop {
             let before = buffer.len();
-            let read = file.by_ref().take(PIECE as u64).read_to_end(&mut buffer)?;
+            let read = file.take(PIECE as u64).read_to_end(&mut buffer)?;
             let head = &buffer[..buffer.len().min(HEAD)];
+            if search.is_none() && packed::is_packed(head) {
+                return packed::search(self, &buffer, file, path);
+            }
             if search.is_none() && memchr::memchr(0, head).is_some() {
                 break;
             }

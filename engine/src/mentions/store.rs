@@ -68,7 +68,7 @@ fn directory(search: &mut Search, top: &Path) {
 fn file(search: &mut Search, path: &Path, length: u64) {
     search.store.bytes += length;
     // What cannot be read cannot be run either.
-    if let Ok(file) = File::open(path) {
-        let _ = search.file(file, path);
+    if let Ok(mut file) = File::open(path) {
+        let _ = search.file(&mut file, path);
     }
 }
