@@ -289,7 +289,7 @@ fn the_checksums_of_an_image_fit_afterwards() {
 #[test]
 fn what_cannot_be_searched_is_listed_by_name() {
     let dir = tempfile::tempdir().unwrap();
-    let squashfs = [&b"hsqs"[..], &[1; 24], &[4, 0, 0, 0], &[0; 64]].concat();
+    let squashfs = [&b"hsqs"[..], &[0xf1; 24], &[4, 0, 0, 0], &[0; 64]].concat();
     let mut header = flate2::Crc::new();
     header.update(&[7; 20]);
     let archive = [b"7z\xbc\xaf\x27\x1c\0\x04", &header.sum().to_le_bytes()[..], &[7; 20]].concat();
