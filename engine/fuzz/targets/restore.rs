@@ -49,7 +49,7 @@ pub fn run(input: &[u8]) -> bool {
         shell: at("shell"),
         outputs: outputs.clone(),
         staged: Vec::new(),
-        outside: outside(&at),
+        outside: outside(at),
         listing: Some(at("listing")),
         ..restore::Request::default()
     };
@@ -82,7 +82,7 @@ pub fn run(input: &[u8]) -> bool {
         warnings: Vec::new(),
         phases: Vec::new(),
         exclude: Vec::new(),
-        outside: outside(&at),
+        outside: outside(at),
         ..save::Request::default()
     })
     .expect("what was restored can be saved");

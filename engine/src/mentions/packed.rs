@@ -166,8 +166,13 @@ mod tests {
             assert_eq!(mentions(&request).unwrap().names, [].into(), "{name}");
             run(script);
             let found = mentions(&request).unwrap();
-            assert!(found.names.get("FOO").is_some_and(|path| path.starts_with(name) || name == "a.sh.gz"), "{name}: {found:?}");
-            run("tree=$(ls tree); head -c 300 tree/$tree >cut; rm tree/*; cp cut tree/cut; echo '$FOOD' | gzip >tree/other.gz");
+            assert!(
+                found.names.get("FOO").is_some_and(|path| path.starts_with(name) || name == "a.sh.gz"),
+                "{name}: {found:?}"
+            );
+            run(
+                "tree=$(ls tree); head -c 300 tree/$tree >cut; rm tree/*; cp cut tree/cut; echo '$FOOD' | gzip >tree/other.gz",
+            );
             // A damaged one is no error.
             mentions(&request).unwrap();
             run("rm tree/*");

@@ -6,7 +6,7 @@
 use super::content::Edit;
 use super::encoded::Encoded;
 use super::prefix::{HASH_LEN, Mapping};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// One of so many bytes is looked at: a hash in hexadecimal has 64, of which the last 16 must hold what is looked for.
@@ -149,7 +149,7 @@ fn alone(bytes: &[u8], token: Token) -> Option<Token> {
 pub struct Escapes {
     mappings: Vec<Mapping>,
     /// Parts of the hashes.
-    parts: HashMap<[u8; PART], ()>,
+    parts: HashSet<[u8; PART]>,
 }
 
 impl Escapes {
@@ -157,7 +157,7 @@ impl Escapes {
     #[must_use]
     pub fn new(mappings: Vec<Mapping>) -> Self {
         let parts = mappings.iter().flat_map(|mapping| mapping.staged.hash().windows(PART));
-        let parts = parts.filter_map(|part| Some((part.try_into().ok()?, ()))).collect();
+        let parts = parts.filter_map(|part| part.try_into().ok()).collect();
         Self { mappings, parts }
     }
 
@@ -195,6 +195,7 @@ impl Escapes {
     }
 
     /// Calls `seen` with each place and style in which a part of a hash is; it returns from where to go on.
+    #[expect(clippy::needless_bitwise_bool, reason = "a branch for each would cost more than the comparisons")]
     fn probe(&self, bytes: &[u8], range: Range<usize>, mut seen: impl FnMut(usize, Style) -> usize) {
         let mut at = range.start;
         while let Some(four) = bytes.get(at..range.end).and_then(|rest| rest.first_chunk::<4>()) {
@@ -234,7 +235,7 @@ impl Escapes {
                 let Some(token) = next else { break };
                 part.rotate_left(1);
                 part[PART - 1] = u8::try_from(token.code).unwrap_or(0);
-                if count >= PART && self.parts.contains_key(&part) {
+                if count >= PART && self.parts.contains(&part) {
                     return true;
                 }
                 // Of what is no text at all, the first character tells.

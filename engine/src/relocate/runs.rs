@@ -97,7 +97,7 @@ impl Text {
 pub struct Finder {
     paths: Vec<StorePath>,
     texts: Vec<Text>,
-    filter: Box<[u64; FILTER]>,
+    filter: Box<[u64]>,
     grams: Grams,
     longest: usize,
 }
@@ -115,7 +115,9 @@ impl Hasher for GramHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+        for byte in bytes {
+            self.write_u32((*byte).into());
+        }
     }
 
     fn write_u32(&mut self, gram: u32) {
@@ -142,7 +144,7 @@ impl Finder {
     /// A finder for `paths` and `more` in the same pass; runs name these by the indices that follow those of the paths.
     #[must_use]
     pub fn with(paths: Vec<StorePath>, more: Vec<Text>) -> Self {
-        let mut filter = Box::new([0u64; FILTER]);
+        let mut filter = vec![0u64; FILTER].into_boxed_slice();
         let mut grams = Grams::default();
         let texts: Vec<Text> = paths.iter().map(Text::plain).chain(more).collect();
         for (index, text) in texts.iter().enumerate() {
