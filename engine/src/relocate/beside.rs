@@ -132,8 +132,10 @@ fn cksum(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut i = 0;
+        let mut first = 0_u32;
         while i < 256 {
-            let mut value = (i as u32) << 24;
+            let mut value = first << 24;
+            first += 1;
             let mut bit = 0;
             while bit < 8 {
                 value = if value >> 31 == 1 { value << 1 ^ 0x04c1_1db7 } else { value << 1 };

@@ -273,7 +273,8 @@ impl Examiner {
     /// Examines a short piece of text: a file name or a symlink's target.
     #[must_use]
     pub fn examine_text(&self, text: &[u8]) -> Examined {
-        self.leaf(text, &[0..text.len()], &Layout::default())
+        let all = 0..text.len();
+        self.leaf(text, std::slice::from_ref(&all), &Layout::default())
     }
 
     pub(super) fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {
@@ -345,7 +346,9 @@ impl Examiner {
         let mut examined = self.examined(&judge, &verdict, layout);
         let mut mentions = self.forms.mentions(bytes, &encoded);
         mentions.extend(ranges.iter().flat_map(|range| self.escapes.mentions(bytes, range.clone())));
-        mentions.into_iter().for_each(|mention| add_encoded(mention, layout, &mut examined));
+        for mention in mentions {
+            add_encoded(mention, layout, &mut examined);
+        }
         self.add_digests(bytes, ranges, layout, &mut examined);
         examined
     }

@@ -6,7 +6,7 @@
 use super::content::Edit;
 use super::encoded::Encoded;
 use super::prefix::{HASH_LEN, Mapping};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// One of so many bytes is looked at: a hash in hexadecimal has 64, of which the last 16 must hold what is looked for.
@@ -149,7 +149,7 @@ fn alone(bytes: &[u8], token: Token) -> Option<Token> {
 pub struct Escapes {
     mappings: Vec<Mapping>,
     /// Parts of the hashes.
-    parts: HashMap<[u8; PART], ()>,
+    parts: HashSet<[u8; PART]>,
 }
 
 impl Escapes {
@@ -157,7 +157,7 @@ impl Escapes {
     #[must_use]
     pub fn new(mappings: Vec<Mapping>) -> Self {
         let parts = mappings.iter().flat_map(|mapping| mapping.staged.hash().windows(PART));
-        let parts = parts.filter_map(|part| Some((part.try_into().ok()?, ()))).collect();
+        let parts = parts.filter_map(|part| part.try_into().ok()).collect();
         Self { mappings, parts }
     }
 
@@ -200,7 +200,7 @@ impl Escapes {
         while let Some(four) = bytes.get(at..range.end).and_then(|rest| rest.first_chunk::<4>()) {
             let [a, b, c, d] = four.map(|byte| CLASSES[usize::from(byte)]);
             let mut next = at + STRIDE;
-            if (a != 0) & (b != 0) & (c != 0) & (d != 0) && (a | b | c | d) & DIGIT != 0 {
+            if a.min(b).min(c.min(d)) != 0 && (a | b | c | d) & DIGIT != 0 {
                 let near = &bytes[at..range.end.min(at + 16)];
                 let has = |any: &[u8]| near.iter().any(|byte| any.contains(byte));
                 for style in Style::ALL {
@@ -234,7 +234,7 @@ impl Escapes {
                 let Some(token) = next else { break };
                 part.rotate_left(1);
                 part[PART - 1] = u8::try_from(token.code).unwrap_or(0);
-                if count >= PART && self.parts.contains_key(&part) {
+                if count >= PART && self.parts.contains(&part) {
                     return true;
                 }
                 // Of what is no text at all, the first character tells.

@@ -324,7 +324,7 @@ impl Follow<'_> {
                 let of = self.subjects[short.source].to_string();
                 match Known::of(&new).renewed(&short.token, short.made) {
                     Some(bytes) if plan.can_amend(holder) => {
-                        plan.amend(&by_path, holder, vec![Edit { at: short.at, bytes }])?;
+                        plan.amend(&by_path, holder, vec![Edit { at: short.at, bytes }]);
                     }
                     _ => plan.refuse(holder, Finding { reason: Reason::ShortDigest(of), ..Finding::at(short.at) }),
                 }
@@ -380,12 +380,12 @@ impl Follow<'_> {
         let changing = plan.changing();
         for stale in pyc::find(&changing)? {
             let digest = stale.renewed(&plan.planned(&stale.source)?);
-            plan.amend(&by_path, &stale.path, vec![Edit { at: pyc::DIGEST, bytes: digest.to_vec() }])?;
+            plan.amend(&by_path, &stale.path, vec![Edit { at: pyc::DIGEST, bytes: digest.to_vec() }]);
         }
         let all: Vec<PathBuf> = self.files.iter().map(|entry| entry.path.clone()).collect();
         for stale in debuglink::find(&all, &plan.changing())? {
             let edits = stale.renewed(&plan.planned(&stale.debug)?)?;
-            plan.amend(&by_path, &stale.path, edits)?;
+            plan.amend(&by_path, &stale.path, edits);
         }
         for entry in self.files.iter().filter(|entry| record::is_record(&entry.path)) {
             let text = plan.planned(&entry.path)?;

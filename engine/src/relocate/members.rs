@@ -52,7 +52,7 @@ impl Examiner {
         }
         // Nothing is known of a stream behind its damage; and what reads as one without its checksum need not be one.
         let searched = if damaged { bytes } else { &bytes[..bytes.len() - rest.len()] };
-        let raw = self.leaf(searched, &[0..searched.len()], &Layout::default());
+        let raw = self.leaf(searched, std::slice::from_ref(&(0..searched.len())), &Layout::default());
         examined.refuse(raw, &format!("{format} data as it is"), &Reason::Packed(format));
         if !damaged {
             // Programs read the stream and leave alone what follows, or find data of their own there.
@@ -64,8 +64,8 @@ impl Examiner {
     }
 
     fn zip(&self, bytes: &[u8], zip: &Zip, depth: usize) -> Examined {
-        let mut examined = self.leaf(bytes, &[0..zip.start], &Layout::default());
-        self.embedded(bytes, &[0..zip.start], &Layout::default(), depth, &mut examined);
+        let mut examined = self.leaf(bytes, std::slice::from_ref(&(0..zip.start)), &Layout::default());
+        self.embedded(bytes, std::slice::from_ref(&(0..zip.start)), &Layout::default(), depth, &mut examined);
         let mut members = Vec::new();
         let mut contents = BTreeMap::new();
         let (mut seen, mut unseen) = (Vec::new(), Vec::new());

@@ -201,29 +201,17 @@ impl Plan {
     }
 
     /// Changes a file further.
-    ///
-    /// # Errors
-    /// What cannot be read.
-    pub(super) fn amend(
-        &mut self,
-        entries: &BTreeMap<&Path, &Entry>,
-        path: &Path,
-        edits: Vec<Edit>,
-    ) -> Result<(), Error> {
-        let Some(entry) = entries.get(path) else { return Ok(()) };
+    pub(super) fn amend(&mut self, entries: &BTreeMap<&Path, &Entry>, path: &Path, edits: Vec<Edit>) {
+        let Some(entry) = entries.get(path) else { return };
         let change = self.files.entry(path.to_owned()).or_insert_with(|| FileChange::of(entry));
-        match &mut change.replacement {
-            Some(bytes) => {
-                if edits.iter().all(|edit| edit.at + edit.bytes.len() <= bytes.len()) {
-                    super::content::apply(bytes, &edits);
-                }
+        if let Some(bytes) = &mut change.replacement {
+            if edits.iter().all(|edit| edit.at + edit.bytes.len() <= bytes.len()) {
+                super::content::apply(bytes, &edits);
             }
-            None => {
-                change.edits.retain(|edit| !edits.iter().any(|new| new.at == edit.at));
-                change.edits.extend(edits);
-            }
+        } else {
+            change.edits.retain(|edit| !edits.iter().any(|new| new.at == edit.at));
+            change.edits.extend(edits);
         }
-        Ok(())
     }
 
     /// Whether a file's bytes are where they were.
