@@ -80,7 +80,7 @@ fn an_archive_behind_a_script_unpacks_to_the_path() {
       installPhase = ''
         mkdir -p payload $out/bin
         printf 'first %s\nsecond %s\n' "$out/share" "$out/share" >payload/conf
-        seq 3000 >>payload/conf
+        for i in $(seq 400); do echo "line $((i * 7919 % 1009)) of $i, and more of the same words"; done >>payload/conf
         # Packed fast, so that there is room for another path. Without room, the file is refused.
         tar -C payload --mtime=@1 -cf - conf | gzip -1n >payload.tgz
         { printf '#!/bin/bash\ntail -n +4 "$0" | tar -xzOf - conf\nexit 0\n'; cat payload.tgz; } >show

@@ -131,16 +131,18 @@ impl Known {
 fn cksum(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
-        let (mut i, mut byte) = (0, 0_u32);
+        let mut i = 0;
+        let mut first = 0_u32;
         while i < 256 {
-            let mut value = byte << 24;
+            let mut value = first << 24;
+            first += 1;
             let mut bit = 0;
             while bit < 8 {
                 value = if value >> 31 == 1 { value << 1 ^ 0x04c1_1db7 } else { value << 1 };
                 bit += 1;
             }
             table[i] = value;
-            (i, byte) = (i + 1, byte + 1);
+            i += 1;
         }
         table
     };

@@ -273,7 +273,8 @@ impl Examiner {
     /// Examines a short piece of text: a file name or a symlink's target.
     #[must_use]
     pub fn examine_text(&self, text: &[u8]) -> Examined {
-        self.leaf(text, std::slice::from_ref(&(0..text.len())), &Layout::default())
+        let all = 0..text.len();
+        self.leaf(text, std::slice::from_ref(&all), &Layout::default())
     }
 
     pub(super) fn look(&self, bytes: &[u8], data: &[Range<usize>], depth: usize) -> Examined {

@@ -34,7 +34,7 @@ fn next_pair(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Without a branch, so that many are compared at once.
 #[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "a branch for each would cost more than the comparisons")]
+#[allow(clippy::needless_bitwise_bool, reason = "no branch")]
 fn is_pair(a: u8, b: u8) -> bool {
     ((a == 0x1f) & (b == 0x8b))
         | ((a == 0xfd) & (b == b'7'))

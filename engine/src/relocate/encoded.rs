@@ -39,7 +39,7 @@ enum Form {
 pub struct Forms {
     mappings: Vec<Mapping>,
     /// The path and the encoding of each of [`Self::texts`].
-    encodings: Vec<(usize, Form)>,
+    all: Vec<(usize, Form)>,
     /// Digests of the paths as text, and what becomes of each.
     literals: Vec<(Vec<u8>, Vec<Vec<u8>>)>,
 }
@@ -103,7 +103,7 @@ impl Forms {
                 literals.push((old, new));
             }
         }
-        Self { mappings, encodings: forms, literals }
+        Self { mappings, all: forms, literals }
     }
 
     /// What the finder looks for, after the paths.
@@ -133,7 +133,7 @@ impl Forms {
                 }
             }
         };
-        self.encodings.iter().map(text).collect()
+        self.all.iter().map(text).collect()
     }
 
     /// The mentions that `runs` are, all that were found in `bytes` and are not of the paths themselves.
@@ -141,7 +141,7 @@ impl Forms {
     pub fn mentions(&self, bytes: &[u8], runs: &[Run]) -> Vec<Encoded> {
         let first = self.mappings.len();
         let mut all = Vec::new();
-        for (index, &(path, form)) in self.encodings.iter().enumerate() {
+        for (index, &(path, form)) in self.all.iter().enumerate() {
             let own: Vec<Run> = runs.iter().copied().filter(|run| run.path == first + index).collect();
             match form {
                 _ if own.is_empty() => {}

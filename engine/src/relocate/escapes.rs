@@ -195,13 +195,12 @@ impl Escapes {
     }
 
     /// Calls `seen` with each place and style in which a part of a hash is; it returns from where to go on.
-    #[expect(clippy::needless_bitwise_bool, reason = "a branch for each would cost more than the comparisons")]
     fn probe(&self, bytes: &[u8], range: Range<usize>, mut seen: impl FnMut(usize, Style) -> usize) {
         let mut at = range.start;
         while let Some(four) = bytes.get(at..range.end).and_then(|rest| rest.first_chunk::<4>()) {
             let [a, b, c, d] = four.map(|byte| CLASSES[usize::from(byte)]);
             let mut next = at + STRIDE;
-            if (a != 0) & (b != 0) & (c != 0) & (d != 0) && (a | b | c | d) & DIGIT != 0 {
+            if a.min(b).min(c.min(d)) != 0 && (a | b | c | d) & DIGIT != 0 {
                 let near = &bytes[at..range.end.min(at + 16)];
                 let has = |any: &[u8]| near.iter().any(|byte| any.contains(byte));
                 for style in Style::ALL {

@@ -64,10 +64,8 @@ impl Examiner {
     }
 
     fn zip(&self, bytes: &[u8], zip: &Zip, depth: usize) -> Examined {
-        let before = 0..zip.start;
-        let before = std::slice::from_ref(&before);
-        let mut examined = self.leaf(bytes, before, &Layout::default());
-        self.embedded(bytes, before, &Layout::default(), depth, &mut examined);
+        let mut examined = self.leaf(bytes, std::slice::from_ref(&(0..zip.start)), &Layout::default());
+        self.embedded(bytes, std::slice::from_ref(&(0..zip.start)), &Layout::default(), depth, &mut examined);
         let mut members = Vec::new();
         let mut contents = BTreeMap::new();
         let (mut seen, mut unseen) = (Vec::new(), Vec::new());

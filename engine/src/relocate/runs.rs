@@ -97,7 +97,7 @@ impl Text {
 pub struct Finder {
     paths: Vec<StorePath>,
     texts: Vec<Text>,
-    filter: Box<[u64]>,
+    filter: Box<[u64; FILTER]>,
     grams: Grams,
     longest: usize,
 }
@@ -115,14 +115,19 @@ impl Hasher for GramHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32((*byte).into());
+        for &byte in bytes {
+            self.write_u32(byte.into());
         }
     }
 
     fn write_u32(&mut self, gram: u32) {
         self.0 = (self.0 ^ u64::from(gram)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     }
+}
+
+/// Made on the heap, where there is room for it.
+fn empty_filter() -> Box<[u64; FILTER]> {
+    vec![0; FILTER].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("it has that length"))
 }
 
 fn slot(gram: u32) -> usize {
@@ -144,7 +149,7 @@ impl Finder {
     /// A finder for `paths` and `more` in the same pass; runs name these by the indices that follow those of the paths.
     #[must_use]
     pub fn with(paths: Vec<StorePath>, more: Vec<Text>) -> Self {
-        let mut filter = vec![0u64; FILTER].into_boxed_slice();
+        let mut filter = empty_filter();
         let mut grams = Grams::default();
         let texts: Vec<Text> = paths.iter().map(Text::plain).chain(more).collect();
         for (index, text) in texts.iter().enumerate() {

@@ -39,7 +39,7 @@ fn zlib(content: &[u8], level: u32, room: usize) -> Option<Vec<u8>> {
 /// A deflate stream (RFC 1951) of `room` bytes with this content; none if no level makes it small enough.
 #[must_use]
 pub fn deflate(content: &[u8], room: usize) -> Option<Vec<u8>> {
-    [6, 9, 8, 7, 5, 4].iter().find_map(|&level| deflate_at(content, level, room))
+    [6, 9, 10, 8, 7, 5, 4, 3, 2, 1].iter().find_map(|&level| deflate_at(content, level, room))
 }
 
 /// The same at one level, filled up with empty blocks.
