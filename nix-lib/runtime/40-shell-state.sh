@@ -60,7 +60,7 @@ phasesplit_is_search_path() {
 phasesplit_guard() {
   # BASHOPTS shows what GLOBIGNORE and posix mode set only when an option is set with shopt. If this is no builtin, the
   # stage ends below.
-  while ! builtin shopt -s "${BASHOPTS%%:*}" 2>/dev/null; do break; done
+  if builtin shopt -s "${BASHOPTS%%:*}" 2>/dev/null; then [[ -n $BASHOPTS ]]; fi
   _phasesplit_shopt=$BASHOPTS _phasesplit_set=$SHELLOPTS _phasesplit_posix=''
   [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_posix="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
   # Assigning it turns posix mode on: then special builtins (unset, export, set, exit …) come before functions.

@@ -147,6 +147,8 @@ fn differs(bench: &Bench, name: &str, program: &Program) -> Option<Vec<String>> 
     let whole = bench.run(name, program, None).ok()?;
     let split = match bench.run(name, program, Some(&program.cuts)) {
         Ok(split) => split,
+        // Refused by its name, as documented.
+        Err(said) if said.contains("left a trap on DEBUG that functions inherit") => return None,
         Err(said) => return Some(vec![said]),
     };
     let mut found = Vec::new();
