@@ -243,7 +243,7 @@ fn what_is_lost_is_found() {
         ("shopt -s nullglob", "builtin shopt -u nullglob"),
         ("IFS=:", "IFS=x"),
         ("cd deep", "builtin cd er"),
-        ("trap 'echo R >>$LOG' RETURN", "builtin trap - RETURN"),
+        ("set -T; trap 'echo R >>$LOG' RETURN", "builtin trap - RETURN"),
         ("trap 'echo D >>$LOG' DEBUG", "builtin trap - DEBUG"),
     ];
     for (statement, undo) in plants {
