@@ -58,6 +58,9 @@ phasesplit_is_search_path() {
 # The order matters. Until the package's functions are gone, only keywords, assignments and `builtin` are what they seem;
 # until its traps are gone, nothing here may fail or return.
 phasesplit_guard() {
+  # BASHOPTS shows what GLOBIGNORE and posix mode set only when an option is set with shopt. If this is no builtin, the
+  # stage ends below.
+  if builtin shopt -s "${BASHOPTS%%:*}" 2>/dev/null; then [[ -n $BASHOPTS ]]; fi
   _phasesplit_shopt=$BASHOPTS _phasesplit_set=$SHELLOPTS _phasesplit_posix=''
   [[ ! -v POSIXLY_CORRECT ]] || _phasesplit_posix="declare -${POSIXLY_CORRECT@a} POSIXLY_CORRECT=${POSIXLY_CORRECT@Q}"
   # Assigning it turns posix mode on: then special builtins (unset, export, set, exit …) come before functions.
@@ -72,18 +75,6 @@ phasesplit_guard() {
   _phasesplit_enabled=$(builtin enable -a)
   builtin enable set
   set +o xtrace +o verbose +o errexit +o nounset +o noglob +o noclobber +o errtrace +o keyword +o onecmd
-  # BASHOPTS shows what GLOBIGNORE and posix mode set only when an option is set with shopt; and posix mode may be ours.
-  builtin enable shopt
-  builtin shopt -s "${BASHOPTS%%:*}"
-  _phasesplit_text=:$BASHOPTS:
-  if [[ -z $_phasesplit_posix ]]; then
-    for _phasesplit_each in expand_aliases inherit_errexit interactive_comments shift_verbose sourcepath; do
-      _phasesplit_text=${_phasesplit_text/:"$_phasesplit_each":/:}
-      [[ :$_phasesplit_shopt: != *:"$_phasesplit_each":* ]] || _phasesplit_text+=$_phasesplit_each:
-    done
-  fi
-  _phasesplit_text=${_phasesplit_text#:}
-  _phasesplit_shopt=${_phasesplit_text%:}
   builtin set +o posix
   [[ -d $_phasesplit_scratch ]] || "$_phasesplit_engine" mkdir "$_phasesplit_scratch"
   builtin enable declare

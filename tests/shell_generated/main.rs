@@ -147,6 +147,8 @@ fn differs(bench: &Bench, name: &str, program: &Program) -> Option<Vec<String>> 
     let whole = bench.run(name, program, None).ok()?;
     let split = match bench.run(name, program, Some(&program.cuts)) {
         Ok(split) => split,
+        // Refused by its name, as documented.
+        Err(said) if said.contains("left a trap on DEBUG that functions inherit") => return None,
         Err(said) => return Some(vec![said]),
     };
     let mut found = Vec::new();
@@ -241,7 +243,7 @@ fn what_is_lost_is_found() {
         ("shopt -s nullglob", "builtin shopt -u nullglob"),
         ("IFS=:", "IFS=x"),
         ("cd deep", "builtin cd er"),
-        ("trap 'echo R >>$LOG' RETURN", "builtin trap - RETURN"),
+        ("set -T; trap 'echo R >>$LOG' RETURN", "builtin trap - RETURN"),
         ("trap 'echo D >>$LOG' DEBUG", "builtin trap - DEBUG"),
     ];
     for (statement, undo) in plants {

@@ -366,7 +366,7 @@ const STATEMENTS: &[&str] = &[
     "pushd -n /nowhere >/dev/null",
     "mkdir -p lost && cd lost && rmdir ../lost",
     "mkdir -p \"$NIX_BUILD_TOP/gone/two\"; cd \"$NIX_BUILD_TOP/gone/two\"; rm -rf ../../gone",
-    "cd -P .",
+    "cd -P deep || :",
     "mkdir -p $'odd\\nname'; cd $'odd\\nname'",
     "dirs -c",
     // How a phase ends.
