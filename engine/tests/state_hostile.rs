@@ -38,7 +38,7 @@ fn add(manifest: &mut Manifest, path: &str, change: impl FnOnce(&mut Record)) {
     new.entry.path = path.into();
     change(&mut new);
     let order = |other: &Record| phasesplit_state::entry::order(&other.entry.path, path.as_bytes());
-    let at = manifest.records.iter().position(|other| order(other).is_ge()).unwrap();
+    let at = manifest.records.iter().position(|other| order(other).is_ge()).unwrap_or(manifest.records.len());
     manifest.records.insert(at, new);
 }
 
