@@ -376,8 +376,8 @@ fn cases() -> Vec<Case> {
         case("no version", "missing field `format`", |s| {
             change_info(s, |info| _ = info.as_object_mut().unwrap().remove("format"));
         }),
-        case("a parent's version", "one/info.json: format version 3 is unknown", |s| {
-            s.put("one", format::INFO, br#"{"format": 3}"#);
+        case("a parent's version", "one/info.json: format version 2 is unknown", |s| {
+            s.put("one", format::INFO, br#"{"format": 2}"#);
         }),
         case("a version to hide behind", "format version \"\\x5cu001b[2J", |s| {
             info(s, "{\"format\": \"\\u001b[2J\\nsafe\"}");
