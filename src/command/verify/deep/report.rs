@@ -125,7 +125,7 @@ impl Report {
         let mut advice = Vec::new();
         for finding in &self.findings {
             let names = finding.attributes.iter().chain(&finding.inputs);
-            if names.fold(false, |is_new, name| said.insert(name.clone()) || is_new) {
+            if names.filter(|name| said.insert((*name).clone())).count() > 0 {
                 let one = if finding.attributes.len() + finding.inputs.len() > 1 && finding.proof != Proof::Text {
                     "one or some of "
                 } else {
