@@ -186,7 +186,7 @@ mod tests {
     fn a_shell_in_words() {
         let shell = parsed(
             "builtin shopt -s extglob\nA=$'1\\n2\\e'\nbuiltin declare -gx A\nL=([0]=\"x\" [1]=\"y\")\nPATH='/a:'\"${PATH-}\"''\nbuiltin unset -v GONE\n\
-             f () \n{ \n    true\n}\nalias ll='ls -l'\n",
+             alias ll='ls -l'\nfunction f () \n{ \n    true\n}\n",
         );
         let expected = "\
 directory  /build/src
