@@ -67,12 +67,13 @@ fn equal_results_end_with_0() {
 
 #[test]
 fn a_package_that_splitting_changes_ends_with_1_and_the_diff() {
-    // The digest is of a text that names $out, and is made before finish: relocation mends the text, not its digest.
+    // The digest is of more than a file, and is made before finish: relocation cannot know it for that of the text.
     let project = package("");
     let text_of = std::fs::read_to_string(project.path().join("pkg.nix")).expect("pkg.nix");
-    project.write(
-        &text_of.replace("cp text $out/share/text", "sha256sum text >$out/share/digest; cp text $out/share/text"),
-    );
+    project.write(&text_of.replace(
+        "cp text $out/share/text",
+        "cat text text | sha256sum | sed 's/-/text/' >$out/share/digest; cp text $out/share/text",
+    ));
     let output = verify(&project, &[]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let said = text(&output.stdout);
@@ -104,6 +105,20 @@ fn a_package_that_splitting_changes_ends_with_1_and_the_diff() {
     assert_eq!(report["differences"][0]["file"], "out/share/digest");
     assert_eq!(report["differences"][0]["unstable"], false);
     assert_eq!(report["rebuild"]["agrees"], true);
+}
+
+#[test]
+fn files_that_relocation_cannot_search_are_listed() {
+    let project = package(r#"preFixup = "printf '7z\\274\\257\\047\\034\\000\\004' >$out/share/packed";"#);
+    let output = verify(&project, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("relocation could not search 1 file:\n") && said.contains("/share/packed: a 7z archive"),
+        "{said}"
+    );
+    let report = json(&verify(&project, &["--json"]));
+    assert!(report["unsearched"][0]["file"].as_str().is_some_and(|file| file.ends_with("/share/packed")), "{report}");
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub fn seed(since: u64, drawn: &[u64; 4]) -> Option<u64> {
     let before = WAYS.iter().find_map(|shown| state_before(drawn, *shown))?;
     let mut state = since;
     for _ in 0..FAR {
-        if state == before {
+        // A state and its complement show the same numbers, and so do those that come after them.
+        if state == before || state == MODULUS - before {
             return None;
         }
         state = next(state);
@@ -85,6 +86,18 @@ mod tests {
             .split_whitespace()
             .map(|word| word.parse().unwrap())
             .collect()
+    }
+
+    #[test]
+    fn what_comes_from_the_stage_s_own_seed_is_no_seed() {
+        for since in [1, 42, 936_805_639, 1_066_603_327, 861_929_797, 289_773_367] {
+            for draws in [0, 1, 100] {
+                let script = format!(
+                    "RANDOM={since}; for ((i = 0; i < {draws}; i++)); do : $RANDOM; done; echo $RANDOM $RANDOM $RANDOM $RANDOM"
+                );
+                assert_eq!(seed(since, bash(&script)[..].try_into().unwrap()), None, "{script}");
+            }
+        }
     }
 
     #[test]

@@ -13,12 +13,13 @@ use std::io::{self, Write as _};
 use std::time::Instant;
 
 use clap::Args;
+use phasesplit_state::error::Shown;
 
 use super::build;
 use crate::cli::PackageArgs;
 use crate::compare::{self, Report as Compared};
 use crate::status::Status;
-use report::{Rebuild, Report};
+use report::{Rebuild, Report, Unsearched};
 use sides::{Check, Sides};
 
 /// Shown below `verify --help`.
@@ -86,7 +87,18 @@ fn verify(arguments: &VerifyArgs) -> Result<Report, Status> {
     } else {
         None
     };
-    Ok(Report::new(sides, &compared, &unstable, (rebuild, deep), start.elapsed()))
+    let unsearched = unsearched(&sides)?;
+    Ok(Report::new(sides, &compared, &unstable, (rebuild, deep, unsearched), start.elapsed()))
+}
+
+/// The files of the split package that relocation could not search.
+fn unsearched(sides: &Sides) -> Result<Vec<Unsearched>, Status> {
+    let paths: Vec<_> = sides.split.iter().map(|(_, path)| path.clone()).collect();
+    let found = phasesplit_state::relocate::unsearched(&paths).map_err(|error| {
+        anstream::eprintln!("error: {error}");
+        Status::Environment
+    })?;
+    Ok(found.into_iter().map(|(path, what)| Unsearched { file: Shown(&path).to_string(), what }).collect())
 }
 
 /// Builds the unsplit package again and compares it with itself. Where split and unsplit agree in all, there is nothing to

@@ -117,7 +117,7 @@ fn what_is_no_failure_of_a_phase_is_not_kept() {
     // A shell that a phase has no state for, a stage that ends too early, and one that succeeds the second time.
     not_kept(r#"buildPhase = "exec >log";"#, "redirected the shell's own file descriptor 1");
     not_kept(r#"buildPhase = "exit 0";"#, "it ended with success before its state was saved");
-    let second = r"{ tr '\\0' ' ' </proc/1/cmdline | grep -q -e --keep-failed; } || exit 1";
+    let second = r"{ tr '\\0' '\\n' </proc/1/environ | grep -q -x keep-failed; } || exit 1";
     not_kept(&format!(r#"buildPhase = "{second}; echo >built";"#), "it does not fail every time");
     not_kept(&format!(r#"preFixup = "{second}";"#), "its phases succeeded when they ran once more");
 }

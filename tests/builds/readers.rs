@@ -224,6 +224,6 @@ fn what_is_unpacked_run_and_removed_within_one_stage() {
         "echo \"$installFlags\" >built\n",
         r#"unpackPhase = "mkdir source in; cp $text in/run.sh; tar -czf source/x.tgz in; rm -r in; sourceRoot=source";
            buildPhase = "tar -xf x.tgz; bash in/run.sh; rm -r in";"#,
-        &["the attribute installFlags", "stage build may read it from its environment: source/x.tgz/in/run.sh"],
+        &["the attribute installFlags", "may read it from its environment: source/x.tgz/in/run.sh"],
     );
 }

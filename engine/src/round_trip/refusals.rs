@@ -63,7 +63,7 @@ fn an_output_that_nobody_named_is_refused() {
         parent: None,
         listing: None,
         pinned: None,
-            warnings: Vec::new(),
+        warnings: Vec::new(),
         package: "p".into(),
         stage: "build".into(),
         phases: Vec::new(),

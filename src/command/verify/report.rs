@@ -72,6 +72,15 @@ struct RebuildRow {
     excused: Vec<ExcusedRow>,
 }
 
+/// A file of the split package that relocation could not search, so that it may name the staged prefix.
+#[derive(Debug, Serialize)]
+pub struct Unsearched {
+    /// The file's path.
+    pub file: String,
+    /// What it is.
+    pub what: &'static str,
+}
+
 /// The whole.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -86,6 +95,7 @@ pub struct Report {
     rebuild: Option<RebuildRow>,
     /// Where `--deep` was asked for.
     deep: Option<deep::Report>,
+    unsearched: Vec<Unsearched>,
     /// What to do about real differences and findings.
     advice: Vec<String>,
     seconds: f64,
@@ -97,7 +107,7 @@ impl Report {
         sides: Sides,
         compared: &Compared,
         unstable: &[bool],
-        (rebuild, deep): (Option<Rebuild>, Option<deep::Report>),
+        (rebuild, deep, unsearched): (Option<Rebuild>, Option<deep::Report>, Vec<Unsearched>),
         time: Duration,
     ) -> Self {
         let real: Vec<&Difference> = compared
@@ -140,6 +150,7 @@ impl Report {
                 excused: rebuild.compared.excused.iter().map(excused).collect(),
             }),
             deep,
+            unsearched,
             advice,
             seconds: time.as_secs_f64(),
             package: sides.package,
@@ -264,7 +275,13 @@ impl fmt::Display for Report {
                 }
             }
         }
-        // The files that relocation could not search belong here.
+        if !self.unsearched.is_empty() {
+            let noun = if self.unsearched.len() == 1 { "file" } else { "files" };
+            writeln!(f, "relocation could not search {} {noun}:", self.unsearched.len())?;
+            for Unsearched { file, what } in self.unsearched.iter().take(SHOWN) {
+                writeln!(f, "  {file}: {what}")?;
+            }
+        }
         if let Some(deep) = &self.deep {
             write!(f, "{deep}")?;
         }
