@@ -230,7 +230,7 @@ const CASES: [Case; 19] = [
     ("other content", "build/b: the state is damaged: its content is not what the manifest says", |s| {
         s.members(|members| b(members).1 = b"SECOND".to_vec());
     }),
-    ("a foreign version", "two/info.json: format version 3 is unknown", |s| s.put(format::INFO, br#"{"format": 3}"#)),
+    ("a foreign version", "two/info.json: format version 2 is unknown", |s| s.put(format::INFO, br#"{"format": 2}"#)),
     ("its own parent", "its parents go round in a circle", |s| {
         s.put(format::PARENT, format!("{}\n", s.at("two").display()).as_bytes());
     }),

@@ -319,7 +319,7 @@ phasesplit_stand() {
 
 # The shell stood in a directory that had been removed: so it does again. With the same name, if nothing has that now.
 phasesplit_stand_in_removed() {
-  builtin local _phasesplit_top=$1 _phasesplit_path=$1 _phasesplit_each
+  builtin local _phasesplit_top="$1" _phasesplit_path="$1" _phasesplit_each
   builtin local -a _phasesplit_missing
   _phasesplit_missing=("$1")
   while [[ ! -e ${_phasesplit_top%/*}/. && ${_phasesplit_top%/*} == /* ]]; do

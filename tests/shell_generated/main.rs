@@ -169,7 +169,7 @@ fn setting(name: &str, usual: u64) -> u64 {
 
 #[test]
 fn cut_at_any_place_a_program_leaves_what_it_leaves_whole() {
-    let (count, seed) = (setting("PHASESPLIT_SHELLS", 300), setting("PHASESPLIT_SHELLS_SEED", 1));
+    let (count, seed) = (setting("PHASESPLIT_SHELLS", 100), setting("PHASESPLIT_SHELLS_SEED", 1));
     println!("PHASESPLIT_SHELLS={count} PHASESPLIT_SHELLS_SEED={seed}");
     let bench = Bench::new();
     let (next, not_whole) = (AtomicUsize::new(0), AtomicUsize::new(0));
