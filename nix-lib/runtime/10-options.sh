@@ -12,10 +12,12 @@ phasesplit_fail() {
 }
 
 # Warns in the build log, and in the state, so that a build which reuses the stage can say it too: `build` shows both. In a
-# file, because subshells warn.
+# file, because subshells warn. One line, which the engine can be given as an argument.
 phasesplit_warn() {
-  printf '%s\0' "$1" >>"$_phasesplit_scratch/warnings"
-  printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$1" >&2
+  local _phasesplit_text="${1//$'\n'/ }"
+  _phasesplit_text=${_phasesplit_text:0:2000}
+  printf '%s\0' "$_phasesplit_text" >>"$_phasesplit_scratch/warnings"
+  printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$_phasesplit_text" >&2
 }
 
 # The text of the attribute phasesplitStage, in _phasesplit_options. No phase gets to see it. The second bash
