@@ -15,7 +15,7 @@ phasesplit_fail() {
 # file, because subshells warn. One line, which the engine can be given as an argument.
 phasesplit_warn() {
   local _phasesplit_text="${1//$'\n'/ }"
-  _phasesplit_text=${_phasesplit_text:0:2000}
+  [[ ${#_phasesplit_text} -le 2000 ]] || _phasesplit_text=${_phasesplit_text:0:2000}…
   printf '%s\0' "$_phasesplit_text" >>"$_phasesplit_scratch/warnings"
   printf 'phasesplit: %s: stage %s: warning: %s\n' "$_phasesplit_package" "$_phasesplit_stage" "$_phasesplit_text" >&2
 }

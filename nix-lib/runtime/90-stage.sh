@@ -148,7 +148,7 @@ phasesplit_check_streams() {
 phasesplit_save_tree() {
   local _phasesplit_line
   local -a _phasesplit_own_options=() _phasesplit_warnings=()
-  [[ ! -e $_phasesplit_scratch/warnings ]] || mapfile -d '' -t _phasesplit_warnings <"$_phasesplit_scratch/warnings"
+  [[ ! -e $_phasesplit_scratch/warnings ]] || mapfile -d '' -n 400 -t _phasesplit_warnings <"$_phasesplit_scratch/warnings"
   phasesplit_collect_outputs
   phasesplit_collect_outside
   [[ ! -e $_phasesplit_scratch/nix-files ]] || _phasesplit_own_options+=(--nix-files "$_phasesplit_scratch/nix-files")
