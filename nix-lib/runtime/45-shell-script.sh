@@ -261,8 +261,18 @@ phasesplit_print_random() {
   [[ -z $_phasesplit_seed ]] || printf 'RANDOM=%s\n' "$_phasesplit_seed"
 }
 
-# Whatever RANDOM would have been seeded with, it is as random as that.
+# Only where a phase set it, or one before: what has merely passed differs from build to build, and so would the state.
+phasesplit_print_seconds() {
+  local -i _phasesplit_now _phasesplit_ahead
+  [[ ${_phasesplit_variables[SECONDS]-} == *=computed ]] || return 0
+  printf -v _phasesplit_now '%(%s)T' -1
+  _phasesplit_ahead=$((_phasesplit_scalars[seconds] - (_phasesplit_now - ${_phasesplit_zero:-0})))
+  [[ $_phasesplit_ahead -ge -2 && $_phasesplit_ahead -le 2 ]] || printf 'SECONDS=%s\n' "${_phasesplit_scalars[seconds]}"
+}
+
+# Whatever RANDOM would have been seeded with, it is as random as that. And when SECONDS was 0.
 phasesplit_seed_random() {
+  _phasesplit_zero=$((EPOCHSECONDS - SECONDS))
   _phasesplit_seeded=$((((${SRANDOM:-$$} ^ ${EPOCHREALTIME//[!0-9]/}) & 0x3fffffff) | 1))
   RANDOM=$_phasesplit_seeded
 }
@@ -280,7 +290,7 @@ phasesplit_write_shell() {
     phasesplit_print_traps signals
     printf 'builtin umask %s\n' "${_phasesplit_scalars[umask]}"
     phasesplit_print_random
-    [[ ${_phasesplit_variables[SECONDS]-} != *=computed ]] || printf 'SECONDS=%s\n' "${_phasesplit_scalars[seconds]}"
+    phasesplit_print_seconds
     printf '%s\n' phasesplit_end_definitions 'builtin unset -v OLDPWD'
     phasesplit_print_variables special
     phasesplit_print_options shopt
