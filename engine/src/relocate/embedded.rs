@@ -159,6 +159,16 @@ struct Stream {
     content: Unpacked,
 }
 
+/// What a stream was.
+enum Added {
+    /// It ends where its range does.
+    Whole,
+    /// It is damaged or has no end, or it is none.
+    Torn,
+    /// So, and nothing was found in it.
+    TornAndClean,
+}
+
 impl Examiner {
     /// Looks into the streams that begin within `ranges` and adds what they hold to `examined`, which is of the bytes as they are.
     pub(super) fn embedded(
@@ -170,6 +180,8 @@ impl Examiner {
         examined: &mut Examined,
     ) {
         let mut budget = LEAST_BUDGET.max(bytes.len().saturating_mul(TIMES));
+        // Streams without an end that held nothing: which bytes are theirs, nobody knows.
+        let mut torn = Vec::new();
         for range in ranges {
             let mut from = if bytes[range.clone()].is_ascii() { range.end } else { range.start };
             while let Some(at) = next_pair(&bytes[..range.end], from) {
@@ -194,11 +206,14 @@ impl Examiner {
                     budget = budget.saturating_sub(content.len());
                 }
                 let end = stream.range.end;
-                if self.add_stream(bytes, stream, format, depth, examined) {
-                    from = end;
+                match self.add_stream(bytes, stream, format, depth, examined) {
+                    Added::Whole => from = end,
+                    Added::Torn => {}
+                    Added::TornAndClean => torn.push((at..range.end, format)),
                 }
             }
         }
+        self.look_again(bytes, &torn, depth, examined);
         if let Some((at, data)) = png::split_picture(bytes)
             && let Some(content) = self.unpack(UpToDamage::new(flate2::bufread::ZlibDecoder::new(&data[..])))
         {
@@ -207,21 +222,21 @@ impl Examiner {
         }
     }
 
-    /// Adds what a stream holds. False if it was not one, as far as is known.
-    fn add_stream(&self, bytes: &[u8], stream: Stream, format: Format, depth: usize, examined: &mut Examined) -> bool {
+    /// Adds what a stream holds.
+    fn add_stream(&self, bytes: &[u8], stream: Stream, format: Format, depth: usize, examined: &mut Examined) -> Added {
         let range = stream.range.clone();
         let inside = self.deeper(&stream.content, depth + 1);
         let is_whole = stream.deflate.is_some() || range.end > range.start;
-        if inside.is_clean() {
-            return is_whole;
-        }
-        // What is stored in it as it is was found before, and is not to be rewritten without its checksum.
-        let outside = |at: usize| !range.contains(&at);
-        examined.edits.retain(|edit| outside(edit.at));
-        for findings in [&mut examined.mentions, &mut examined.refusals] {
-            findings.retain(|finding| !finding.members.is_empty() || outside(finding.at));
-        }
         let place = format!("{format} data at {:#x}", range.start);
+        // What is stored in it as it is was found before, and is not to be rewritten without its checksum.
+        let within = |finding: &Finding| finding.members.is_empty() && range.contains(&finding.at);
+        examined.edits.retain(|edit| !range.contains(&edit.at));
+        examined.refusals.retain(|finding| inside.is_clean() || !within(finding));
+        let by_chance: Vec<Finding> = examined.mentions.extract_if(.., |finding| within(finding)).collect();
+        if inside.is_clean() {
+            examined.refuse(Examined { mentions: by_chance, ..Examined::default() }, &place, &Reason::Packed(format));
+            return if is_whole { Added::Whole } else { Added::TornAndClean };
+        }
         let content = match stream.content {
             Unpacked::Whole(content) => new_content(content, &inside),
             Unpacked::Large(_) => None,
@@ -237,7 +252,23 @@ impl Examiner {
             }
             None => examined.refuse(inside, &place, &Reason::Packed(format)),
         }
-        is_whole
+        if is_whole { Added::Whole } else { Added::Torn }
+    }
+
+    /// Refuses where the edits of `examined` would let a stream that was torn or none go on to a mention.
+    fn look_again(&self, bytes: &[u8], torn: &[(Range<usize>, Format)], depth: usize, examined: &mut Examined) {
+        let Some(last) = examined.edits.iter().map(|edit| edit.at).max() else { return };
+        let torn: Vec<_> = torn.iter().filter(|(range, _)| range.start < last).collect();
+        if torn.is_empty() {
+            return;
+        }
+        let mut edited = bytes.to_vec();
+        super::content::apply(&mut edited, &examined.edits);
+        for (range, format) in torn {
+            let Some(stream) = self.stream_at(&edited[..range.end], range.start, *format) else { continue };
+            let inside = self.deeper(&stream.content, depth + 1);
+            examined.refuse(inside, &format!("{format} data at {:#x}", range.start), &Reason::Packed(*format));
+        }
     }
 
     fn stream_at(&self, bytes: &[u8], at: usize, format: Format) -> Option<Stream> {
