@@ -58,27 +58,3 @@ pub const OUTSIDE: [(&[u8], &str); 2] = [(SHM, "/dev/shm"), (TMP, "/tmp")];
 pub fn has_no_member(path: &[u8]) -> bool {
     path == OUTPUTS || OUTSIDE.iter().any(|(root, _)| *root == path)
 }
-
-/// Whether a name at the top of the build directory is one that Nix or stdenv use. A state leaves such files out only where
-/// they are as Nix made them ([`super::nix_files`]).
-///
-/// `.attr-*` are the files of `passAsFile`, `.attrs.*` those of structured attributes (Nix,
-/// `derivation-builder`), `env-vars` is stdenv's dump of its environment.
-pub fn is_nix_file(name: &[u8]) -> bool {
-    name.starts_with(b".attr-") || matches!(name, b".attrs.json" | b".attrs.sh" | b"env-vars")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_nix_file;
-
-    #[test]
-    fn only_names_that_nix_and_stdenv_use() {
-        for name in [&b".attr-0abc"[..], b".attrs.json", b".attrs.sh", b"env-vars"] {
-            assert!(is_nix_file(name));
-        }
-        for name in [&b".attrs"[..], b".attr", b"env-vars2", b".phasesplit", b"src"] {
-            assert!(!is_nix_file(name));
-        }
-    }
-}

@@ -33,6 +33,7 @@ usage:
   phasesplit-state scan [--json] --map STAGED=REAL... PATH...
   phasesplit-state ls DIR
   phasesplit-state mentions --build-dir DIR --names FILE [--newer-than FILE | --all] [--attributes]
+                            [--exclude NAME]... [--nix-files FILE]
                         which of the names (words of FILE) the tree's text files read from their environment;
                         with --attributes there is a file of all attributes too
   phasesplit-state reach   which names the shell text on standard input can reach (engine/src/reach/fields.rs)
@@ -279,19 +280,22 @@ fn mentions_command(arguments: &[OsString]) -> Result<(), Failure> {
     let (all, arguments): (Vec<_>, Vec<_>) = arguments.iter().cloned().partition(|argument| argument == "--all");
     let (attributes, arguments): (Vec<_>, Vec<_>) =
         arguments.into_iter().partition(|argument| argument == "--attributes");
-    let mut options = Options::read(&arguments, &["build-dir", "names", "newer-than"])?;
+    let mut options = Options::read(&arguments, &["build-dir", "names", "newer-than", "exclude", "nix-files"])?;
     let names = PathBuf::from(options.one("names")?);
     let newer_than = options.at_most_one("newer-than")?.map(PathBuf::from);
     if all.is_empty() == newer_than.is_none() {
         return Err(Failure::Usage("mentions takes either --all or --newer-than".into()));
     }
     let build_dir = options.one("build-dir")?.into();
+    let exclude = options.all("exclude").into_iter().map(OsString::into_vec).collect();
+    let nix_files = options.at_most_one("nix-files")?.map(PathBuf::from);
     options.no_more()?;
     let names =
         std::fs::read_to_string(&names).map_err(|source| phasesplit_state::Error::io("mentions", &names, source))?;
     let names = names.split_whitespace().map(str::to_owned).collect();
     let has_attributes = !attributes.is_empty();
-    let found = mentions::mentions(&mentions::Request { build_dir, newer_than, names, has_attributes })?;
+    let request = mentions::Request { build_dir, exclude, nix_files, newer_than, names, has_attributes };
+    let found = mentions::mentions(&request)?;
     written(io::stdout().write_all(&found.write()))
 }
 

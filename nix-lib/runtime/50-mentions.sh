@@ -133,18 +133,19 @@ phasesplit_count_source() {
 phasesplit_note_source() {
   phasesplit_is_anything_later || return 0
   local _phasesplit_file=$_phasesplit_scratch/names _phasesplit_key _phasesplit_unproven=''
-  local -a _phasesplit_answers=() _phasesplit_which=(--all)
+  local -a _phasesplit_answers=() _phasesplit_which=(--all) _phasesplit_own_options=()
   local -i _phasesplit_index
   [[ ! -e $_phasesplit_scratch/restored ]] || _phasesplit_which=("--newer-than=$_phasesplit_scratch/restored")
   # With structured attributes there is a file of all of them.
-  [[ ! -e $NIX_BUILD_TOP/.attrs.json ]] || _phasesplit_which+=(--attributes)
+  [[ -z $_phasesplit_attrs_script ]] || _phasesplit_which+=(--attributes)
   {
     [[ ${#_phasesplit_later[@]} -eq 0 ]] || printf '%s\n' "${!_phasesplit_later[@]}"
     # The lists that late inputs are missing in.
     [[ ${#_phasesplit_later_commands[@]} -eq 0 ]] || printf '%s\n' nativeBuildInputs buildInputs
   } >|"$_phasesplit_file"
+  phasesplit_collect_own "$NIX_BUILD_TOP"
   "$_phasesplit_engine" mentions --build-dir "$NIX_BUILD_TOP" --names "$_phasesplit_file" "${_phasesplit_which[@]}" \
-    >|"$_phasesplit_file.found" || phasesplit_fail "the build directory could not be searched (see above)"
+    "${_phasesplit_own_options[@]}" >|"$_phasesplit_file.found" || phasesplit_fail "the build directory could not be searched (see above)"
   mapfile -d '' -t _phasesplit_answers <"$_phasesplit_file.found"
   for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
     _phasesplit_key=${_phasesplit_answers[_phasesplit_index]}

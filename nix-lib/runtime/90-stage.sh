@@ -144,19 +144,25 @@ phasesplit_check_streams() {
   done
 }
 
-# $1: the build directory, then more options. Saves what is there, with the shell state in $_phasesplit_scratch/saved.
-phasesplit_save_tree() {
+# $1: the build directory. What of it is not the package's, as options of save and mentions, in _phasesplit_own_options.
+phasesplit_collect_own() {
   local _phasesplit_line
-  local -a _phasesplit_own_options=() _phasesplit_warnings=()
-  [[ ! -e $_phasesplit_scratch/warnings ]] || mapfile -d '' -n 400 -t _phasesplit_warnings <"$_phasesplit_scratch/warnings"
-  phasesplit_collect_outputs
-  phasesplit_collect_outside
+  _phasesplit_own_options=()
   [[ ! -e $_phasesplit_scratch/nix-files ]] || _phasesplit_own_options+=(--nix-files "$_phasesplit_scratch/nix-files")
   # What stdenv writes before each phase, not a package's file of that name.
   if [[ -e $_phasesplit_scratch/dumps && -f $1/env-vars && ! -L $1/env-vars ]]; then
     IFS= read -r _phasesplit_line <"$1/env-vars" || true
     [[ $_phasesplit_line != 'declare -x '* && $_phasesplit_line != 'export '* ]] || _phasesplit_own_options+=(--exclude env-vars)
   fi
+}
+
+# $1: the build directory, then more options. Saves what is there, with the shell state in $_phasesplit_scratch/saved.
+phasesplit_save_tree() {
+  local -a _phasesplit_own_options=() _phasesplit_warnings=()
+  [[ ! -e $_phasesplit_scratch/warnings ]] || mapfile -d '' -n 400 -t _phasesplit_warnings <"$_phasesplit_scratch/warnings"
+  phasesplit_collect_outputs
+  phasesplit_collect_outside
+  phasesplit_collect_own "$1"
   "$_phasesplit_engine" save --to "$_phasesplit_state" --build-dir "$1" --shell "$_phasesplit_scratch/saved" \
     "${_phasesplit_output_options[@]}" --package "$_phasesplit_package" --stage "$_phasesplit_stage" \
     ${_phasesplit_parent:+"--parent=$_phasesplit_parent" "--listing=$_phasesplit_scratch/listing"} ${_phasesplit_pinned:+"--pinned=$_phasesplit_pinned"} \

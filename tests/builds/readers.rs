@@ -127,6 +127,32 @@ fn the_file_of_all_attributes() {
         "__structuredAttrs = true; buildPhase = \"python3 build.py\";",
         &["may read every variable from its environment: source/build.py (NIX_ATTRS_JSON_FILE)"],
     );
+    // Gone by the end of the stage that read it.
+    refused(
+        "build.py",
+        "import json, os\nopen('built', 'w').write(str(json.load(open('../.attrs.json')).get('x')))\n",
+        "__structuredAttrs = true; buildPhase = \"python3 build.py; rm ../.attrs.json\";",
+        &["may read every variable from its environment: source/build.py (.attrs.json)"],
+    );
+}
+
+/// They are searched like any other: what is Nix's or stdenv's own is known by how it was made, not by its name.
+#[test]
+fn a_file_of_the_package_under_a_name_of_nix() {
+    for name in [".attr-build", ".attrs.sh", ".attrs.json", "env-vars", ".phasesplit"] {
+        // In two pieces, since a phase that names the file of all attributes has them all.
+        let (head, tail) = name.split_at(name.len() - 3);
+        let place = if name == "env-vars" { "noDumpEnvVars = 1;" } else { "" };
+        refused(
+            "x",
+            "echo \"for: $installFlags\" >built\n",
+            &format!(
+                "unpackPhase = \"n={head}; n+={tail}; cp $text $n; sourceRoot=.\"; buildPhase = \"bash ./$n\"; {place}
+                 installPhase = \"mkdir $out; cp built $out/\";"
+            ),
+            &["the attribute installFlags", &format!(": {name}, a file in the build directory, does")],
+        );
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ use rustix::io::Errno;
 
 use super::error::{Error, Result};
 use super::tree::{self, Cursor};
-use super::{entry, format};
+use super::{entry, nix_files};
 use text::Table;
 
 const MENTIONS: &str = "mentions";
@@ -50,8 +50,12 @@ const UNPROVEN: usize = 5;
 /// Where to look, and for what.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// The tree; what Nix or the runtime keeps at its top is left out.
+    /// The tree.
     pub build_dir: PathBuf,
+    /// Files at its top that are not looked at.
+    pub exclude: Vec<Vec<u8>>,
+    /// Which files Nix put there, as [`nix_files::note`] noted them: what is still as it was is not looked at either.
+    pub nix_files: Option<PathBuf>,
     /// Looks only at files that changed (by ctime, which nobody can set back) since this file did; without one, at all.
     pub newer_than: Option<PathBuf>,
     /// The names to look for.
@@ -135,6 +139,8 @@ pub fn mentions(request: &Request) -> Result<Found> {
         }
         None => (i64::MIN, 0),
     };
+    let nix_files = request.nix_files.as_deref().map(|from| nix_files::find(MENTIONS, &request.build_dir, from));
+    let exclude = [&request.exclude[..], &nix_files.transpose()?.unwrap_or_default().untouched].concat();
     let mut search = Search::new(&request.names, request.has_attributes);
     let mut cursor = Cursor::new(tree::open_base(&request.build_dir).map_err(io)?);
     // Paths still to be visited, the next one last.
@@ -161,7 +167,7 @@ pub fn mentions(request: &Request) -> Result<Found> {
                     Err(error) => return Err(Error::io(MENTIONS, tree::shown(&request.build_dir, &path), error)),
                 };
                 names.sort_unstable_by(|one, other| other.cmp(one));
-                names.retain(|name| !(path.is_empty() && format::is_nix_file(name)));
+                names.retain(|name| !(path.is_empty() && exclude.contains(name)));
                 pending.extend(names.into_iter().map(|name| entry::join(&path, &name)));
             }
             FileType::RegularFile if is_new => {

@@ -18,7 +18,7 @@ use crate::inspect::patch::{self, Side};
 use crate::state::entry::{Kind, Mtime};
 use crate::state::error::{Error, Result, Shown, as_path};
 use crate::state::manifest::{self, Record};
-use crate::state::{format, tree};
+use crate::state::tree;
 
 const OPERATION: &str = "compare";
 
@@ -88,8 +88,12 @@ pub fn patch(about: &About, which: Which) -> Result<Patch> {
     }
     if all {
         for below in base.files()? {
-            let is_new = manifest::find(records, &[b"build/", &below[..]].concat()).is_none();
-            if let Some(after) = base.content(&below)?.filter(|_| is_new) {
+            let is_known = manifest::find(records, &[b"build/", &below[..]].concat()).is_some()
+                || about.nix_files.iter().any(|name| name.as_bytes() == below);
+            if is_known {
+                continue;
+            }
+            if let Some(after) = base.content(&below)?.filter(|content| !is_dump(&below, content)) {
                 found.insert(below, Pair { before: None, after: Some(after) });
             }
         }
@@ -145,6 +149,12 @@ fn is_same(record: &Record, after: Option<&Content>) -> bool {
         Some(Content::Binary) => record.entry.size > MOST || record.entry.kind == Kind::Sparse,
         Some(Content::InLayer(_)) | None => false,
     }
+}
+
+/// Whether a file is the dump of its environment that stdenv writes at the top before each phase.
+fn is_dump(below: &[u8], content: &Content) -> bool {
+    let is_list = |text: &[u8]| [&b"declare -x "[..], b"export "].iter().any(|start| text.starts_with(start));
+    below == b"env-vars" && matches!(content, Content::Text(text, _) if is_list(text))
 }
 
 /// The session's build directory.
@@ -213,7 +223,7 @@ impl Directory {
         }
     }
 
-    /// All names below it but those of directories and of what Nix and the runtime put there.
+    /// All names below it but those of directories.
     fn files(&self) -> Result<Vec<Vec<u8>>> {
         let fresh = tree::open_base(&self.path).map_err(|source| Error::io(OPERATION, &self.path, source))?;
         let mut cursor = tree::Cursor::new(fresh);
@@ -223,9 +233,6 @@ impl Directory {
             let fail = |source: io::Error| Error::io(OPERATION, tree::shown(&self.path, &directory), source);
             let names = cursor.enter(&directory).and_then(|at| tree::names(at, b".")).map_err(fail)?;
             for name in names {
-                if directory.is_empty() && format::is_nix_file(&name) {
-                    continue;
-                }
                 let path = crate::state::entry::join(&directory, &name);
                 let kind = tree::shown(&self.path, &path).symlink_metadata().map_err(fail)?.file_type();
                 if kind.is_dir() { todo.push(path) } else { files.push(path) }

@@ -3,8 +3,9 @@
 //! The other side is `nix-lib/shell/enter.sh`, which the stage runtime sources because of what is set here.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -43,8 +44,8 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The environment of the builder; writes what Nix would write into `build`, which is the build directory outside.
-    pub fn environment(&self, nix: &Nix, drv: &Drv, build: &Path) -> Result<BTreeMap<String, String>, ShellError> {
+    /// The environment of the builder; writes what Nix would write into the build directory.
+    pub fn environment(&self, nix: &Nix, drv: &Drv, files: &mut NixFiles) -> Result<BTreeMap<String, String>, ShellError> {
         let top = self.top.display().to_string();
         let mut environment = BTreeMap::new();
         let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
@@ -56,11 +57,11 @@ impl Entry<'_> {
         match &drv.structured {
             Some(attributes) => {
                 let [json, script] = [".attrs.json", ".attrs.sh"].map(|name| self.top.join(name).display().to_string());
-                write_structured(nix, drv, attributes, build)?;
+                write_structured(nix, drv, attributes, files)?;
                 set("NIX_ATTRS_JSON_FILE", json);
                 set("NIX_ATTRS_SH_FILE", script);
             }
-            None => write_plain(nix, drv, build, &top, &mut set)?,
+            None => write_plain(nix, drv, files, &top, &mut set)?,
         }
         for name in ["NIX_BUILD_TOP", "TMPDIR", "TEMPDIR", "TMP", "TEMP", "PWD"] {
             set(name, top.clone());
@@ -78,6 +79,33 @@ impl Entry<'_> {
         set("_PHASESPLIT_EXTRACTED", extracted);
         set("_PHASESPLIT_MADE_AT", made_at);
         Ok(environment)
+    }
+}
+
+/// The files that Nix puts into a build directory before anything runs there.
+pub struct NixFiles {
+    /// The build directory as it is outside.
+    build: PathBuf,
+    /// Their names.
+    pub names: Vec<String>,
+}
+
+impl NixFiles {
+    /// None yet.
+    pub fn new(build: PathBuf) -> Self {
+        Self { build, names: Vec::new() }
+    }
+
+    /// Writes one, if the package has no file of its own there.
+    fn write(&mut self, name: &str, text: &str) -> io::Result<()> {
+        match File::create_new(self.build.join(name)) {
+            Ok(mut file) => {
+                self.names.push(name.to_owned());
+                file.write_all(text.as_bytes())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -113,7 +141,7 @@ pub fn option<'a>(drv: &'a Drv, name: &str) -> Result<&'a str, ShellError> {
 fn write_plain(
     nix: &Nix,
     drv: &Drv,
-    build: &Path,
+    files: &mut NixFiles,
     top: &str,
     set: &mut impl FnMut(&str, String) -> Option<String>,
 ) -> Result<(), ShellError> {
@@ -123,7 +151,7 @@ fn write_plain(
         if in_files.contains(&name.as_str()) {
             let hash: [u8; 32] = Sha256::digest(name.as_bytes()).into();
             let file = format!(".attr-{}", store_path::base32(&hash));
-            fs::write(build.join(&file), value).map_err(ShellError::io(format!("write the attribute {name}")))?;
+            files.write(&file, value).map_err(ShellError::io(format!("write the attribute {name}")))?;
             set(&format!("{name}Path"), format!("{top}/{file}"));
         } else {
             set(name, value.clone());
@@ -133,13 +161,13 @@ fn write_plain(
     for pair in graphs.chunks_exact(2) {
         let text = graph::text(nix, &[store_path_of(pair[1])])?;
         // Nix takes no name here that could lead elsewhere.
-        let name = Path::new(pair[0]).file_name().unwrap_or_default();
-        fs::write(build.join(name), text).map_err(ShellError::io(format!("write the references graph {}", pair[0])))?;
+        let name = Path::new(pair[0]).file_name().unwrap_or_default().to_string_lossy();
+        files.write(&name, &text).map_err(ShellError::io(format!("write the references graph {}", pair[0])))?;
     }
     Ok(())
 }
 
-fn write_structured(nix: &Nix, drv: &Drv, attributes: &Value, build: &Path) -> Result<(), ShellError> {
+fn write_structured(nix: &Nix, drv: &Drv, attributes: &Value, files: &mut NixFiles) -> Result<(), ShellError> {
     let mut attributes = attributes.clone();
     let graphs = attributes.get("exportReferencesGraph").and_then(Value::as_object).cloned().unwrap_or_default();
     for (name, paths) in graphs {
@@ -156,7 +184,7 @@ fn write_structured(nix: &Nix, drv: &Drv, attributes: &Value, build: &Path) -> R
     });
     attributes["outputs"] = Value::Object(outputs.collect());
     for (name, text) in [(".attrs.json", attributes.to_string()), (".attrs.sh", structured::script(&attributes))] {
-        fs::write(build.join(name), text).map_err(ShellError::io(format!("write {name}")))?;
+        files.write(name, &text).map_err(ShellError::io(format!("write {name}")))?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use super::entry::{self, Entry};
+use super::entry::{self, Entry, NixFiles};
 use super::session::Session;
 use super::start::{self, Start};
 use super::{ShellArgs, ShellError, serve};
@@ -38,10 +38,11 @@ pub fn run(arguments: &ShellArgs, start: &Start<'_>, session: &Session) -> Resul
         control: &control,
         extracted: Some((&extracted, &start.made_at)),
     };
-    let environment = entry.environment(start.nix, start.drv, &build)?;
+    let mut files = NixFiles::new(build.clone());
+    let environment = entry.environment(start.nix, start.drv, &mut files)?;
     let bash = start::any_bash(arguments).unwrap_or_else(|| start.drv.builder.clone());
     entry::write(&control, &start::last_command(arguments, &bash, &control))?;
-    session.describe(&start::about(start, build.clone(), build.clone()))?;
+    session.describe(&start::about(start, build.clone(), build.clone(), files.names))?;
     anstream::eprintln!(
         "no sandbox: the build directory is {}, not {}, and $out is not in the store: what recorded these paths goes astray",
         build.display(),

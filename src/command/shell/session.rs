@@ -48,6 +48,9 @@ pub struct About {
     pub source_root: String,
     /// The build directory as the session has it.
     pub top: PathBuf,
+    /// The files in it that Nix would have made, by name.
+    #[serde(default)]
+    pub nix_files: Vec<String>,
 }
 
 /// A session that runs.

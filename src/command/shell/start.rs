@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::changed::Patch;
-use super::entry::{self, Entry};
+use super::entry::{self, Entry, NixFiles};
 use super::point::{self, Named, Point};
 use super::session::{About, Session};
 use super::{ShellArgs, ShellError, closure, last, plain, serve};
@@ -303,10 +303,11 @@ fn in_sandbox(arguments: &ShellArgs, start: &Start<'_>, session: &mut Session, m
         control,
         extracted: None,
     };
-    let environment = entry.environment(start.nix, start.drv, &build)?;
+    let mut files = NixFiles::new(build.clone());
+    let environment = entry.environment(start.nix, start.drv, &mut files)?;
     entry::write(&session.path("control"), &last_command(arguments, &bash, control))?;
     session.make_places(paths.clone())?;
-    let about = about(start, build, top.clone());
+    let about = about(start, build, top.clone(), files.names);
     session.describe(&about)?;
     let room = Room {
         root: session.path("root"),
@@ -339,7 +340,7 @@ pub fn finished(interactive: bool, ended: sandbox::Ended) -> u8 {
 }
 
 /// What the session's directory says of it.
-pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf) -> About {
+pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf, nix_files: Vec<String>) -> About {
     let package = entry::option(start.drv, "package").unwrap_or(&start.drv.name).to_owned();
     About {
         package,
@@ -349,6 +350,7 @@ pub fn about(start: &Start<'_>, build: PathBuf, top: PathBuf) -> About {
         build,
         source_root: String::new(),
         top,
+        nix_files,
     }
 }
 
