@@ -68,6 +68,10 @@ first_run() { fresh; timed "$engine" relocate "${maps[@]}" --tree "$work/tree"; 
 
 mkdir "$work/plain" "$work/packed"
 copy_files "$work/plain"
+# Headers and modules, as no path is planted in them yet, to be packed further down.
+mkdir "$work/text"
+{ find "$work/plain" -type f \( -name '*.h' -o -name '*.py' -o -name '*.pm' \) -print0 || :; } |
+  head -zn 4000 | tar --null --files-from=- --create 2>/dev/null | tar --extract --directory "$work/text" --transform 's,.*/,,'
 plant "$work/plain"
 bytes=$(find "$work/plain" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
 printf '%s files, %s bytes, %s cores; seconds are the best of %s runs, x is the time against relocate, nothing to do\n' \
@@ -85,10 +89,7 @@ report 'sed -i, all cores' bash -c 'find "$1" -type f -print0 | xargs -0 -n 200 
   sed "$work/tree" "$staged" "$real"
 rm -rf "$work/tree"
 
-# Compressed: man pages and headers by themselves with gzip, and as tar with xz and zstd, and zip.
-mkdir "$work/text"
-{ find "$work/plain" -type f \( -name '*.h' -o -name '*.py' -o -name '*.pm' \) -print0 || :; } |
-  head -zn 4000 | tar --null --files-from=- --create 2>/dev/null | tar --extract --directory "$work/text" --transform 's,.*/,,'
+# Compressed, with nothing to be found.
 for tool in xz zstd bzip2 gzip; do
   case $tool in
     xz) pack=(xz -T0 -2) ;;
