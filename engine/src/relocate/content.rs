@@ -246,10 +246,14 @@ impl Examiner {
     /// Whether plain bytes hold anything that [`Self::examine`] would have to judge.
     #[must_use]
     pub fn is_suspect(&self, bytes: &[u8]) -> bool {
+        self.is_suspect_beside_streams(bytes) || embedded::is_suspect(bytes)
+    }
+
+    /// The same, but for streams that begin in them.
+    #[must_use]
+    pub fn is_suspect_beside_streams(&self, bytes: &[u8]) -> bool {
         let finds_path = || !self.finder.find(bytes).is_empty() || self.escapes.is_suspect(bytes);
-        !self.mappings.is_empty() && finds_path()
-            || !self.digests.find(bytes, 0..bytes.len()).is_empty()
-            || embedded::is_suspect(bytes)
+        !self.mappings.is_empty() && finds_path() || !self.digests.find(bytes, 0..bytes.len()).is_empty()
     }
 
     /// Whether code holds a constant that [`Self::examine`] would have to judge.

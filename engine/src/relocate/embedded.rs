@@ -8,8 +8,11 @@ use super::foreign::{self, Foreign};
 use super::layout::{Kind, Layout};
 use super::packed::{self, Format, Unpacked, UpToDamage};
 use super::{png, section};
+use aho_corasick::{Span, packed::Searcher};
 use flate2::{Decompress, FlushDecompress};
+use std::io::BufRead;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Bytes that are unpacked from one file at most, beside many times its own size.
 const LEAST_BUDGET: usize = 256 << 20;
@@ -18,34 +21,31 @@ const TIMES: usize = 64;
 const SAMPLE: usize = 1024;
 const ZIP_HEADER: usize = 30;
 
-/// The offset of the next two bytes, from `from` on, with which a stream may begin.
-fn next_pair(bytes: &[u8], from: usize) -> Option<usize> {
-    const BLOCK: usize = 64;
-    let mut at = from;
-    while let (Some(one), Some(two)) = (bytes.get(at..at + BLOCK), bytes.get(at + 1..=at + BLOCK)) {
-        let found = one.iter().zip(two).fold(0, |found, (&a, &b)| found | u8::from(is_pair(a, b)));
-        if found != 0 {
-            break;
-        }
-        at += BLOCK;
-    }
-    (at..bytes.len().saturating_sub(1)).find(|&at| is_pair(bytes[at], bytes[at + 1]))
-}
+/// What streams and what cannot be unpacked begin with.
+const MAGICS: [&[u8]; 13] = [
+    b"\x1f\x8b\x08",
+    b"\xfd7zXZ\0",
+    b"\x28\xb5\x2f\xfd",
+    b"BZh",
+    b"PK\x03\x04",
+    b"LZIP\x01",
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!\x1a\x07",
+    b"hsqs",
+    b"\x78\x01",
+    b"\x78\x5e",
+    b"\x78\x9c",
+    b"\x78\xda",
+];
 
-/// Without a branch, so that many are compared at once.
-#[inline]
-#[allow(clippy::needless_bitwise_bool, reason = "no branch")]
-fn is_pair(a: u8, b: u8) -> bool {
-    ((a == 0x1f) & (b == 0x8b))
-        | ((a == 0xfd) & (b == b'7'))
-        | ((a == 0x28) & (b == 0xb5))
-        | ((a == b'B') & (b == b'Z'))
-        | ((a == b'P') & (b == b'K'))
-        | ((a == b'L') & (b == b'Z'))
-        | ((a == b'7') & (b == b'z'))
-        | ((a == b'R') & (b == b'a'))
-        | ((a == b'h') & (b == b's'))
-        | ((a == 0x78) & ((b == 0x01) | (b == 0x5e) | (b == 0x9c) | (b == 0xda)))
+/// The offset of the next of [`MAGICS`], from `from` on.
+fn next_magic(bytes: &[u8], from: usize) -> Option<usize> {
+    static SEARCH: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(MAGICS));
+    match &*SEARCH {
+        Some(search) => Some(search.find_in(bytes, Span::from(from..bytes.len()))?.start()),
+        // On a processor without the instructions for it.
+        None => (from..bytes.len()).find(|&at| MAGICS.iter().any(|magic| bytes[at..].starts_with(magic))),
+    }
 }
 
 /// The format that begins at `at`, as far as a few bytes tell.
@@ -137,17 +137,57 @@ fn is_zlib(rest: &[u8]) -> bool {
     })
 }
 
-/// Whether bytes hold what may be a stream.
-pub(super) fn is_suspect(bytes: &[u8]) -> bool {
+/// What may begin at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Start {
+    /// A stream.
+    Stream(Format),
+    /// What cannot be unpacked.
+    Opaque,
+}
+
+/// Where streams may begin, but for places that `is_known`.
+pub(super) fn starts(bytes: &[u8], is_known: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, Start)> {
     // Text has no stream in it, and is most of what there is.
     let mut from = if bytes.is_ascii() { bytes.len() } else { 0 };
-    while let Some(at) = next_pair(bytes, from) {
-        if format_at(bytes, at).is_some() || opaque_at(&bytes[at..]).is_some() {
-            return true;
+    std::iter::from_fn(move || {
+        while let Some(at) = next_magic(bytes, from) {
+            from = at + 1;
+            if is_known(at) {
+                continue;
+            }
+            if let Some(format) = format_at(bytes, at) {
+                return Some((at, Start::Stream(format)));
+            }
+            if opaque_at(&bytes[at..]).is_some() {
+                return Some((at, Start::Opaque));
+            }
         }
-        from = at + 1;
+        None
+    })
+}
+
+/// Whether bytes hold what may be a stream.
+pub(super) fn is_suspect(bytes: &[u8]) -> bool {
+    starts(bytes, |_| false).next().is_some()
+}
+
+/// What a stream that begins with `head` unpacks to. `behind` gives a reader of what begins so many bytes further on.
+fn reader<'a, R: BufRead + 'a>(
+    format: Format,
+    head: &[u8],
+    behind: impl FnOnce(usize) -> R,
+) -> Option<Box<dyn std::io::Read + 'a>> {
+    let deflate = |reader| Box::new(flate2::bufread::DeflateDecoder::new(reader));
+    match format {
+        Format::Gzip => Some(deflate(behind(packed::gzip_header_len(head)?))),
+        Format::Zip => match zip_member(head)? {
+            (_, 0) => None,
+            (start, 8) => Some(deflate(behind(start))),
+            (start, method) => packed::stream(packed::zip_method(method)?, behind(start)),
+        },
+        _ => packed::stream(format, behind(0)),
     }
-    false
 }
 
 /// A stream that was unpacked.
@@ -184,7 +224,7 @@ impl Examiner {
         let mut torn = Vec::new();
         for range in ranges {
             let mut from = if bytes[range.clone()].is_ascii() { range.end } else { range.start };
-            while let Some(at) = next_pair(&bytes[..range.end], from) {
+            while let Some(at) = next_magic(&bytes[..range.end], from) {
                 from = at + 1;
                 if is_known(layout, at) {
                     continue;
@@ -271,6 +311,30 @@ impl Examiner {
         }
     }
 
+    /// A stream whose end is not known.
+    fn torn(&self, rest: &[u8], at: usize, format: Format) -> Option<Stream> {
+        let reader = reader(format, rest, |start| rest.get(start..).unwrap_or_default())?;
+        let content = self.unpack(UpToDamage::new(reader))?;
+        Some(Stream { range: at..at, deflate: None, content })
+    }
+
+    /// Whether a stream that begins with `head` holds anything that [`Self::examine`] would have to judge, and how much (bytes) it
+    /// unpacks to. `behind` gives a reader of what begins so many bytes further on.
+    pub(super) fn judge_stream<'a, R: BufRead + 'a>(
+        &self,
+        format: Format,
+        head: &[u8],
+        behind: impl FnOnce(usize) -> R,
+    ) -> (bool, usize) {
+        if format == Format::Gzip && packed::gzip_header_len(head).is_none() {
+            // A name that is longer than `head`.
+            return (true, 0);
+        }
+        let content = reader(format, head, behind).and_then(|reader| self.unpack(UpToDamage::new(reader)));
+        let len = if let Some(Unpacked::Whole(content)) = &content { content.len() } else { 0 };
+        (content.is_some_and(|content| !self.deeper(&content, 1).is_clean()), len)
+    }
+
     fn stream_at(&self, bytes: &[u8], at: usize, format: Format) -> Option<Stream> {
         let rest = &bytes[at..];
         match format {
@@ -281,24 +345,9 @@ impl Examiner {
                     return Some(Stream { range: at..member.end(), deflate, content });
                 }
                 // Without its end, or with another checksum: some programs read such a one.
-                let start = at + packed::gzip_header_len(rest)?;
-                let content = self.unpack(UpToDamage::new(flate2::bufread::DeflateDecoder::new(&bytes[start..])))?;
-                Some(Stream { range: at..at, deflate: None, content })
+                self.torn(rest, at, format)
             }
-            Format::Zip => {
-                let (start, method) = zip_member(rest)?;
-                let data = rest.get(start..)?;
-                if method == 0 {
-                    return None;
-                }
-                if method != 8 {
-                    let reader = packed::stream(packed::zip_method(method)?, data)?;
-                    let content = self.unpack(UpToDamage::new(reader))?;
-                    return Some(Stream { range: at..at, deflate: None, content });
-                }
-                let content = self.unpack(UpToDamage::new(flate2::bufread::DeflateDecoder::new(data)))?;
-                Some(Stream { range: at..at, deflate: None, content })
-            }
+            Format::Zip => self.torn(rest, at, format),
             Format::Zlib => {
                 let mut behind = rest;
                 let mut reader = UpToDamage::new(flate2::bufread::ZlibDecoder::new(&mut behind));

@@ -17,30 +17,25 @@ const REACH: usize = 2048;
 const BREAK: usize = 32;
 /// Characters of the hash in a row that are no chance.
 const PART: usize = 4;
+/// In so many bytes (a `\U0000002f` is ten, and may begin behind four others) the first character begins, and its first sign is.
+const STARTS: usize = 14;
+const NEAR: usize = 16;
 /// Characters that are read from a place on.
 const AHEAD: usize = 12;
 /// Characters of the hash in a row that are refused where the rest is missing.
 const STRONG: usize = 8;
 
-const DIGIT: u8 = 1;
-const OTHER: u8 = 2;
-
-/// What a byte may be in such text: a digit, something between digits, or nothing.
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let digits = b"0123456789abcdefABCDEF";
-    let others = b"\\%&#;=xXuU{} ,:.-+|()[]<>'\"\t\r\nLo_";
+/// What a byte may be in such text: a digit, or something between digits. Of four bytes in a row one is a decimal digit: characters of
+/// a hash are 0x30 to 0x39 and 0x61 to 0x7a.
+const IN_NUMBERS: [bool; 256] = {
+    let mut all = [false; 256];
+    let bytes = b"0123456789abcdefABCDEF\\%&#;=xXuU{} ,:.-+|()[]<>'\"\t\r\nLo_";
     let mut i = 0;
-    while i < digits.len() {
-        classes[digits[i] as usize] = DIGIT;
+    while i < bytes.len() {
+        all[bytes[i] as usize] = true;
         i += 1;
     }
-    i = 0;
-    while i < others.len() {
-        classes[others[i] as usize] = OTHER;
-        i += 1;
-    }
-    classes
+    all
 };
 
 /// How a character is written.
@@ -198,17 +193,25 @@ impl Escapes {
     fn probe(&self, bytes: &[u8], range: Range<usize>, mut seen: impl FnMut(usize, Style) -> usize) {
         let mut at = range.start;
         while let Some(four) = bytes.get(at..range.end).and_then(|rest| rest.first_chunk::<4>()) {
-            let [a, b, c, d] = four.map(|byte| CLASSES[usize::from(byte)]);
             let mut next = at + STRIDE;
-            if a.min(b).min(c.min(d)) != 0 && (a | b | c | d) & DIGIT != 0 {
-                let near = &bytes[at..range.end.min(at + 16)];
+            let has_digit = four.iter().fold(false, |has, byte| has | byte.is_ascii_digit());
+            if has_digit && four.iter().all(|byte| IN_NUMBERS[usize::from(*byte)]) {
+                let near = &bytes[at..range.end.min(at + NEAR)];
                 let has = |any: &[u8]| near.iter().any(|byte| any.contains(byte));
+                let mut starts = (at..at + STARTS).filter(|&at| !is_within_number(bytes, at));
+                let has_number = starts.any(|at| {
+                    let is = |at: usize, also: &[u8]| {
+                        bytes.get(at).is_some_and(|byte| byte.is_ascii_hexdigit() || also.contains(byte))
+                    };
+                    is(at, b"") && is(at + 1, b"xX")
+                });
                 for style in Style::ALL {
                     let may_be = match style {
+                        Style::Hex => true,
                         Style::Backslash | Style::BackslashDecimal => has(b"\\"),
                         Style::Percent => has(b"%="),
                         Style::Entity => has(b"&"),
-                        _ => true,
+                        Style::NumberHex | Style::NumberDecimal | Style::NumberOctal => has_number,
                     };
                     if may_be && self.has_part(&bytes[..range.end], at, style) {
                         next = next.max(seen(at, style));
@@ -222,7 +225,7 @@ impl Escapes {
     /// Whether the characters from `at` on hold a part of a hash.
     fn has_part(&self, bytes: &[u8], at: usize, style: Style) -> bool {
         // The two ways to pair digits, after a line's end; of the others, the first place at which one can be read.
-        let starts = if style == Style::Hex { at..at + 3 } else { at..at + 14 };
+        let starts = if style == Style::Hex { at..at + 3 } else { at..at + STARTS };
         for start in starts {
             if style != Style::Hex && is_within_number(bytes, start) {
                 continue;

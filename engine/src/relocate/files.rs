@@ -5,13 +5,14 @@
 //! has members, is read whole. Changes no file, but for a moment the mode of one that its owner may not read.
 
 use super::content::{Examined, Examiner};
+use super::embedded;
 use super::error::Error;
 use super::layout::{self, Kind};
 use super::tree::{Entry, libc_nofollow, make_writable};
 use super::zip;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -26,6 +27,11 @@ const WINDOW: usize = 256 << 10;
 const PART: usize = 16 << 20;
 /// Files up to this size (bytes) share a buffer, one for each thread.
 const KEPT: usize = 8 << 20;
+
+/// The header of a stream is looked for in so many bytes.
+const STREAM_HEAD: usize = 1 << 10;
+/// So many bytes are unpacked of the streams in a part; where there are more, the file is read whole, which counts them.
+const MOST_UNPACKED: usize = 256 << 20;
 
 /// What the threads that search one file tell each other.
 struct Shared {
@@ -220,20 +226,50 @@ fn is_suspect(
     }
     // What lies across the end of a part is found in both.
     let until = size.min(part.end + examiner.overlap());
+    let mut unpacked = 0;
     for range in data {
         let range = range.start.max(part.start)..range.end.min(until);
         let mut at = range.start;
         while at < range.end {
             let window = &mut buffer[..WINDOW.min(range.end - at)];
             file.read_exact_at(window, at as u64)?;
-            if examiner.is_suspect(window) || code.iter().any(|(code, kind)| is_in(examiner, window, at, code, *kind)) {
+            if examiner.is_suspect_beside_streams(window)
+                || code.iter().any(|(code, kind)| is_in(examiner, window, at, code, *kind))
+            {
                 return Ok(true);
+            }
+            let is_code = |start: usize| code.iter().any(|(code, _)| code.contains(&(at + start)));
+            for (start, what) in embedded::starts(window, is_code) {
+                let start = at + start;
+                let embedded::Start::Stream(format) = what else { return Ok(true) };
+                let mut head = vec![0; STREAM_HEAD.min(size - start)];
+                file.read_exact_at(&mut head, start as u64)?;
+                let behind = |by: usize| BufReader::new(Behind { file, at: (start + by) as u64 });
+                let (is_suspect, len) = examiner.judge_stream(format, &head, behind);
+                unpacked += len;
+                if is_suspect || unpacked > MOST_UNPACKED {
+                    return Ok(true);
+                }
             }
             let is_last = at + window.len() == range.end;
             at += window.len() - if is_last { 0 } else { examiner.overlap() };
         }
     }
     Ok(false)
+}
+
+/// A file from a place on, whatever else is read of it.
+struct Behind<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Behind<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let got = self.file.read_at(into, self.at)?;
+        self.at += got as u64;
+        Ok(got)
+    }
 }
 
 /// Whether the code in a window, which begins at `at` of the file, holds a constant that is to be judged.

@@ -19,6 +19,8 @@ const STEP: usize = MIN_RUN - GRAM + 1;
 const FILTER_BITS: u32 = 18;
 /// Words of the bitmap: 32 KiB, which stay in the nearest cache. An array, so that no access needs a check of its length.
 const FILTER: usize = 1 << (FILTER_BITS - 6);
+/// In a run of at least so many bytes, four have a whole four before or behind them.
+const LONG: usize = 3 * GRAM;
 
 /// Bytes `at..at + len` of what was searched equal bytes `start..start + len` of a path, and no longer run around them does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,9 +99,40 @@ impl Text {
 pub struct Finder {
     paths: Vec<StorePath>,
     texts: Vec<Text>,
-    filter: Box<[u64; FILTER]>,
+    filter: Filter,
+    /// The grams of texts whose runs may be short.
+    short: Filter,
+    /// The grams of the others, and what is before and behind them.
+    near: Filter,
     grams: Grams,
     longest: usize,
+}
+
+/// Grams, of which it may know more than were added.
+#[derive(Debug, Clone)]
+struct Filter(Box<[u64; FILTER]>);
+
+impl Filter {
+    /// Made on the heap, where there is room for it.
+    fn empty() -> Self {
+        let words = vec![0; FILTER].into_boxed_slice().try_into();
+        Self(words.unwrap_or_else(|_| unreachable!("it has that length")))
+    }
+
+    fn slot(gram: u32) -> usize {
+        (gram.wrapping_mul(0x9E37_79B1) >> (32 - FILTER_BITS)) as usize
+    }
+
+    fn add(&mut self, gram: u32) {
+        let bit = Self::slot(gram);
+        self.0[bit / 64] |= 1 << (bit % 64);
+    }
+
+    /// 1 if it may have it, else 0.
+    fn has(&self, gram: u32) -> u64 {
+        let bit = Self::slot(gram);
+        self.0[bit / 64] >> (bit % 64) & 1
+    }
 }
 
 /// Where in which text each gram is.
@@ -125,15 +158,6 @@ impl Hasher for GramHasher {
     }
 }
 
-/// Made on the heap, where there is room for it.
-fn empty_filter() -> Box<[u64; FILTER]> {
-    vec![0; FILTER].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("it has that length"))
-}
-
-fn slot(gram: u32) -> usize {
-    (gram.wrapping_mul(0x9E37_79B1) >> (32 - FILTER_BITS)) as usize
-}
-
 fn gram_at(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at + GRAM)?;
     Some(u32::from_le_bytes(four.try_into().ok()?))
@@ -149,7 +173,7 @@ impl Finder {
     /// A finder for `paths` and `more` in the same pass; runs name these by the indices that follow those of the paths.
     #[must_use]
     pub fn with(paths: Vec<StorePath>, more: Vec<Text>) -> Self {
-        let mut filter = empty_filter();
+        let [mut filter, mut short, mut near] = [(); 3].map(|()| Filter::empty());
         let mut grams = Grams::default();
         let texts: Vec<Text> = paths.iter().map(Text::plain).chain(more).collect();
         for (index, text) in texts.iter().enumerate() {
@@ -159,14 +183,20 @@ impl Finder {
             let last = (hash.end - 1).min(text.bytes.len().saturating_sub(MIN_RUN));
             for position in first..=last + (STEP - 1) {
                 if let Some(gram) = gram_at(&text.bytes, position) {
-                    let bit = slot(gram);
-                    filter[bit / 64] |= 1 << (bit % 64);
+                    filter.add(gram);
+                    if text.least < LONG {
+                        short.add(gram);
+                    }
                     grams.entry(gram).or_default().push((index, position));
                 }
             }
+            if text.least >= LONG {
+                let around = first.saturating_sub(GRAM)..=last + (STEP - 1) + GRAM;
+                around.filter_map(|position| gram_at(&text.bytes, position)).for_each(|gram| near.add(gram));
+            }
         }
         let longest = texts.iter().map(|text| text.bytes.len()).max().unwrap_or(0);
-        Self { paths, texts, filter, grams, longest }
+        Self { paths, texts, filter, short, near, grams, longest }
     }
 
     /// The paths searched for.
@@ -198,15 +228,17 @@ impl Finder {
         const BLOCK: usize = 4 * STEP;
         let mut found: Vec<Run> = Vec::new();
         let known = |block: &[u8], i: usize| {
-            let bit = slot(u32::from_le_bytes([block[i], block[i + 1], block[i + 2], block[i + 3]]));
-            self.filter[bit / 64] >> (bit % 64) & 1
+            self.filter.has(u32::from_le_bytes([block[i], block[i + 1], block[i + 2], block[i + 3]]))
         };
         let mut blocks = bytes.chunks_exact(BLOCK);
         let mut at = 0;
         for block in &mut blocks {
             // One branch for twenty bytes: it is almost never taken.
             if known(block, 0) | known(block, STEP) | known(block, 2 * STEP) | known(block, 3 * STEP) != 0 {
-                (0..BLOCK).step_by(STEP).for_each(|i| self.find_at(bytes, at + i, &mut found));
+                (0..BLOCK)
+                    .step_by(STEP)
+                    .filter(|&i| known(block, i) != 0)
+                    .for_each(|i| self.find_at(bytes, at + i, &mut found));
             }
             at += BLOCK;
         }
@@ -218,9 +250,12 @@ impl Finder {
 
     /// Adds the runs that the four bytes at `at` belong to.
     fn find_at(&self, bytes: &[u8], at: usize, found: &mut Vec<Run>) {
+        let is_near =
+            |at: Option<usize>| at.and_then(|at| gram_at(bytes, at)).is_some_and(|gram| self.near.has(gram) != 0);
         let places = gram_at(bytes, at).filter(|&gram| {
-            let bit = slot(gram);
-            self.filter[bit / 64] & (1 << (bit % 64)) != 0
+            // Four bytes of UTF-32 are a small number, of which programs are full.
+            self.filter.has(gram) != 0
+                && (self.short.has(gram) != 0 || is_near(at.checked_sub(GRAM)) || is_near(Some(at + GRAM)))
         });
         for &(path, position) in places.and_then(|gram| self.grams.get(&gram)).into_iter().flatten() {
             let known = found
@@ -241,7 +276,7 @@ impl Finder {
             let (from, within) = (from?, within?);
             Some(bytes.get(from..from + GRAM)? == text.bytes.get(within..within + GRAM)?)
         };
-        if text.least >= 3 * GRAM
+        if text.least >= LONG
             && around(at.checked_sub(GRAM), position.checked_sub(GRAM)) != Some(true)
             && around(Some(at + GRAM), Some(position + GRAM)) != Some(true)
         {

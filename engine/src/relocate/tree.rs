@@ -74,16 +74,18 @@ pub struct Plan {
 }
 
 fn walk(path: &Path, root: bool, into: &mut Vec<Entry>) -> Result<(), Error> {
-    let mut todo = vec![(path.to_owned(), root)];
-    while let Some((path, root)) = todo.pop() {
-        let meta = path.symlink_metadata().map_err(Error::io("look at", &path))?;
-        if meta.is_dir() {
-            for child in std::fs::read_dir(&path).map_err(Error::io("list", &path))? {
-                let child = child.map_err(Error::io("list", &path))?;
-                todo.push((child.path(), false));
+    let meta = path.symlink_metadata().map_err(Error::io("look at", path))?;
+    let mut todo = vec![Entry { path: path.to_owned(), meta, root }];
+    while let Some(entry) = todo.pop() {
+        if entry.meta.is_dir() {
+            for child in std::fs::read_dir(&entry.path).map_err(Error::io("list", &entry.path))? {
+                let child = child.map_err(Error::io("list", &entry.path))?;
+                let path = child.path();
+                let meta = child.metadata().map_err(Error::io("look at", &path))?;
+                todo.push(Entry { path, meta, root: false });
             }
         }
-        into.push(Entry { path, meta, root });
+        into.push(entry);
     }
     Ok(())
 }
