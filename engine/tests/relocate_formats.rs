@@ -300,6 +300,36 @@ fn a_mention_is_seen_across_windows_and_parts_of_a_large_file() {
     }
 }
 
+#[test]
+fn a_stream_is_looked_into_wherever_it_begins_in_a_large_file() {
+    const SIZE: usize = 1 << 20;
+    const EDGE: usize = 256 << 10;
+    let noise: Vec<u8> = (0..SIZE).map(|i| ((i * 2_654_435_761) >> 13).to_le_bytes()[0] | 0x80).collect();
+    let named = |content: &[u8]| {
+        let name = "n".repeat(3000);
+        let builder = flate2::GzBuilder::new().filename(name);
+        let mut encoder = builder.write(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zipped = |content: &[u8]| zip_of("a", content);
+    type Pack<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
+    let packs: [Pack; 5] = [("gzip", &gz), ("gzip", &named), ("zlib", &zlib), ("xz", &xz), ("zip", &zipped)];
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("large");
+    for (format, pack) in packs {
+        let [held, free] = [Some(STAGED), None].map(|hash| pack(&content(hash)));
+        for before in [0, 1, 2, 3, 9, 10, 40, held.len() / 2, held.len()] {
+            let at = EDGE - before;
+            fs::write(&file, [&noise[..at], &free, &noise[at..]].concat()).unwrap();
+            assert!(scan(&mappings(), std::slice::from_ref(&file)).unwrap().files.is_empty(), "{format} {before}");
+            fs::write(&file, [&noise[..at], &held, &noise[at..]].concat()).unwrap();
+            let said = scan(&mappings(), std::slice::from_ref(&file)).unwrap_err().to_string();
+            assert!(said.contains(&format!("{format} data at {at:#x}")), "{format} {before}: {said}");
+        }
+    }
+}
+
 fn sqlite(file: &Path, statements: &str) -> bool {
     let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()";
     let done = Command::new("python3").args(["-c", script]).arg(file).arg(statements).status();
