@@ -54,6 +54,10 @@ let
   isMade = text: name:
     isWord (replaceStrings [ "\${!${name}}" "\${${name}}" "\$${name}" "for ${name} in" ] [ "" "" "" "" ] text) name;
 
+  # A text that is made as it runs, and sourced: `. <(…)`, `source /dev/stdin <<<…`. Files are searched when they are there.
+  streams = text:
+    any (mentions text) [ "<(" "/dev/" ] && found "(^|[ \t\n;&|({])([.]|source)[ \t]+[\"']?(<[(]|/dev/)" text;
+
   # Variables whose values bash runs.
   prompts = text:
     any (mentions text) [ "PS4" "PROMPT_COMMAND" "ENV" ]
@@ -291,5 +295,6 @@ in
     || takesNames text
     || indirect text
     || prompts text
+    || streams text
     || commandsReach text;
 }

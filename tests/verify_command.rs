@@ -244,3 +244,84 @@ fn the_exit_code_for_a_difference_is_in_the_help() {
     assert!(help.contains("1  there is a real difference"), "{help}");
     assert!(help.contains("--rebuild") && help.contains("--json"), "{help}");
 }
+
+/// What the README admits that the checks of a build cannot see, by how its row begins; a package that does it; the options with
+/// which verify finds it; and what is then different.
+const BLIND: [(&str, &str, &[&str], &str); 7] = [
+    (
+        "A compiled program or a script of an *input* reads",
+        r#"nativeBuildInputs = [ (derivation {
+             name = "spy"; system = stdenv.system; builder = "/bin/sh"; PATH = "/usr/bin:/bin";
+             args = [ "-c" "mkdir -p $out/bin; printf '#!/bin/sh\\necho $installFlags' >$out/bin/spy; chmod +x $out/bin/spy" ];
+           }) ];
+           installFlags = "one"; buildPhase = "spy >text";"#,
+        &["--deep"],
+        "text",
+    ),
+    (
+        "A program makes up the name of a held-back attribute",
+        r#"installFlags = "one"; buildPhase = "n=$(echo aW5zdGFsbEZsYWdz | base64 -d); printenv $n >text || echo none >text";"#,
+        &["--deep"],
+        "text",
+    ),
+    (
+        "An attribute changes a stage in a place that differs in every run anyway",
+        r#"installFlags = "EDIT"; buildPhase = ''
+             n=$(echo aW5zdGFsbEZsYWdz | base64 -d)
+             case "$(printenv $n || :)" in *special*) echo yes >text ;; *) echo no >text ;; esac
+           '';"#,
+        &[],
+        "out/share/text",
+    ),
+    (
+        "A phase of finish puts a digest of a build-directory file that names `$out`",
+        r#"preFixup = "sha256sum text | cut -c-64 >$out/share/digest";"#,
+        &[],
+        "out/share/digest",
+    ),
+    (
+        "A trap on CHLD or DEBUG writes down what it sees",
+        r#"buildPhase = "echo text >text; trap 'echo $BASH_COMMAND >>$NIX_BUILD_TOP/seen' DEBUG";
+           preFixup = "trap - DEBUG; cp $NIX_BUILD_TOP/seen $out/share/";"#,
+        &[],
+        "out/share/seen",
+    ),
+    (
+        "A file that relocation cannot search",
+        // Encrypted, more or less.
+        r#"preFixup = "(printf Salted__; echo $out | tr a-z0-9 b-za1-90) >$out/share/packed";"#,
+        &[],
+        "out/share/packed",
+    ),
+    (
+        "Files outside the build directory, `/tmp` and `/dev/shm`; processes",
+        r#"buildPhase = "echo made >text; mkdir -p /var/tmp; echo made >/var/tmp/of-the-build; exec 9<text";
+           preFixup = "cat /var/tmp/of-the-build >$out/share/seen || echo none >$out/share/seen; [ -e /proc/$$/fd/9 ] && echo 9 >>$out/share/seen || true";"#,
+        &[],
+        "out/share/seen",
+    ),
+];
+
+#[test]
+fn verify_finds_what_the_checks_of_a_build_cannot_see() {
+    let readme = std::fs::read_to_string(support::root().join("README.md")).expect("README.md");
+    let list = readme.split("## What the checks cannot see").nth(1).expect("the list").split("\n## ").next();
+    let rows: Vec<&str> = list.expect("its end").lines().filter_map(|line| line.strip_prefix("| ")).skip(1).collect();
+    assert_eq!(rows.len(), BLIND.len(), "{rows:#?}");
+    for ((begin, attributes, options, place), row) in BLIND.iter().zip(&rows) {
+        assert!(row.starts_with(begin), "{row} should begin with {begin}");
+        let project = package(&attributes.replace("EDIT", "one"));
+        if attributes.contains("EDIT") {
+            // The edit reuses what was made before it.
+            let output = verify(&project, &[]);
+            assert_eq!(output.status.code(), Some(0), "{begin}: {}", text(&output.stdout));
+            let expression = std::fs::read_to_string(project.path().join("pkg.nix")).expect("pkg.nix");
+            project.write(&expression.replace("\"one\"", "\"special\""));
+        }
+        let output = verify(&project, &[options, &["--json"][..]].concat());
+        assert_eq!(output.status.code(), Some(1), "{begin}: {}{}", text(&output.stdout), text(&output.stderr));
+        let report = json(&output);
+        let found = [&report["differences"], &report["deep"]["findings"]].map(ToString::to_string).concat();
+        assert!(found.contains(place), "{begin}: {report:#}");
+    }
+}

@@ -25,6 +25,7 @@ mod run;
 mod settings;
 
 use settings::Settings;
+use std::path::Path;
 
 #[test]
 #[ignore = "takes minutes: make test-mutation"]
@@ -35,6 +36,13 @@ fn no_mutation_is_unsound() {
     report::write(&results, &settings);
     let problems = report::problems(&results);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// The same for readers in the source, without a build: in `make test` each time.
+#[test]
+fn every_reader_in_the_source_is_seen() {
+    let unseen = readers::unseen(Path::new(&std::env::var_os("PHASESPLIT_STATE").expect("PHASESPLIT_STATE names the engine (make test sets it)")));
+    assert_eq!(unseen, Vec::<String>::new());
 }
 
 /// What is proved above is worth nothing if the comparison cannot fail. So: the check that runs inside the build forgets one

@@ -124,7 +124,7 @@ const BY_EXTENSION: &[(Kind, &[&str])] = &[
             "php", "awk", "gawk", "r", "jl", "ex", "exs", "erl", "escript", "hrl", "scm", "ss", "sld", "rkt", "lisp",
             "lsp", "cl", "el", "cmake", "gn", "gni", "vim", "ps1", "raku", "p6", "nims", "nimble", "just", "pri",
             "pro", "prf", "qbs", "ninja", "sed", "bat", "cmd", "clj", "sbt", "fsx", "csx", "janet", "fnl", "zsh",
-            "fish", "csh",
+            "fish", "csh", "jq",
         ],
     ),
     (Kind::Camel, &["js", "mjs", "cjs", "ts", "mts", "cts", "jsx", "tsx", "groovy", "gradle", "kts", "dart"]),

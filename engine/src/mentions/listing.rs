@@ -18,7 +18,8 @@ pub enum Listing {
     Unproven,
 }
 
-/// A text that a name must hold, whole words of it: `Flags` and `install` in `installFlags`.
+/// A text that a name must hold: whole words of it, `Flags` and `install` in `installFlags`, or where it is long a part with
+/// which a word begins or the name ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pick {
     /// Letters, digits and underscores.
@@ -38,16 +39,23 @@ impl Pick {
         let text = if self.any_case { self.text.to_ascii_lowercase() } else { self.text.clone() };
         let name_or_lower = if self.any_case { &lower[..] } else { name };
         let is_end = |at: usize| at == 0 || at == name.len() || name[at].is_ascii_uppercase() || name[at] == b'_';
+        let is_long = text.len() >= LONG;
         let mut places = memchr::memmem::find_iter(name_or_lower, &text);
         places.any(|at| {
             let end = at + text.len();
-            is_end(at) && is_end(end) && (!self.is_first || at == 0) && (!self.is_last || end == name.len())
+            (is_end(at) || is_long && end == name.len())
+                && (is_end(end) || is_long)
+                && (!self.is_first || at == 0)
+                && (!self.is_last || end == name.len())
         })
     }
 }
 
+/// So many characters of a word are no chance.
+const LONG: usize = 4;
+
 /// How far behind a list its use is looked for.
-const WINDOW: usize = 480;
+pub const WINDOW: usize = 480;
 
 /// How many lines of it.
 const LINES: usize = 8;
@@ -146,9 +154,7 @@ pub fn each(kind: Kind, is_autoconf: bool, text: &[u8], found: &mut impl FnMut(u
         Kind::Make => shell_listing::makefile(text, found),
         _ => {}
     }
-    if matches!(kind, Kind::Shell | Kind::Make) {
-        return;
-    }
+    let is_shell = matches!(kind, Kind::Shell | Kind::Make);
     let mut offer = |at: usize, listing: Option<Listing>| {
         if let Some(listing) = listing {
             let listing = match listing {
@@ -166,13 +172,15 @@ pub fn each(kind: Kind, is_autoconf: bool, text: &[u8], found: &mut impl FnMut(u
             found(at, listing);
         }
     };
-    if matches!(kind, Kind::Python | Kind::Unknown) {
+    if matches!(kind, Kind::Python | Kind::Unknown) || is_shell && memchr::memmem::find(text, b"python").is_some() {
         for at in memchr::memmem::find_iter(text, "environ") {
             offer(at, python(text, at));
         }
     }
     for (needle, kinds, look) in SHAPES {
-        if kinds.contains(&kind) || kind == Kind::Unknown && !kinds.contains(&Kind::Compiled) {
+        // In a script of the shell a program of another language stands in quotes.
+        let is_inside = kind == Kind::Unknown || is_shell && !SHELLS_OWN.iter().any(|own| needle.contains(own));
+        if kinds.contains(&kind) || is_inside && !kinds.contains(&Kind::Compiled) {
             for at in memchr::memmem::find_iter(text, needle.as_bytes()) {
                 offer(at, look(text, at, needle.len()));
             }
@@ -189,7 +197,11 @@ type Look = fn(&[u8], usize, usize) -> Option<Listing>;
 
 const SCRIPT: &[Kind] = &[Kind::Script, Kind::Camel];
 const COMPILED: &[Kind] = &[Kind::Compiled];
-const BOTH: &[Kind] = &[Kind::Script, Kind::Camel, Kind::Compiled];
+const BOTH: &[Kind] = &[Kind::Script, Kind::Camel, Kind::Compiled, Kind::Python];
+
+/// What in a shape is the shell's own, and looked at by its grammar.
+const SHELLS_OWN: &[&str] =
+    &["`", "COMMAND", "/environ", "(environ)", "find_program", "run_command", "ENV.", "env |", "env|", "e env"];
 
 /// Shapes of languages other than the shell, make and Python.
 const SHAPES: &[(&str, &[Kind], Look)] = &[
@@ -206,10 +218,18 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
     ("collect(ENV", SCRIPT, used),
     // JavaScript.
     ("(process.env)", SCRIPT, javascript),
-    (" in process.env)", SCRIPT, used),
+    (" in process.env)", SCRIPT, looped),
     ("env.toObject()", SCRIPT, used),
     // awk.
-    (" in ENVIRON", SCRIPT, awk),
+    (" in ENVIRON", SCRIPT, looped),
+    // jq.
+    ("env | ", SCRIPT, filtered),
+    ("env|", SCRIPT, filtered),
+    ("$ENV | ", SCRIPT, used),
+    ("$ENV|", SCRIPT, used),
+    // sed.
+    ("e env\n", SCRIPT, sed),
+    ("e env ", SCRIPT, sed),
     // Tcl.
     ("array names env", SCRIPT, tcl),
     ("array names ::env", SCRIPT, tcl),
@@ -249,6 +269,8 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
     ("COMMAND env\n", SCRIPT, whole),
     ("COMMAND env OUTPUT", SCRIPT, whole),
     ("COMMAND env  ", SCRIPT, whole),
+    ("COMMAND env COMMAND", SCRIPT, used),
+    ("COMMAND printenv COMMAND", SCRIPT, used),
     ("COMMAND printenv)", SCRIPT, whole),
     ("COMMAND printenv\n", SCRIPT, whole),
     ("COMMAND printenv OUTPUT", SCRIPT, whole),
@@ -264,12 +286,18 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
     ("`printenv |", SCRIPT, captured),
     ("qx(env", SCRIPT, used),
     ("qx{env", SCRIPT, used),
-    ("popen(\"env", BOTH, used),
-    ("popen(\"printenv", BOTH, used),
-    ("exec(\"env", SCRIPT, used),
-    ("execSync(\"env", SCRIPT, used),
-    ("execSync('env", SCRIPT, used),
-    ("execSync('printenv", SCRIPT, used),
+    ("\"env\"", BOTH, called),
+    ("'env'", BOTH, called),
+    ("\"env |", BOTH, called),
+    ("'env |", BOTH, called),
+    ("\"env >", BOTH, called),
+    ("'env >", BOTH, called),
+    ("\"printenv\"", BOTH, called),
+    ("'printenv'", BOTH, called),
+    ("\"printenv |", BOTH, called),
+    ("'printenv |", BOTH, called),
+    ("\"printenv >", BOTH, called),
+    ("'printenv >", BOTH, called),
     // The kernel's list.
     ("/proc/self/environ", BOTH, used),
     ("/proc/$$/environ", SCRIPT, used),
@@ -279,6 +307,58 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
 #[expect(clippy::unnecessary_wraps, reason = "one of the shapes' functions")]
 fn used(text: &[u8], at: usize, _: usize) -> Option<Listing> {
     Some(verdict(text, at))
+}
+
+/// A list at the beginning of a filter of jq.
+fn filtered(text: &[u8], at: usize, length: usize) -> Option<Listing> {
+    let is_word = at.checked_sub(1).is_none_or(|at| matches!(text[at], b' ' | b'\t' | b'\n' | b'('));
+    let next = text[at + length..].trim_ascii_start();
+    let filters =
+        ["to_entries", "with_entries", "keys", "map", "select", "has(", "del(", "paths", "tostring", "tojson", "."];
+    (is_word && filters.iter().any(|filter| next.starts_with(filter.as_bytes()))).then(|| verdict(text, at))
+}
+
+/// `1e env`
+fn sed(text: &[u8], at: usize, _: usize) -> Option<Listing> {
+    let before = at.checked_sub(1).map(|at| text[at]);
+    matches!(before, None | Some(b'0'..=b'9' | b'/' | b'$' | b'{' | b'\n' | b';')).then(|| verdict(text, at))
+}
+
+/// `system("env | grep x")`, `check_output(["env"])`.
+fn called(text: &[u8], at: usize, length: usize) -> Option<Listing> {
+    let before = text[..at].trim_ascii_end();
+    let before = before.strip_suffix(b"[").unwrap_or(before).trim_ascii_end();
+    let before = before.strip_suffix(b"(").unwrap_or(before).trim_ascii_end();
+    let name = &before[before.iter().rposition(|byte| !is_name(*byte)).map_or(0, |at| at + 1)..];
+    let calls: [&[u8]; 20] = [
+        b"system",
+        b"popen",
+        b"popen2",
+        b"popen3",
+        b"Popen",
+        b"exec",
+        b"execSync",
+        b"execFile",
+        b"execFileSync",
+        b"spawn",
+        b"spawnSync",
+        b"check_output",
+        b"check_call",
+        b"getoutput",
+        b"run",
+        b"capture2",
+        b"capture3",
+        b"capture",
+        b"shell_exec",
+        b"Command",
+    ];
+    // More words: a program to run.
+    let runs_more = matches!(text[at + length..].trim_ascii_start().first(), Some(b','))
+        && text[at + length..].trim_ascii_start()[1..]
+            .trim_ascii_start()
+            .first()
+            .is_some_and(|byte| matches!(byte, b'"' | b'\''));
+    (calls.contains(&name) && !runs_more).then(|| verdict(text, at))
 }
 
 fn word_used(text: &[u8], at: usize, length: usize) -> Option<Listing> {
@@ -399,9 +479,9 @@ fn javascript(text: &[u8], at: usize, _: usize) -> Option<Listing> {
     ["stringify", "inspect"].iter().any(|end| before.ends_with(end.as_bytes())).then_some(Listing::All)
 }
 
-fn awk(text: &[u8], at: usize, _: usize) -> Option<Listing> {
+fn looped(text: &[u8], at: usize, _: usize) -> Option<Listing> {
     let before = line_before(text, at);
-    // `("X" in ENVIRON)` asks for one.
+    // `("X" in ENVIRON)`, `name in process.env` ask for one.
     let is_loop = before.split(|byte| !is_name(*byte)).any(|word| word == b"for");
     is_loop.then(|| verdict(text, at))
 }
@@ -567,7 +647,7 @@ fn through(text: &[u8], name: &[u8], before: &[&[u8]]) -> Option<Listing> {
 }
 
 /// What the lines around a list say of its use.
-fn verdict(text: &[u8], at: usize) -> Listing {
+pub fn verdict(text: &[u8], at: usize) -> Listing {
     let from = memchr::memrchr(b'\n', &text[..at]).map_or(0, |at| at + 1);
     let to = text.len().min(at + WINDOW);
     let mut picks = Vec::new();

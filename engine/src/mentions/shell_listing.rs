@@ -2,10 +2,13 @@
 
 use super::listing::{Listing, picks};
 use crate::reach::names;
-use crate::reach::shell;
+use crate::reach::shell::{self, Simple};
 
 /// Words without which no command lists anything.
-const WORDS: &[&str] = &["env", "set", "export", "declare", "typeset", "compgen", "readonly"];
+const WORDS: &[&str] = &["env", "set", "export", "declare", "typeset", "compgen", "readonly", "ENV", "/proc/", "ps "];
+
+/// Programs that read a script of the shell from their input.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "ksh", "zsh", "ash"];
 
 /// Commands that pick lines by a text.
 const PICKERS: &[&str] = &["grep", "egrep", "fgrep", "sed", "gsed", "awk", "gawk", "mawk", "nawk", "perl", "rg"];
@@ -28,9 +31,25 @@ pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listi
     if !WORDS.iter().any(|word| memchr::memmem::find(text, word.as_bytes()).is_some()) {
         return;
     }
+    documents(text, found);
     let parsed = shell::parse(text);
     shell::each_command(&parsed.nodes, &mut |command| {
-        let Some(what) = names::lists(command) else { return };
+        // The words are parts of the text.
+        let offset = |word: &[u8]| word.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        let Some(last) = command.words.last() else { return };
+        let (first, end) = (offset(command.words[0]), offset(last) + last.len());
+        if end > text.len() || first > end {
+            return;
+        }
+        for word in &command.words {
+            in_variable(text, word, found);
+        }
+        let Some(what) = names::lists(command) else {
+            if let Some(listing) = written(text, command, first, end) {
+                found(first, listing);
+            }
+            return;
+        };
         // autoconf's own `(set) 2>&1 |`, into its cache and its log; only names that it made itself get through.
         if is_autoconf && what == b"set" {
             return;
@@ -44,14 +63,109 @@ pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listi
         {
             return;
         }
-        let Some(last) = command.words.last() else { return };
-        // The words are parts of the text.
-        let offset = |word: &[u8]| word.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
-        let (first, end) = (offset(command.words[0]), offset(last) + last.len());
-        if end <= text.len() && first <= end {
+        // Inside a program of its own, the text that it picks by is among its words.
+        if matches!(&what[..], b"env" | b"printenv" | b"set" | b"export" | b"declare" | b"typeset")
+            || what.ends_with(b"environ")
+            || !matches!(becomes(text, first, end), Listing::Unproven)
+        {
             found(first, becomes(text, first, end));
+        } else {
+            found(first, picked_inside(&text[first..end]));
         }
     });
+}
+
+/// What a program in quotes picks out of the list: the texts in its quotes.
+fn picked_inside(command: &[u8]) -> Listing {
+    let picks = picks(&replace(&replace(command, b"\"\"", b""), b"''", b""), 4, false);
+    if picks.is_empty() { Listing::Unproven } else { Listing::Picks(picks) }
+}
+
+/// Scripts in here-documents that a shell reads.
+fn documents(text: &[u8], found: &mut dyn FnMut(usize, Listing)) {
+    for at in memchr::memmem::find_iter(text, b"<<") {
+        let rest = &text[at + 2..];
+        let rest = rest.strip_prefix(b"-").unwrap_or(rest).trim_ascii_start();
+        let quoted = rest.iter().take_while(|byte| matches!(byte, b'\'' | b'"' | b'\\')).count();
+        let rest = &rest[quoted..];
+        let end = rest.iter().take_while(|byte| shell::is_name(**byte)).count();
+        let delimiter = &rest[..end];
+        let line = line_of(text, at);
+        let offset = text.len() - rest.len() + end + usize::from(quoted > 0);
+        let before = &line[..at - (line.as_ptr().addr() - text.as_ptr().addr())];
+        let command = before.rsplit(|byte| matches!(byte, b'|' | b';' | b'&' | b'(')).next().unwrap_or_default();
+        let name = words(command).into_iter().find(|word| shell::assignment(word).is_none()).unwrap_or_default();
+        if delimiter.is_empty() || offset > text.len() || !is_shell(&name) {
+            continue;
+        }
+        let Some(begin) = memchr::memchr(b'\n', &text[offset..]).map(|length| offset + length + 1) else { continue };
+        let mut body = Vec::new();
+        for line in text[begin..].split_inclusive(|byte| *byte == b'\n') {
+            if line.trim_ascii() == delimiter {
+                break;
+            }
+            body.extend_from_slice(line);
+        }
+        if names::listed_in(&body).is_some() {
+            // What it says itself, or what becomes of what it prints.
+            let mut inside = None;
+            script(&body, false, &mut |_, listing| inside = inside.take().or(Some(listing)));
+            found(
+                at,
+                match becomes(text, at, offset.min(text.len())) {
+                    Listing::Unproven => inside.unwrap_or(Listing::Unproven),
+                    other => other,
+                },
+            );
+        }
+    }
+}
+
+fn is_shell(name: &[u8]) -> bool {
+    let base = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+    SHELLS.iter().any(|shell| shell.as_bytes() == base)
+}
+
+/// `echo env | sh`: what a shell is given to run.
+fn written(text: &[u8], command: &Simple, first: usize, end: usize) -> Option<Listing> {
+    let (name, arguments) = names::split(command)?;
+    if !matches!(&name[..], b"echo" | b"printf" | b"cat") {
+        return None;
+    }
+    let pipeline = tail(text, end);
+    let parts = split(&pipeline);
+    let reader = words(parts.get(1)?);
+    let is_read = reader.first().is_some_and(|name| is_shell(name)) && reader.len() < 3;
+    let said: Vec<u8> = arguments.iter().flat_map(|word| [&shell::unquoted(word)[..], b" "].concat()).collect();
+    (is_read && names::listed_in(&said).is_some()).then(|| fate(text, first, end, &parts[2..]))
+}
+
+/// `e=env; $e | grep x`: a program in a variable.
+fn in_variable(text: &[u8], word: &[u8], found: &mut dyn FnMut(usize, Listing)) {
+    let Some((name, value)) = shell::assignment(word) else { return };
+    let value = shell::unquoted(value.strip_prefix(b"(").unwrap_or(value));
+    let program = value.split(|byte| matches!(byte, b' ' | b')')).next().unwrap_or_default();
+    let is_list = matches!(program.rsplit(|byte| *byte == b'/').next(), Some(b"env" | b"printenv"));
+    let rest = value[program.len()..].iter().all(|byte| matches!(byte, b' ' | b'-' | b'0' | b')'));
+    if !is_list || !rest {
+        return;
+    }
+    for needle in [[b"$", name].concat(), [b"${", name].concat()] {
+        for at in memchr::memmem::find_iter(text, &needle) {
+            let end = at + needle.len();
+            if text.get(end).copied().is_some_and(shell::is_name) {
+                continue;
+            }
+            let line = line_of(text, at);
+            let begin = line.as_ptr().addr() - text.as_ptr().addr();
+            let word = text[at..begin + line.len()].iter().take_while(|byte| !byte.is_ascii_whitespace()).count();
+            // `$e -i make` runs something.
+            let after = text[at + word..begin + line.len()].trim_ascii_start();
+            if after.first().is_none_or(|byte| matches!(byte, b'|' | b'>' | b';' | b')' | b'-' | b'#' | b'&')) {
+                found(at, becomes(text, at, at + word));
+            }
+        }
+    }
 }
 
 /// The listings of a makefile.
@@ -120,11 +234,20 @@ fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 /// What becomes of what the command from `first` to `end` prints.
 fn becomes(text: &[u8], first: usize, end: usize) -> Listing {
-    let before = text[..first].trim_ascii_end();
-    let is_taken = before.ends_with(b"$(") || before.ends_with(b"`") || before.ends_with(b"<(");
     let pipeline = tail(text, end);
     let parts = split(&pipeline);
-    for part in &parts[1..] {
+    // What the command redirects itself stands in the first part.
+    match fate(text, first, end, &parts[1..]) {
+        Listing::Unproven if redirects(&parts[0]) => Listing::All,
+        other => other,
+    }
+}
+
+/// What becomes of a list that goes through these parts of a pipeline.
+fn fate(text: &[u8], first: usize, end: usize, parts: &[Vec<u8>]) -> Listing {
+    let before = text[..first].trim_ascii_end();
+    let is_taken = before.ends_with(b"$(") || before.ends_with(b"`") || before.ends_with(b"<(");
+    for part in parts {
         let words: Vec<Vec<u8>> = words(part);
         let Some((name, arguments)) =
             words.iter().position(|word| shell::assignment(word).is_none()).map(|at| (&words[at], &words[at + 1..]))

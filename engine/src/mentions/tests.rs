@@ -293,7 +293,8 @@ fn names_in_lists_count_beside_a_computed_read() {
     assert!(search("names.txt", "postBuild\ninstallFlags\n").named.contains("installFlags"));
     assert!(search("settings.json", "[\"installFlags\"]").named.contains("installFlags"));
     assert!(search("names.py", "NAMES = ['installFlags']").named.contains("installFlags"));
-    assert!(search("a.c", "x(\"installFlags\")").named.is_empty());
+    assert!(search("a.h", "#define FLAGS \"installFlags\"").named.contains("installFlags"));
+    assert!(search("a.c", "x(installFlags)").named.is_empty());
     assert!(search("a.txt", "the installFlags of it").named.is_empty());
     assert!(search("read.py", "os.environ.get(name)").is_computed);
     assert!(search("read.c", "getenv(name)").is_computed);

@@ -181,6 +181,15 @@ impl<'t> Search<'t> {
             return;
         }
         self.words(text);
+        if matches!(self.kind, Kind::Shell | Kind::Make | Kind::Unknown)
+            && let Some(joined) = joined(text)
+        {
+            self.words(&joined);
+            let mut names = Vec::new();
+            direct::reads(&joined, &mut |name| names.push(name.to_vec()));
+            names.retain(|name| table.words.get(name).is_some_and(|word| word.is_name));
+            self.direct.extend(names);
+        }
         if !runs {
             return;
         }
@@ -217,7 +226,8 @@ impl<'t> Search<'t> {
                 found.reads.insert(name.clone());
             } else if !is_plain(bytes) && self.named.contains(bytes) {
                 let counts =
-                    matches!(self.kind, Kind::Data | Kind::Python | Kind::Script | Kind::Camel) && !self.is_aside;
+                    matches!(self.kind, Kind::Data | Kind::Python | Kind::Script | Kind::Camel | Kind::Compiled)
+                        && !self.is_aside;
                 if counts && self.quoted.contains(bytes) {
                     found.named.insert(name.clone());
                 }
@@ -405,8 +415,34 @@ impl<'t> Search<'t> {
     fn others(&mut self, text: &[u8]) {
         let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         if matches!(self.kind, Kind::Shell | Kind::Unknown | Kind::Macro) {
-            let indirect = has("${!") || has("eval ") || has("declare -n") || has("local -n") || has("typeset -n");
+            let by_name = [
+                "${!",
+                "eval ",
+                "declare -n",
+                "local -n",
+                "typeset -n",
+                "declare -p $",
+                "declare -p \"$",
+                "typeset -p $",
+                "printenv $",
+                "printenv \"$",
+                "[ -v $",
+                "[ -v \"$",
+                "test -v $",
+                "test -v \"$",
+                "\\$$",
+                "\\${$",
+                "@P}",
+            ];
+            let indirect = by_name.iter().any(|word| has(word)) || has("xargs") && has("printenv");
             self.is_computed |= indirect;
+            let prefixes = crate::reach::names::prefixes(text).into_iter().filter(|prefix| prefix.len() > 1);
+            self.picks.extend(prefixes.map(|prefix| Pick {
+                text: prefix.to_vec(),
+                any_case: false,
+                is_first: true,
+                is_last: false,
+            }));
             let lists = [
                 "export -p",
                 "declare -p",
@@ -448,6 +484,7 @@ impl<'t> Search<'t> {
                 || has("} = env");
         }
         if self.kind == Kind::Compiled {
+            self.third_argument(text);
             self.is_stringified |= memchr::memmem::find_iter(text, "#define").any(|at| {
                 let line = &text[at + 1..];
                 let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
@@ -457,6 +494,33 @@ impl<'t> Search<'t> {
         }
         if self.kind == Kind::Script {
             self.has_access |= has("$_SERVER") || has("{SERVER");
+        }
+    }
+
+    /// `main(int argc, char **argv, char **envp)`: the environment without its word.
+    fn third_argument(&mut self, text: &[u8]) {
+        for at in memchr::memmem::find_iter(text, "main") {
+            let rest = text[at + 4..].trim_ascii_start();
+            let Some(rest) = rest.strip_prefix(b"(") else { continue };
+            let list = &rest[..memchr::memchr(b')', rest).unwrap_or(0)];
+            let parameters: Vec<&[u8]> = list.split(|byte| *byte == b',').collect();
+            let (&[_, _, third], false) = (&parameters[..], at > 0 && is_name(text[at - 1])) else { continue };
+            let name = &third[third
+                .iter()
+                .rposition(|byte| !is_name(*byte) && !matches!(byte, b'[' | b']'))
+                .map_or(0, |at| at + 1)..];
+            let name = &name[..name.iter().take_while(|byte| is_name(**byte)).count()];
+            let is_list = memchr::memmem::find(third, b"char").is_some()
+                && third.iter().filter(|byte| matches!(byte, b'*' | b'[')).count() == 2;
+            let body = &rest[list.len()..];
+            let is_used = memchr::memmem::find_iter(body, name)
+                .any(|at| at > 0 && !is_name(body[at - 1]) && !body.get(at + name.len()).copied().is_some_and(is_name));
+            if is_list && !name.is_empty() && is_used {
+                self.has_access = true;
+                let listing = listing::verdict(&text[..text.len().min(at + listing::WINDOW)], at);
+                let listing = if listing == Listing::All { Listing::Unproven } else { listing };
+                self.listing(text, at, listing);
+            }
         }
     }
 
@@ -478,10 +542,32 @@ impl<'t> Search<'t> {
     }
 }
 
-/// Where a name may be put together: before a capital letter or an underscore.
-fn seams(name: &[u8]) -> impl Iterator<Item = usize> {
-    let is_seam = |at: &usize| name[*at].is_ascii_uppercase() || name[*at] == b'_';
-    (HALF..name.len().saturating_sub(HALF - 1)).filter(is_seam)
+/// Where a name may be put together.
+fn seams(name: &[u8]) -> std::ops::Range<usize> {
+    HALF..name.len().saturating_sub(HALF - 1)
+}
+
+/// A script with what it joins joined: `"install""Flags"`. None if there is nothing of that.
+fn joined(text: &[u8]) -> Option<Vec<u8>> {
+    let is_seam = |at: usize| {
+        matches!(text.get(at..at + 2), Some(b"\"\"" | b"''" | b"\"'" | b"'\""))
+            && at.checked_sub(1).is_some_and(|at| is_name(text[at]))
+            && text.get(at + 2).copied().is_some_and(is_name)
+    };
+    let seams: Vec<usize> = memchr::memchr2_iter(b'"', b'\'', text).filter(|at| is_seam(*at)).collect();
+    if seams.is_empty() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for seam in seams {
+        if seam >= at {
+            out.extend_from_slice(&text[at..seam]);
+            at = seam + 2;
+        }
+    }
+    out.extend_from_slice(&text[at..]);
+    Some(out)
 }
 
 fn is_name(byte: u8) -> bool {

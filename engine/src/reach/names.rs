@@ -211,9 +211,11 @@ pub fn is_indirect(command: &Simple) -> bool {
     match &name[..] {
         b"eval" => true,
         b"declare" | b"local" | b"typeset" => has_flag(b'n') || arguments.iter().any(|word| is_expansion(word)),
-        b"export" | b"readonly" | b"unset" | b"read" | b"mapfile" | b"readarray" => {
+        b"export" | b"readonly" | b"unset" | b"read" | b"mapfile" | b"readarray" | b"printenv" => {
             arguments.iter().any(|word| is_expansion(word))
         }
+        // The names come from its input.
+        b"xargs" | b"parallel" => arguments.contains(&&b"printenv"[..]),
         b"printf" => arguments.first().is_some_and(|word| word.starts_with(b"-v")),
         b"[" | b"[[" | b"test" => arguments.windows(2).any(|pair| pair[0] == b"-v" && is_expansion(pair[1])),
         _ => false,
@@ -224,7 +226,7 @@ pub fn is_indirect(command: &Simple) -> bool {
 pub fn reads_all(command: &Simple) -> Option<String> {
     let attributes = command.words.iter().find(|word| is_attributes(word));
     let Some((name, arguments)) = split(command) else {
-        return attributes.map(|word| String::from_utf8_lossy(word).into_owned());
+        return attributes.map(|word| shown(&[word]));
     };
     let reads = lists(command).is_some()
         || match &name[..] {
@@ -246,16 +248,24 @@ pub fn reads_all(command: &Simple) -> Option<String> {
             }
             _ => attributes.is_some(),
         };
-    reads.then(|| {
-        let words: Vec<_> = command.words.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect();
-        words.join(" ")
-    })
+    reads.then(|| shown(&command.words))
+}
+
+/// The beginning of a command, in one line.
+fn shown(words: &[&[u8]]) -> String {
+    const MOST: usize = 80;
+    let words: Vec<_> = words.iter().take(3).map(|word| String::from_utf8_lossy(word)).collect();
+    let line = words.join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(MOST).collect()
 }
 
 fn is_attributes(word: &[u8]) -> bool {
-    ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh"]
-        .iter()
-        .any(|file| memchr::memmem::find(word, file.as_bytes()).is_some())
+    // In a substitution of several lines are comments.
+    word.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii_start().starts_with(b"#")).any(|line| {
+        ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh"]
+            .iter()
+            .any(|file| memchr::memmem::find(line, file.as_bytes()).is_some())
+    })
 }
 
 /// The program that lists all variables in a command: itself, or what it calls (`nice env`, `xargs env`, `sh -c env`).
@@ -274,6 +284,8 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
     let reads = match &base[..] {
         b"env" => runs_nothing(arguments),
         b"printenv" => all_flags,
+        // `ps e`, `ps auxe`: with the environment of what runs.
+        b"ps" => arguments.iter().any(|word| word.starts_with(b"-") && word.contains(&b'E') || is_flags_with_e(word)),
         b"set" => arguments.is_empty(),
         b"export" | b"declare" | b"typeset" | b"readonly" => all_flags && !has_flag(b"fFaA"),
         b"compgen" => {
@@ -285,8 +297,15 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
     if reads {
         return Some(base);
     }
+    if base == b"trap" {
+        return arguments.first().and_then(|text| listed_in(&literal(text)));
+    }
     if SHELLS.contains(&&base[..]) {
-        return inline(arguments, b'c').and_then(|text| listed_in(&text));
+        let inline = if base == b"eval" { Some(arguments.join(&b' ')) } else { inline(arguments, b'c') };
+        return inline.and_then(|text| listed_in(&literal(&text)));
+    }
+    if matches!(&base[..], b"sed" | b"gsed") && arguments.iter().any(|word| sed_runs_env(&literal(word))) {
+        return Some(base);
     }
     if CALLERS.contains(&&base[..]) || base == b"env" {
         let called = (0..arguments.len()).filter(|at| {
@@ -407,13 +426,38 @@ pub fn trimmed(name: &[u8]) -> &[u8] {
 /// Whether a word is a file that holds the environment: the kernel's, or the one that stdenv writes.
 fn is_environment_file(word: &[u8], command: &[u8]) -> bool {
     let word = shell::unquoted(word);
-    let is_kernel = word.ends_with(b"/environ") && memchr::memmem::find(&word, b"proc").is_some();
+    let name = base(&word);
+    // `/proc/self/environ`, `/proc/$$/env*`; `environ`, where it stands in /proc already.
+    let is_pattern = name
+        .iter()
+        .position(|byte| matches!(byte, b'*' | b'?' | b'['))
+        .is_some_and(|at| b"environ".starts_with(&name[..at]));
+    let is_kernel = memchr::memmem::find(&word, b"proc/").is_some() && (name == b"environ" || is_pattern);
     let is_stdenv = word == b"env-vars" || word.ends_with(b"/env-vars");
     // Packages that pack everything leave it out, or remove it.
     let readers: [&[u8]; 12] =
         [b"cat", b"grep", b"egrep", b"fgrep", b"source", b".", b"sed", b"awk", b"head", b"tail", b"sort", b"cut"];
+    if word == b"environ" {
+        return readers.contains(&command)
+            || matches!(command, b"tr" | b"xargs" | b"strings" | b"mapfile" | b"readarray");
+    }
     let harmless: [&[u8]; 4] = [b"[", b"[[", b"test", b"echo"];
     is_kernel && !harmless.contains(&command) || is_stdenv && readers.contains(&command)
+}
+
+/// Options of `ps` in the style of BSD, the environment among them.
+fn is_flags_with_e(word: &[u8]) -> bool {
+    word.contains(&b'e') && !word.is_empty() && word.iter().all(|byte| b"aefhjlmnruvwxcgksTU".contains(byte))
+}
+
+/// Whether a script of sed runs `env`.
+fn sed_runs_env(script: &[u8]) -> bool {
+    [&b"e env"[..], b"e printenv", b"e /usr/bin/env", b"e set"].iter().any(|command| {
+        memchr::memmem::find_iter(script, command).any(|at| {
+            let is_end = matches!(script.get(at + command.len()), None | Some(b' ' | b'\n' | b';' | b'|' | b'}'));
+            is_end && !at.checked_sub(1).is_some_and(|at| script[at].is_ascii_alphabetic() || script[at] == b'_')
+        })
+    })
 }
 
 /// The text behind `-c` (or what else the flag is), as the program gets it.
@@ -496,7 +540,7 @@ pub fn reaches_all(code: &[u8]) -> bool {
             Some(b'(' | b'[' | b'{') => {
                 let inner = rest[1..].trim_ascii_start();
                 let is_bare = rest[0] == b'{' && inner.first().copied().is_some_and(shell::is_name);
-                is_bare || matches!(inner.first(), Some(b'"' | b'\''))
+                is_bare || is_whole(inner)
             }
             Some(b' ') => *token == b"env" && rest.trim_ascii_start().first().copied().is_some_and(shell::is_name),
             _ => false,
@@ -506,6 +550,14 @@ pub fn reaches_all(code: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether a text in quotes is a whole key: `"NAME"]`, not `"install" + x]`.
+fn is_whole(text: &[u8]) -> bool {
+    let Some((quote @ (b'"' | b'\''), inner)) = text.split_first() else { return false };
+    let Some(end) = memchr::memchr(*quote, inner) else { return true };
+    let is_literal = !["${", "#{"].iter().any(|begin| memchr::memmem::find(&inner[..end], begin.as_bytes()).is_some());
+    is_literal && matches!(inner[end + 1..].trim_ascii_start().first(), None | Some(b')' | b']' | b'}' | b','))
 }
 
 /// Whether `env` has no program to run, so that it prints.

@@ -238,3 +238,41 @@ fn there_are_enough_ways() {
     let ids: BTreeSet<_> = all.iter().map(|case| (&case.id, case.level)).collect();
     assert_eq!(ids.len(), all.len());
 }
+
+/// The readers in files of the source that the engine's search says nothing of, tried without a build: each text with each name.
+pub fn unseen(engine: &Path) -> Vec<String> {
+    let mut unseen = Vec::new();
+    let texts: Vec<&Text> = Place::Source.texts().collect();
+    let reads = |text: &&&Text| matches!(text.effect, Effect::Reads | Effect::Exists);
+    for text in texts.iter().filter(reads) {
+        for (name, scope, _) in NAMES {
+            let put = |content: &str| with_name(content, name);
+            let beside = text.beside.map(|(file, content)| (file, put(content)));
+            let at = place::At { stage: "unpack", name, scope };
+            let files = place::put(Place::Source, text, &put(text.content), beside, &at).source;
+            let scratch = tempfile::tempdir().expect("a directory");
+            let tree = scratch.path().join("tree");
+            std::fs::create_dir(&tree).expect("a tree");
+            for (file, content) in files {
+                std::fs::write(tree.join(file), content).expect("a file");
+            }
+            std::fs::write(scratch.path().join("names"), name).expect("names");
+            let mut command = std::process::Command::new(engine);
+            command.arg("mentions").arg("--build-dir").arg(&tree).arg("--names").arg(scratch.path().join("names"));
+            command.args(["--all"]).args(text.structured_only.then_some("--attributes"));
+            let said = command.output().expect("the engine runs");
+            assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+            let said = String::from_utf8_lossy(&said.stdout).into_owned();
+            let keys: Vec<&str> = said.split('\0').step_by(2).collect();
+            let has = |key: &str| keys.contains(&key);
+            let is_seen = has(name)
+                || has("/all")
+                || has("/computed") && has(&format!("/named/{name}"))
+                || keys.iter().any(|key| key.starts_with("/unproven/"));
+            if !is_seen && !text.is_hidden(name) {
+                unseen.push(format!("{}:{name}", text.name));
+            }
+        }
+    }
+    unseen
+}

@@ -65,6 +65,13 @@ impl Text {
         SHELL.iter().any(|text| text.name == self.name)
     }
 
+    /// Whether no search is expected to see that it reads this name, and `verify --deep` must: it is put together, or one word
+    /// in lower case, which programs are full of, and counts only where it is read by its own name.
+    pub fn is_hidden(&self, name: &str) -> bool {
+        let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase());
+        self.is_made_up || is_word && !self.content.contains("$NAME") && !self.content.contains("${NAME")
+    }
+
     /// Whether the variable's whole name occurs, and not only its halves.
     pub fn is_literal(&self) -> bool {
         self.content.contains("NAME") || self.beside.is_some_and(|(_, content)| content.contains("NAME"))
