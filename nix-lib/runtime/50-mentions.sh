@@ -93,6 +93,7 @@ phasesplit_note_mentions() {
   for ((_phasesplit_index = 0; _phasesplit_index < ${#_phasesplit_answers[@]}; _phasesplit_index += 2)); do
     case ${_phasesplit_answers[_phasesplit_index]} in
       /runs) _phasesplit_runs_source=${_phasesplit_answers[_phasesplit_index + 1]} ;;
+      /unproven) phasesplit_warn "not proven that the files its phases name read no attribute that is held back: the environment is listed in ${_phasesplit_answers[_phasesplit_index + 1]}" ;;
       *) phasesplit_note "${_phasesplit_answers[_phasesplit_index]}" "${_phasesplit_answers[_phasesplit_index + 1]}" ;;
     esac
   done

@@ -26,6 +26,12 @@ pub const ALL: &str = "*";
 /// one whose texts say so.
 pub const RUNS: &str = "/runs";
 
+/// The note of lists of the environment in files of the store, of which it is not known what they read.
+pub const UNPROVEN: &str = "/unproven";
+
+/// The lists of inputs in the environment.
+const INPUTS: [&str; 2] = ["nativeBuildInputs", "buildInputs"];
+
 /// Phases that run nothing of the source by themselves.
 const EARLY: &[&[u8]] = &[b"unpackPhase", b"patchPhase"];
 
@@ -356,22 +362,37 @@ impl Search<'_> {
             return;
         }
         let request = self.request;
-        let wanted = request.wanted.iter().filter(|(name, key)| name == &key.as_bytes());
-        let names = wanted.map(|(_, key)| key.clone()).collect();
+        let mut names: BTreeSet<String> =
+            request.wanted.iter().filter(|(name, key)| name == &key.as_bytes()).map(|(_, key)| key.clone()).collect();
+        // `COMMAND=INPUT`: the lists that such an input is missing in.
+        let late: Vec<&String> = request.wanted.values().filter(|key| key.contains('=')).collect();
+        if !late.is_empty() {
+            names.extend(INPUTS.map(str::to_owned));
+        }
         let paths: Vec<PathBuf> = std::mem::take(&mut self.paths).into_iter().collect();
-        let found =
+        let mut found =
             crate::mentions::in_store(&names, &paths, request.variables.contains_key(&b"NIX_ATTRS_JSON_FILE"[..]));
+        if found.computed.is_some() {
+            found.names.append(&mut found.named);
+        }
         for (name, path) in found.names {
-            self.note(
-                &name,
-                format!("may read it from its environment: {}, which its phases name, does", path.display()),
-            );
+            let who = format!("may read it from its environment: {}, which its phases name, does", path.display());
+            if INPUTS.contains(&&name[..]) {
+                let who = who.replacen("read it", &format!("read {name}"), 1);
+                late.iter().for_each(|key| self.note(key, who.clone()));
+            } else {
+                self.note(&name, who);
+            }
         }
         if let Some((path, what)) = found.all {
             self.note(
                 ALL,
                 format!("may read every variable: {} ({what}), which its phases name, does", path.display()),
             );
+        }
+        if !found.unproven.is_empty() {
+            let lists = found.unproven.iter().map(|(path, what)| format!("{} ({what})", path.display()));
+            self.note(UNPROVEN, lists.collect::<Vec<_>>().join("; "));
         }
     }
 

@@ -301,6 +301,14 @@ fn is_runner(name: &[u8], arguments: &[&[u8]], functions: &HashMap<Vec<u8>, Vec<
         b"." | b"source" => return arguments.first().is_some_and(|file| !is_setup(file)),
         // Only texts: `perl -pi -e 's/a/b/' file`.
         b"perl" => return !arguments.iter().any(|word| is_short(word, b'e')),
+        // Their script is a file.
+        b"awk" | b"gawk" | b"mawk" | b"nawk" | b"sed" | b"gsed" | b"jq"
+            if arguments
+                .iter()
+                .any(|word| is_short(word, b'f') || word.starts_with(b"--file") || *word == b"--from-file") =>
+        {
+            return true;
+        }
         b"find" => {
             let run = arguments.iter().position(|word| matches!(*word, b"-exec" | b"-execdir" | b"-ok"));
             return run.is_some_and(|at| called(&arguments[at + 1..], functions));
