@@ -12,7 +12,7 @@ use support::{Project, phasesplit, salt, text};
 fn package(more: &str) -> Project {
     Project::new(&format!(
         r#"{{ stdenv }}:
-stdenv.mkDerivation {{
+stdenv.mkDerivation ({{
   name = "verified-1";
   salt = "{}";
   dontUnpack = true;
@@ -25,8 +25,9 @@ stdenv.mkDerivation {{
     cp text $out/share/text
     echo manual >$doc/manual
   '';
+}} // {{
   {more}
-}}
+}})
 "#,
         salt()
     ))
@@ -247,29 +248,41 @@ fn the_exit_code_for_a_difference_is_in_the_help() {
 
 /// What the README admits that the checks of a build cannot see, by how its row begins; a package that does it; the options with
 /// which verify finds it; and what is then different.
-const BLIND: [(&str, &str, &[&str], &str); 7] = [
+const BLIND: [(&str, &str, &[&str], &str); 8] = [
     (
         "A compiled program or a script of an *input* reads",
         r#"nativeBuildInputs = [ (derivation {
              name = "spy"; system = stdenv.system; builder = "/bin/sh"; PATH = "/usr/bin:/bin";
-             args = [ "-c" "mkdir -p $out/bin; printf '#!/bin/sh\\necho $installFlags' >$out/bin/spy; chmod +x $out/bin/spy" ];
+             args = [ "-c" "mkdir -p $out/bin; printf '#!/bin/sh\\necho $checkFlags' >$out/bin/spy; chmod +x $out/bin/spy" ];
            }) ];
-           installFlags = "one"; buildPhase = "spy >text";"#,
+           checkFlags = "one"; buildPhase = "spy >text";"#,
+        &["--deep"],
+        "text",
+    ),
+    (
+        "An attribute whose name is one word in lower case (`tags`, `ldflags`)",
+        r#"ldflags = "one"; buildPhase = "true"; configurePhase = "python3 ${builtins.toFile "read.py" ''
+             import os
+             print([os.environ.get(name) for name in ("x", "ldflags")])
+           ''} >text";"#,
         &["--deep"],
         "text",
     ),
     (
         "A program makes up the name of a held-back attribute",
-        r#"installFlags = "one"; buildPhase = "n=$(echo aW5zdGFsbEZsYWdz | base64 -d); printenv $n >text || echo none >text";"#,
+        r#"checkFlags = "one"; buildPhase = "bash ${builtins.toFile "read.sh" ''
+             n=$(echo Y2hlY2tGbGFncw== | base64 -d)
+             printenv $n || echo none
+           ''} >text";"#,
         &["--deep"],
         "text",
     ),
     (
         "An attribute changes a stage in a place that differs in every run anyway",
-        r#"installFlags = "EDIT"; buildPhase = ''
-             n=$(echo aW5zdGFsbEZsYWdz | base64 -d)
-             case "$(printenv $n || :)" in *special*) echo yes >text ;; *) echo no >text ;; esac
-           '';"#,
+        r#"checkFlags = "EDIT"; buildPhase = "bash ${builtins.toFile "read.sh" ''
+             n=$(echo Y2hlY2tGbGFncw== | base64 -d)
+             case "$(printenv $n)" in *special*) echo yes ;; *) echo no ;; esac
+           ''} >text";"#,
         &[],
         "out/share/text",
     ),

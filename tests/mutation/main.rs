@@ -41,7 +41,9 @@ fn no_mutation_is_unsound() {
 /// The same for readers in the source, without a build: in `make test` each time.
 #[test]
 fn every_reader_in_the_source_is_seen() {
-    let unseen = readers::unseen(Path::new(&std::env::var_os("PHASESPLIT_STATE").expect("PHASESPLIT_STATE names the engine (make test sets it)")));
+    let unseen = readers::unseen(Path::new(
+        &std::env::var_os("PHASESPLIT_STATE").expect("PHASESPLIT_STATE names the engine (make test sets it)"),
+    ));
     assert_eq!(unseen, Vec::<String>::new());
 }
 

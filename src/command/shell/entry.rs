@@ -45,7 +45,12 @@ pub struct Entry<'a> {
 
 impl Entry<'_> {
     /// The environment of the builder; writes what Nix would write into the build directory.
-    pub fn environment(&self, nix: &Nix, drv: &Drv, files: &mut NixFiles) -> Result<BTreeMap<String, String>, ShellError> {
+    pub fn environment(
+        &self,
+        nix: &Nix,
+        drv: &Drv,
+        files: &mut NixFiles,
+    ) -> Result<BTreeMap<String, String>, ShellError> {
         let top = self.top.display().to_string();
         let mut environment = BTreeMap::new();
         let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
