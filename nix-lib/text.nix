@@ -58,6 +58,11 @@ let
   streams = text:
     any (mentions text) [ "<(" "/dev/" ] && found "(^|[ \t\n;&|({])([.]|source)[ \t]+[\"']?(<[(]|/dev/)" text;
 
+  # Programs that list the environment for another one: `sed '1e env'`, `git -c alias.x='!env'`, `make -p`.
+  lent = text:
+    any (mentions text) [ "e env" "e printenv" "!env" "!printenv" ] && found "(!|[0-9$/{;'\"]e )(env|printenv)(${boundary}|$)" text
+    || mentions text "make" && found "make([ \t]+[^-\n;|&][^ \t\n;|&]*)*[ \t]+(-[A-Za-z]*p|--print-data-base)" text;
+
   # Variables whose values bash runs.
   prompts = text:
     any (mentions text) [ "PS4" "PROMPT_COMMAND" "ENV" ]
@@ -296,5 +301,6 @@ in
     || indirect text
     || prompts text
     || streams text
+    || lent text
     || commandsReach text;
 }

@@ -300,6 +300,8 @@ fn a_mention_is_seen_across_windows_and_parts_of_a_large_file() {
     }
 }
 
+type Packer<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn a_stream_is_looked_into_wherever_it_begins_in_a_large_file() {
     const SIZE: usize = 1 << 20;
@@ -313,8 +315,7 @@ fn a_stream_is_looked_into_wherever_it_begins_in_a_large_file() {
         encoder.finish().unwrap()
     };
     let zipped = |content: &[u8]| zip_of("a", content);
-    type Pack<'a> = (&'a str, &'a dyn Fn(&[u8]) -> Vec<u8>);
-    let packs: [Pack; 5] = [("gzip", &gz), ("gzip", &named), ("zlib", &zlib), ("xz", &xz), ("zip", &zipped)];
+    let packs: [(&str, Packer); 5] = [("gzip", &gz), ("gzip", &named), ("zlib", &zlib), ("xz", &xz), ("zip", &zipped)];
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("large");
     for (format, pack) in packs {

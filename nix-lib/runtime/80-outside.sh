@@ -4,7 +4,8 @@
 # All but the first two run in a guarded subshell (40-shell-state), with the package's own PATH, so they use builtins alone.
 
 # Where the first bash notes, for both, what is there before anything runs: below /tmp and /dev/shm that is not the build's
-# (paths that Nix was told to show in the sandbox), and below / it tells what is new.
+# (paths that Nix was told to show in the sandbox), and below / and in the usual directories it tells what is new: times do not,
+# since `cp -p` and `tar` set them.
 phasesplit_note_outside() {
   local _phasesplit_each _phasesplit_options
   _phasesplit_options=$(shopt -p nullglob dotglob) || true
@@ -12,6 +13,9 @@ phasesplit_note_outside() {
   for _phasesplit_each in /tmp/* /dev/shm/* /*; do
     printf '%s\0' "$_phasesplit_each"
   done >"$_phasesplit_scratch/foreign"
+  for _phasesplit_each in /dev/* /etc/* /home/* /opt/* /root/* /run/* /srv/* /var/* /var/tmp/*; do
+    printf '%s\0' "$_phasesplit_each"
+  done >"$_phasesplit_scratch/places"
   eval "$_phasesplit_options"
 }
 
@@ -37,14 +41,16 @@ phasesplit_collect_outside() {
 phasesplit_find_left() {
   local _phasesplit_each
   local -a _phasesplit_found=() _phasesplit_places=()
-  local -A _phasesplit_known=() _phasesplit_listed=()
+  local -A _phasesplit_known=() _phasesplit_listed=() _phasesplit_old=()
   _phasesplit_left=()
   [[ -e $_phasesplit_scratch/foreign ]] || return 0
   mapfile -d '' -t _phasesplit_found <"$_phasesplit_scratch/foreign"
   for _phasesplit_each in "${_phasesplit_found[@]}"; do _phasesplit_known[$_phasesplit_each]=1; done
+  mapfile -d '' -t _phasesplit_found <"$_phasesplit_scratch/places"
+  for _phasesplit_each in "${_phasesplit_found[@]}"; do _phasesplit_old[$_phasesplit_each]=1; done
   shopt -s nullglob dotglob
   if phasesplit_is_sandboxed; then
-    _phasesplit_places=(/* /etc/* /home/* /opt/* /root/* /run/* /srv/* /var/* /var/tmp/* ${HOME:+"$HOME"})
+    _phasesplit_places=(/* /dev/* /etc/* /home/* /opt/* /root/* /run/* /srv/* /var/* /var/tmp/* ${HOME:+"$HOME"})
   else
     # The machine's: what this user made meanwhile.
     _phasesplit_places=(/tmp/* /var/tmp/* /dev/shm/*)
@@ -55,7 +61,12 @@ phasesplit_find_left() {
       /tmp/* | /dev/shm/*) ! phasesplit_is_sandboxed || continue ;;
     esac
     [[ -z ${_phasesplit_known[$_phasesplit_each]-} && -z ${_phasesplit_listed[$_phasesplit_each/]-} ]] || continue
-    [[ -O $_phasesplit_each && $_phasesplit_each -nt $_phasesplit_scratch/options ]] || continue
+    if [[ -n ${_phasesplit_old[$_phasesplit_each]-} ]]; then
+      # Both ask of what a link leads to.
+      [[ ! -L $_phasesplit_each && -O $_phasesplit_each && $_phasesplit_each -nt $_phasesplit_scratch/options ]] || continue
+    else
+      [[ -L $_phasesplit_each || -O $_phasesplit_each ]] || continue
+    fi
     # A directory stands for what is in it.
     [[ -n ${_phasesplit_listed[${_phasesplit_each%/*}/]-} ]] || _phasesplit_left+=("$_phasesplit_each")
     _phasesplit_listed[$_phasesplit_each/]=1

@@ -193,6 +193,7 @@ fn what_cannot_go_along_is_named() {
         "named-losses",
         r#"buildPhase = ''
              mkdir -p /var/tmp/cache; echo x >/etc/of-the-build; mkdir /home2 || true
+             echo x >held; touch -d 2001-01-01 held; cp -p held /etc/old; ln -s /nix/store /etc/link
              exec 9>held
              (trap "" TERM; while :; do sleep 1; done) &
              coproc server { cat; }
@@ -205,6 +206,8 @@ fn what_cannot_go_along_is_named() {
     let all = said.join("\n");
     for part in [
         "/etc/of-the-build",
+        "/etc/old",
+        "/etc/link",
         "/var",
         "file descriptors open in the shell",
         " 9",

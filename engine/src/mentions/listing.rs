@@ -12,6 +12,8 @@ use super::shell_listing;
 pub enum Listing {
     /// Names that hold one of these texts are read.
     Picks(Vec<Pick>),
+    /// The same, and it may go on into something besides.
+    Either(Vec<Pick>),
     /// It goes on into something.
     All,
     /// It is gone through, or printed.
@@ -122,6 +124,9 @@ const TESTS: &[&str] = &[
 const NEGATED: &[&str] =
     &["not ", "!k", "!s", "!n", "!~", "!=", "unless", "!(", "reject", "grep -v", "!key", " ne ", "!v", "!e", "!st"];
 
+/// Words that pass over what a test fits.
+const SKIPS: &[&str] = &["continue", "next if", "next unless", "next;", "next }"];
+
 /// Words that put what they get somewhere.
 const OUTPUT: &[&str] = &[
     "write",
@@ -161,7 +166,7 @@ pub fn each(kind: Kind, is_autoconf: bool, text: &[u8], found: &mut impl FnMut(u
                 // A program that is built first: whether it runs in this build is not known.
                 Listing::All if kind == Kind::Compiled => Listing::Unproven,
                 // There tests on texts are everywhere.
-                Listing::Picks(picks) if kind == Kind::Compiled => {
+                Listing::Picks(picks) | Listing::Either(picks) if kind == Kind::Compiled => {
                     let is_part = |pick: &Pick| {
                         pick.text.iter().any(u8::is_ascii_uppercase) && pick.text.iter().any(u8::is_ascii_lowercase)
                     };
@@ -201,7 +206,7 @@ const BOTH: &[Kind] = &[Kind::Script, Kind::Camel, Kind::Compiled, Kind::Python]
 
 /// What in a shape is the shell's own, and looked at by its grammar.
 const SHELLS_OWN: &[&str] =
-    &["`", "COMMAND", "/environ", "(environ)", "find_program", "run_command", "ENV.", "env |", "env|", "e env"];
+    &["`", "COMMAND", "/environ", "(environ)", "find_program", "run_command", "ENV.", "env |", "env|", "e env", "-c "];
 
 /// Shapes of languages other than the shell, make and Python.
 const SHAPES: &[(&str, &[Kind], Look)] = &[
@@ -212,7 +217,7 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
     // Ruby.
     ("ENV.", SCRIPT, ruby),
     // Julia.
-    (" in ENV", SCRIPT, used),
+    (" in ENV", SCRIPT, looped),
     ("keys(ENV", SCRIPT, used),
     ("pairs(ENV", SCRIPT, used),
     ("collect(ENV", SCRIPT, used),
@@ -275,6 +280,12 @@ const SHAPES: &[(&str, &[Kind], Look)] = &[
     ("COMMAND printenv\n", SCRIPT, whole),
     ("COMMAND printenv OUTPUT", SCRIPT, whole),
     ("COMMAND ${CMAKE_COMMAND} -E environment", SCRIPT, whole),
+    ("command = env |", SCRIPT, whole),
+    ("command = env >", SCRIPT, whole),
+    ("-c \"env", SCRIPT, whole),
+    ("-c 'env", SCRIPT, whole),
+    ("'-c', 'env", SCRIPT, whole),
+    ("'-c','env", SCRIPT, whole),
     ("run_command('env'", SCRIPT, alone),
     ("run_command('printenv'", SCRIPT, alone),
     ("find_program('env')", SCRIPT, whole),
@@ -368,13 +379,12 @@ fn word_used(text: &[u8], at: usize, length: usize) -> Option<Listing> {
         .filter(|one| matches!(one, Listing::Picks(_)))
 }
 
-/// A list that goes out as it is.
+/// A list that goes out as it is, unless another program picks from it.
 #[expect(clippy::unnecessary_wraps, reason = "one of the shapes' functions")]
 fn whole(text: &[u8], at: usize, _: usize) -> Option<Listing> {
-    Some(match verdict(text, at) {
-        Listing::Unproven => Listing::All,
-        other => other,
-    })
+    let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
+    let is_picked = memchr::memmem::find(&text[at..end], b"grep").is_some();
+    Some(if is_picked { verdict(text, at) } else { Listing::All })
 }
 
 /// A command of Meson without further arguments.
@@ -476,10 +486,16 @@ fn javascript(text: &[u8], at: usize, _: usize) -> Option<Listing> {
     if ["keys", "entries", "values", "getOwnPropertyNames"].iter().any(|end| before.ends_with(end.as_bytes())) {
         return Some(verdict(text, at));
     }
+    if ["log", "dir", "table"].iter().any(|end| before.ends_with(end.as_bytes())) {
+        return Some(Listing::Unproven);
+    }
     ["stringify", "inspect"].iter().any(|end| before.ends_with(end.as_bytes())).then_some(Listing::All)
 }
 
-fn looped(text: &[u8], at: usize, _: usize) -> Option<Listing> {
+fn looped(text: &[u8], at: usize, length: usize) -> Option<Listing> {
+    if text.get(at + length).copied().is_some_and(is_name) {
+        return None;
+    }
     let before = line_before(text, at);
     // `("X" in ENVIRON)`, `name in process.env` ask for one.
     let is_loop = before.split(|byte| !is_name(*byte)).any(|word| word == b"for");
@@ -582,6 +598,21 @@ fn python(text: &[u8], at: usize) -> Option<Listing> {
     if matches!(call, Some(b"str" | b"repr" | b"dump" | b"dumps" | b"pprint" | b"pformat")) {
         return Some(Listing::All);
     }
+    if call == Some(b"print") {
+        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        let is_file =
+            memchr::memmem::find(line, b"file=").is_some() && memchr::memmem::find(line, b"file=sys.std").is_none();
+        return Some(if is_file { Listing::All } else { Listing::Unproven });
+    }
+    // `json.dump({**os.environ}, f)`
+    let is_unpacked = before.ends_with(b"**");
+    if is_unpacked
+        && ["dump(", "dumps(", "print(", "str("]
+            .iter()
+            .any(|call| memchr::memmem::find(before, call.as_bytes()).is_some())
+    {
+        return Some(Listing::All);
+    }
     // A copy: what is done with it?
     let is_copy =
         call == Some(b"dict") || call.is_none() && before.trim_ascii_end().ends_with(b"=") || method == Some(b"copy");
@@ -656,24 +687,34 @@ pub fn verdict(text: &[u8], at: usize) -> Listing {
     let own = depth(&text[from..to]);
     // What is indented less is no part of it any more.
     let is_inside = |line: &&[u8]| line.trim_ascii().is_empty() || depth(line) >= own;
-    for line in text[from..to].split(|byte| *byte == b'\n').take(LINES).take_while(is_inside) {
+    let lines: Vec<&[u8]> = text[from..to].split(|byte| *byte == b'\n').take(LINES).take_while(is_inside).collect();
+    for (index, line) in lines.iter().enumerate() {
         let has = |words: &[&str]| words.iter().any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
         goes_out |= has(OUTPUT);
         if has(TESTS) {
-            if has(NEGATED) {
+            let next = lines.get(index + 1).copied().unwrap_or_default();
+            let skips = SKIPS.iter().any(|word| {
+                memchr::memmem::find(line, word.as_bytes()).is_some()
+                    || next.trim_ascii_start().starts_with(word.as_bytes())
+            });
+            // `if not k.startswith("X"): continue` is a test again.
+            if has(NEGATED) != skips {
                 is_negated = true;
                 continue;
             }
             let any_case = ["re.I", "/i", "lower", "upper", "Lower", "Upper", "(?i)", "IGNORECASE", "i)"]
                 .iter()
                 .any(|word| memchr::memmem::find(line, word.as_bytes()).is_some());
-            for literal in literals(line) {
+            // A text with places for others is for printing.
+            let is_format = |literal: &&[u8]| literal.contains(&b'{') || memchr::memmem::find(literal, b"%s").is_some();
+            for literal in literals(line).into_iter().filter(|literal| !is_format(literal)) {
                 picks.extend(self::picks(literal, 2, any_case));
             }
         }
     }
     match (picks.is_empty() || is_negated, goes_out) {
-        (false, _) => Listing::Picks(picks),
+        (false, false) => Listing::Picks(picks),
+        (false, true) => Listing::Either(picks),
         (true, true) => Listing::All,
         (true, false) => Listing::Unproven,
     }

@@ -55,12 +55,10 @@ pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listi
             return;
         }
         // `compgen -v PREFIX`
-        if what == b"compgen"
-            && command
-                .words
-                .last()
-                .is_some_and(|word| !word.starts_with(b"-") && *word != b"variable" && *word != b"export")
-        {
+        let prefix =
+            command.words.last().filter(|word| !word.starts_with(b"-") && **word != b"variable" && **word != b"export");
+        if let (b"compgen", Some(prefix)) = (&what[..], prefix) {
+            found(first, picked(&[b"^", &shell::unquoted(prefix)[..]].concat(), 2, false));
             return;
         }
         // Inside a program of its own, the text that it picks by is among its words.
@@ -95,7 +93,9 @@ fn documents(text: &[u8], found: &mut dyn FnMut(usize, Listing)) {
         let before = &line[..at - (line.as_ptr().addr() - text.as_ptr().addr())];
         let command = before.rsplit(|byte| matches!(byte, b'|' | b';' | b'&' | b'(')).next().unwrap_or_default();
         let name = words(command).into_iter().find(|word| shell::assignment(word).is_none()).unwrap_or_default();
-        if delimiter.is_empty() || offset > text.len() || !is_shell(&name) {
+        let is_other =
+            names::INTERPRETERS.contains(&names::trimmed(name.rsplit(|byte| *byte == b'/').next().unwrap_or(&name)));
+        if delimiter.is_empty() || offset > text.len() || !is_shell(&name) && !is_other {
             continue;
         }
         let Some(begin) = memchr::memchr(b'\n', &text[offset..]).map(|length| offset + length + 1) else { continue };
@@ -106,13 +106,15 @@ fn documents(text: &[u8], found: &mut dyn FnMut(usize, Listing)) {
             }
             body.extend_from_slice(line);
         }
-        if names::listed_in(&body).is_some() {
+        if is_other && names::reaches_all(&body) {
+            found(at, becomes(text, at, offset));
+        } else if !is_other && names::listed_in(&body).is_some() {
             // What it says itself, or what becomes of what it prints.
             let mut inside = None;
             script(&body, false, &mut |_, listing| inside = inside.take().or(Some(listing)));
             found(
                 at,
-                match becomes(text, at, offset.min(text.len())) {
+                match becomes(text, at, offset) {
                     Listing::Unproven => inside.unwrap_or(Listing::Unproven),
                     other => other,
                 },
@@ -144,6 +146,11 @@ fn written(text: &[u8], command: &Simple, first: usize, end: usize) -> Option<Li
 fn in_variable(text: &[u8], word: &[u8], found: &mut dyn FnMut(usize, Listing)) {
     let Some((name, value)) = shell::assignment(word) else { return };
     let value = shell::unquoted(value.strip_prefix(b"(").unwrap_or(value));
+    // `ENV=$(command -v env)`
+    let value = [&b"$(command -v "[..], b"$(which ", b"$(type -P ", b"`which ", b"`command -v "]
+        .iter()
+        .find_map(|asks| value.strip_prefix(*asks))
+        .map_or_else(|| value.clone(), |program| program.iter().copied().filter(|byte| *byte != b'`').collect());
     let program = value.split(|byte| matches!(byte, b' ' | b')')).next().unwrap_or_default();
     let is_list = matches!(program.rsplit(|byte| *byte == b'/').next(), Some(b"env" | b"printenv"));
     let rest = value[program.len()..].iter().all(|byte| matches!(byte, b' ' | b'-' | b'0' | b')'));
@@ -198,7 +205,13 @@ pub fn makefile(text: &[u8], found: &mut dyn FnMut(usize, Listing)) {
             }
         }
         let line = &text[at..end];
-        let recipe = line.strip_prefix(b"\t").map(<[u8]>::trim_ascii_start);
+        // `all: ; @env`
+        let behind = || {
+            let colon = memchr::memchr(b':', line)?;
+            let semicolon = colon + memchr::memchr(b';', &line[colon..])?;
+            Some(&line[semicolon + 1..])
+        };
+        let recipe = line.strip_prefix(b"\t").or_else(behind).map(<[u8]>::trim_ascii_start);
         let recipe =
             recipe.map(|line| &line[line.iter().take_while(|byte| matches!(byte, b'@' | b'-' | b'+')).count()..]);
         let mut scripts: Vec<Vec<u8>> = recipe.map(<[u8]>::to_vec).into_iter().collect();
@@ -259,7 +272,10 @@ fn fate(text: &[u8], first: usize, end: usize, parts: &[Vec<u8>]) -> Listing {
             let flags: Vec<u8> =
                 arguments.iter().filter(|word| word.starts_with(b"-")).flat_map(|word| word.iter().copied()).collect();
             let is_grep = name.ends_with("grep") || name == "rg";
-            if is_grep && flags.contains(&b'v') {
+            if is_grep && flags.contains(&b'v') || !is_grep && !is_picking(&name, &flags, arguments) {
+                if redirects(part) {
+                    return Listing::All;
+                }
                 continue;
             }
             let any_case = flags.contains(&b'i') && is_grep;
@@ -290,6 +306,22 @@ fn fate(text: &[u8], first: usize, end: usize, parts: &[Vec<u8>]) -> Listing {
         return if memchr::memmem::find(line, b"unset").is_some() { Listing::Unproven } else { Listing::All };
     }
     Listing::Unproven
+}
+
+/// Whether a program of sed, awk or Perl prints only what a pattern fits, as far as its text tells: others change every line.
+fn is_picking(name: &str, flags: &[u8], arguments: &[Vec<u8>]) -> bool {
+    let has = |words: &[&str]| {
+        let has_word =
+            |argument: &Vec<u8>| words.iter().any(|word| memchr::memmem::find(argument, word.as_bytes()).is_some());
+        arguments.iter().any(has_word)
+    };
+    match name {
+        "sed" | "gsed" => flags.contains(&b'n') && !has(&["!p", "!{"]),
+        "perl" => {
+            !flags.contains(&b'p') && has(&["if /", "if m", "=~", "and ", "&& "]) && !has(&["!~", "unless", "next if"])
+        }
+        _ => has(&["/", "~", "=="]) && !has(&["!~", "!=", "!/", "next"]),
+    }
 }
 
 /// The names that a pattern picks; without a text in it, all.

@@ -205,7 +205,8 @@ impl<'t> Search<'t> {
             }
         }
         if self.has_attributes && self.all.is_none() {
-            let files = ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh"];
+            let files =
+                ["NIX_ATTRS_JSON_FILE", "NIX_ATTRS_SH_FILE", ".attrs.json", ".attrs.sh", "/.attr", "\".attr", "'.attr"];
             let file = files.iter().find(|file| memchr::memmem::find(text, file.as_bytes()).is_some());
             self.all = file.map(|file| (*file).to_owned());
         }
@@ -228,7 +229,10 @@ impl<'t> Search<'t> {
                 let counts =
                     matches!(self.kind, Kind::Data | Kind::Python | Kind::Script | Kind::Camel | Kind::Compiled)
                         && !self.is_aside;
-                if counts && self.quoted.contains(bytes) {
+                // Lists of the shell and of make need no quotes.
+                let is_list =
+                    matches!(self.kind, Kind::Shell | Kind::Make | Kind::Other | Kind::Unknown) && !self.is_aside;
+                if counts && self.quoted.contains(bytes) || is_list {
                     found.named.insert(name.clone());
                 }
             }
@@ -472,6 +476,9 @@ impl<'t> Search<'t> {
                     "declare",
                     "eval",
                     "(filter ",
+                    "\tset",
+                    "; set",
+                    "@set",
                 ]
                 .iter()
                 .any(|word| has(word));
@@ -534,6 +541,10 @@ impl<'t> Search<'t> {
         match listing {
             _ if self.is_aside => {}
             Listing::Picks(picks) => self.picks.extend(picks),
+            Listing::Either(picks) => {
+                self.picks.extend(picks);
+                self.unproven = self.unproven.take().or_else(|| Some(line()));
+            }
             Listing::All => self.all = self.all.take().or_else(|| Some(line())),
             // A text without a known name: what looks like a command may be none.
             Listing::Unproven if self.kind == Kind::Unknown => {}

@@ -379,7 +379,9 @@ impl Search<'_> {
             let who = format!("may read it from its environment: {}, which its phases name, does", path.display());
             if INPUTS.contains(&&name[..]) {
                 let who = who.replacen("read it", &format!("read {name}"), 1);
-                late.iter().for_each(|key| self.note(key, who.clone()));
+                for key in &late {
+                    self.note(key, who.clone());
+                }
             } else {
                 self.note(&name, who);
             }

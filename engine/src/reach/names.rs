@@ -251,6 +251,22 @@ pub fn reads_all(command: &Simple) -> Option<String> {
     reads.then(|| shown(&command.words))
 }
 
+/// `echo env | sh`: what a shell is given to run by a command that only says it.
+pub fn reads_all_fed(nodes: &[shell::Node]) -> Option<String> {
+    let (mut said, mut is_fed) = (None, false);
+    shell::each_command(nodes, &mut |command| {
+        let Some((name, arguments)) = split(command) else { return };
+        is_fed |= SHELLS.contains(&base(&name))
+            && base(&name) != b"eval"
+            && arguments.iter().all(|word| matches!(*word, b"-" | b"-s"));
+        if matches!(&name[..], b"echo" | b"printf" | b"cat") && said.is_none() {
+            let text: Vec<u8> = arguments.iter().flat_map(|word| [&literal(word)[..], b" "].concat()).collect();
+            said = listed_in(&text).map(|_| shown(&command.words));
+        }
+    });
+    said.filter(|_| is_fed)
+}
+
 /// The beginning of a command, in one line.
 fn shown(words: &[&[u8]]) -> String {
     const MOST: usize = 80;
@@ -284,6 +300,13 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
     let reads = match &base[..] {
         b"env" => runs_nothing(arguments),
         b"printenv" => all_flags,
+        // Its database has the environment.
+        b"make" | b"gmake" => arguments.iter().any(|word| {
+            let flags = word.strip_prefix(b"-").filter(|flags| flags.iter().all(u8::is_ascii_alphabetic));
+            *word == b"--print-data-base"
+                || flags.is_some_and(|flags| flags.contains(&b'p') && !b"CfIoW".contains(&flags[0]))
+        }),
+        b"git" => arguments.iter().any(|word| memchr::memmem::find(word, b"!env").is_some()),
         // `ps e`, `ps auxe`: with the environment of what runs.
         b"ps" => arguments.iter().any(|word| word.starts_with(b"-") && word.contains(&b'E') || is_flags_with_e(word)),
         b"set" => arguments.is_empty(),

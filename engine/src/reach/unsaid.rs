@@ -15,6 +15,7 @@ impl Search<'_> {
         }
         let mut all = None;
         shell::each_command(&script.nodes, &mut |command| all = all.take().or_else(|| names::reads_all(command)));
+        let all = all.or_else(|| names::reads_all_fed(&script.nodes));
         let is_kernel = memchr::memmem::find_iter(text, b"/environ")
             .any(|at| text[..at].windows(5).rev().take(40).any(|five| five == b"/proc"));
         let all = all.or_else(|| is_kernel.then(|| "/proc/…/environ".to_owned()));
