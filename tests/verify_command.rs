@@ -248,7 +248,7 @@ fn the_exit_code_for_a_difference_is_in_the_help() {
 
 /// What the README admits that the checks of a build cannot see, by how its row begins; a package that does it; the options with
 /// which verify finds it; and what is then different.
-const BLIND: [(&str, &str, &[&str], &str); 8] = [
+const BLIND: [(&str, &str, &[&str], &str); 10] = [
     (
         "A compiled program or a script of an *input* reads",
         r#"nativeBuildInputs = [ (derivation {
@@ -291,6 +291,18 @@ const BLIND: [(&str, &str, &[&str], &str); 8] = [
         r#"preFixup = "sha256sum text | cut -c-64 >$out/share/digest";"#,
         &[],
         "out/share/digest",
+    ),
+    (
+        "A digest that relocation does not follow",
+        r#"installPhase = "mkdir -p $out/share $doc; cp text $out/share/; b2sum text | cut -c-128 >$out/share/sums";"#,
+        &[],
+        "out/share/sums",
+    ),
+    (
+        "The path in a form that relocation does not know",
+        r#"buildPhase = "echo text >text; printf %s $out | base32 -w0 >packed"; preFixup = "cp packed $out/share/";"#,
+        &[],
+        "out/share/packed",
     ),
     (
         "A trap on CHLD or DEBUG writes down what it sees",

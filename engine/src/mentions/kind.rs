@@ -305,7 +305,17 @@ pub fn of(path: &Path, head: &[u8]) -> Kind {
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let hidden = name.trim_start_matches('.');
-    let services = ["gitlab-ci", "travis", "appveyor", "cirrus", "azure-pipelines"];
+    let services = [
+        "gitlab-ci",
+        "travis",
+        "appveyor",
+        "cirrus",
+        "azure-pipelines",
+        "gitignore",
+        "gitattributes",
+        "dockerignore",
+        "npmignore",
+    ];
     let is_info = name.rsplit_once(".info").is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('-'));
     if is_info || services.iter().any(|start| hidden.starts_with(start)) {
         return Kind::Document;

@@ -539,6 +539,10 @@ impl<'t> Search<'t> {
             line.chars().take(80).collect::<String>()
         };
         match listing {
+            // Tests and packagers' scripts run in some builds.
+            Listing::All if self.is_aside && matches!(self.kind, Kind::Shell | Kind::Make) => {
+                self.unproven = self.unproven.take().or_else(|| Some(line()));
+            }
             _ if self.is_aside => {}
             Listing::Picks(picks) => self.picks.extend(picks),
             Listing::Either(picks) => {
@@ -546,8 +550,6 @@ impl<'t> Search<'t> {
                 self.unproven = self.unproven.take().or_else(|| Some(line()));
             }
             Listing::All => self.all = self.all.take().or_else(|| Some(line())),
-            // A text without a known name: what looks like a command may be none.
-            Listing::Unproven if self.kind == Kind::Unknown => {}
             Listing::Unproven => self.unproven = self.unproven.take().or_else(|| Some(line())),
         }
     }
