@@ -238,9 +238,15 @@ phasesplit_print_limits() {
   done
 }
 
+# $1: trap, or nothing for all others: what comes behind the traps, which need it.
 phasesplit_print_builtins() {
   local _phasesplit_each _phasesplit_before
   for _phasesplit_each in "${!_phasesplit_builtins[@]}"; do
+    if [[ ${1-} == trap ]]; then
+      [[ $_phasesplit_each == trap ]] || continue
+    else
+      [[ $_phasesplit_each != trap ]] || continue
+    fi
     _phasesplit_before=${_phasesplit_base_builtins[$_phasesplit_each]-}
     [[ -n $_phasesplit_before ]] ||
       phasesplit_fail "${curPhase:-a phase} loaded the builtin $_phasesplit_each (enable -f), which no state can hold. Merge the stages that need it (--merge), or use the unsplit build"
@@ -296,9 +302,10 @@ phasesplit_write_shell() {
     phasesplit_print_options shopt
     phasesplit_print_dependent_options
     phasesplit_print_options set
-    phasesplit_print_builtins
     phasesplit_print_limits
+    phasesplit_print_builtins
     phasesplit_print_traps frame
+    phasesplit_print_builtins trap
     printf '%s\n' '_phasesplit_whole=1'
   } >|"$1"
 }

@@ -230,8 +230,9 @@ phasesplit_define_generic_build() {
         runPhase "$curPhase"
       done
       { phasesplit_nothing() { :; }; } <<<"${_phasesplit_drawn:=${RANDOM-} ${RANDOM-} ${RANDOM-} ${RANDOM-}}"
-      if ( phasesplit_save ); then builtin trap - EXIT; builtin exit 0; fi
+      if ( phasesplit_save ); then builtin enable trap; builtin trap - EXIT; builtin exit 0; fi
       # Its own EXIT trap may end processes that the save has ended, and whose numbers others have.
+      builtin enable trap
       builtin trap - EXIT
       builtin exit 1
     }
