@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use program::{Program, Random};
 
 /// Variables that bash computes, or that the runtime and the harness have.
-const VOLATILE: [&str; 32] = [
+const VOLATILE: [&str; 33] = [
     "BASHOPTS",
     "BASHPID",
     "BASH_ARGC",
@@ -27,6 +27,8 @@ const VOLATILE: [&str; 32] = [
     "BASH_SUBSHELL",
     "BASH_CMDS",
     "COLUMNS",
+    // Whether bash has noticed yet that a coprocess ended.
+    "COPROC",
     "DIRSTACK",
     "EPOCHREALTIME",
     "EPOCHSECONDS",

@@ -269,7 +269,8 @@ const STATEMENTS: &[&str] = &[
     "trap - USR1",
     "trap 'a\nb' HUP",
     "trap '' INT",
-    "trap 'echo winch' WINCH; trap : CHLD",
+    // One on CHLD sees the runtime's own subshells (README, "What the checks cannot see").
+    "trap 'echo winch' WINCH",
     "trap ': ÄÖ' TERM",
     "trap ':' SIGPIPE",
     "trap 'echo \"E $?\" >>$LOG' ERR",
