@@ -248,7 +248,7 @@ fn the_exit_code_for_a_difference_is_in_the_help() {
 
 /// What the README admits that the checks of a build cannot see, by how its row begins; a package that does it; the options with
 /// which verify finds it; and what is then different.
-const BLIND: [(&str, &str, &[&str], &str); 10] = [
+const BLIND: [(&str, &str, &[&str], &str); 11] = [
     (
         "A compiled program or a script of an *input* reads",
         r#"nativeBuildInputs = [ (derivation {
@@ -257,7 +257,7 @@ const BLIND: [(&str, &str, &[&str], &str); 10] = [
            }) ];
            checkFlags = "one"; buildPhase = "spy >text";"#,
         &["--deep"],
-        "text",
+        "\"build/text\"",
     ),
     (
         "An attribute whose name is one word in lower case (`tags`, `ldflags`)",
@@ -266,7 +266,7 @@ const BLIND: [(&str, &str, &[&str], &str); 10] = [
              print([os.environ.get(name) for name in ("x", "ldflags")])
            ''} >text";"#,
         &["--deep"],
-        "text",
+        "\"build/text\"",
     ),
     (
         "A program makes up the name of a held-back attribute",
@@ -275,7 +275,13 @@ const BLIND: [(&str, &str, &[&str], &str); 10] = [
              printenv $n || echo none
            ''} >text";"#,
         &["--deep"],
-        "text",
+        "\"build/text\"",
+    ),
+    (
+        "A file that lists its environment is made, run and removed within one stage, or its name says that it is data",
+        r#"checkFlags = "one"; buildPhase = "bash ${builtins.toFile "build.conf" "env | grep ^checkF || echo none"} >text";"#,
+        &["--deep"],
+        "\"build/text\"",
     ),
     (
         "An attribute changes a stage in a place that differs in every run anyway",
@@ -312,7 +318,7 @@ const BLIND: [(&str, &str, &[&str], &str); 10] = [
         "out/share/seen",
     ),
     (
-        "A file that relocation cannot search",
+        "A file that relocation knows by its first bytes and cannot unpack",
         // Encrypted, more or less.
         r#"preFixup = "(printf Salted__; echo $out | tr a-z0-9 b-za1-90) >$out/share/packed";"#,
         &[],

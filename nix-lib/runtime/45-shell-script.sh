@@ -238,7 +238,7 @@ phasesplit_print_limits() {
   done
 }
 
-# $1: trap, or nothing for all others: what comes behind the traps, which need it.
+# $1: `trap` for that one, which has to be printed after the traps; empty for all others.
 phasesplit_print_builtins() {
   local _phasesplit_each _phasesplit_before
   for _phasesplit_each in "${!_phasesplit_builtins[@]}"; do

@@ -4,8 +4,8 @@
 # All but the first two run in a guarded subshell (40-shell-state), with the package's own PATH, so they use builtins alone.
 
 # Where the first bash notes, for both, what is there before anything runs: below /tmp and /dev/shm that is not the build's
-# (paths that Nix was told to show in the sandbox), and below / and in the usual directories it tells what is new: times do not,
-# since `cp -p` and `tar` set them.
+# (paths that Nix was told to show in the sandbox), and below / and in the usual directories all names, so that new ones can be
+# told from old ones. Times do not tell: `cp -p` and `tar` set them.
 phasesplit_note_outside() {
   local _phasesplit_each _phasesplit_options
   _phasesplit_options=$(shopt -p nullglob dotglob) || true

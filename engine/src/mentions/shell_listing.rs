@@ -73,10 +73,10 @@ pub fn script(text: &[u8], is_autoconf: bool, found: &mut dyn FnMut(usize, Listi
     });
 }
 
-/// What a program in quotes picks out of the list: the texts in its quotes.
+/// What a program in quotes may pick out of the list: a word of it, or all.
 fn picked_inside(command: &[u8]) -> Listing {
     let picks = picks(&replace(&replace(command, b"\"\"", b""), b"''", b""), 4, false);
-    if picks.is_empty() { Listing::Unproven } else { Listing::Picks(picks) }
+    Listing::Either(picks)
 }
 
 /// Scripts in here-documents that a shell reads.
@@ -131,15 +131,14 @@ fn is_shell(name: &[u8]) -> bool {
 /// `echo env | sh`: what a shell is given to run.
 fn written(text: &[u8], command: &Simple, first: usize, end: usize) -> Option<Listing> {
     let (name, arguments) = names::split(command)?;
-    if !matches!(&name[..], b"echo" | b"printf" | b"cat") {
+    if !matches!(&name[..], b"echo" | b"printf") {
         return None;
     }
     let pipeline = tail(text, end);
     let parts = split(&pipeline);
     let reader = words(parts.get(1)?);
     let is_read = reader.first().is_some_and(|name| is_shell(name)) && reader.len() < 3;
-    let said: Vec<u8> = arguments.iter().flat_map(|word| [&shell::unquoted(word)[..], b" "].concat()).collect();
-    (is_read && names::listed_in(&said).is_some()).then(|| fate(text, first, end, &parts[2..]))
+    (is_read && names::listed_in(&names::said(arguments)).is_some()).then(|| fate(text, first, end, &parts[2..]))
 }
 
 /// `e=env; $e | grep x`: a program in a variable.
@@ -284,7 +283,11 @@ fn fate(text: &[u8], first: usize, end: usize, parts: &[Vec<u8>]) -> Listing {
                 .filter(|word| !word.starts_with(b"-") || word.len() > 8)
                 .flat_map(|word| [&word[..], b" "].concat())
                 .collect();
-            return picked(&patterns, 3, any_case);
+            return match picked(&patterns, 3, any_case) {
+                // Of these, text alone does not tell what they pass on.
+                Listing::Picks(picks) if !is_grep => Listing::Either(picks),
+                other => other,
+            };
         }
         if name == "tee" || redirects(part) {
             return Listing::All;

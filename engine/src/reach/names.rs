@@ -253,18 +253,20 @@ pub fn reads_all(command: &Simple) -> Option<String> {
 
 /// `echo env | sh`: what a shell is given to run by a command that only says it.
 pub fn reads_all_fed(nodes: &[shell::Node]) -> Option<String> {
-    let (mut said, mut is_fed) = (None, false);
+    let (mut text, mut is_fed) = (None, false);
     shell::each_command(nodes, &mut |command| {
         let Some((name, arguments)) = split(command) else { return };
-        is_fed |= SHELLS.contains(&base(&name))
-            && base(&name) != b"eval"
-            && arguments.iter().all(|word| matches!(*word, b"-" | b"-s"));
-        if matches!(&name[..], b"echo" | b"printf" | b"cat") && said.is_none() {
-            let text: Vec<u8> = arguments.iter().flat_map(|word| [&literal(word)[..], b" "].concat()).collect();
-            said = listed_in(&text).map(|_| shown(&command.words));
+        is_fed |= SHELLS.contains(&base(&name)) && arguments.iter().all(|word| matches!(*word, b"-" | b"-s"));
+        if matches!(&name[..], b"echo" | b"printf") && text.is_none() {
+            text = listed_in(&said(arguments)).map(|_| shown(&command.words));
         }
     });
-    said.filter(|_| is_fed)
+    text.filter(|_| is_fed)
+}
+
+/// Words as one text, as `echo` says them and `eval` runs them.
+pub fn said(words: &[&[u8]]) -> Vec<u8> {
+    words.iter().map(|word| literal(word)).collect::<Vec<_>>().join(&b' ')
 }
 
 /// The beginning of a command, in one line.
@@ -321,11 +323,14 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
         return Some(base);
     }
     if base == b"trap" {
-        return arguments.first().and_then(|text| listed_in(&literal(text)));
+        let action = arguments.iter().find(|word| **word != b"--");
+        return action.and_then(|text| listed_in(&literal(text)));
+    }
+    if base == b"eval" {
+        return listed_in(&said(arguments));
     }
     if SHELLS.contains(&&base[..]) {
-        let inline = if base == b"eval" { Some(arguments.join(&b' ')) } else { inline(arguments, b'c') };
-        return inline.and_then(|text| listed_in(&literal(&text)));
+        return inline(arguments, b'c').and_then(|text| listed_in(&text));
     }
     if matches!(&base[..], b"sed" | b"gsed") && arguments.iter().any(|word| sed_runs_env(&literal(word))) {
         return Some(base);
@@ -354,20 +359,8 @@ pub fn lists(command: &Simple) -> Option<Vec<u8>> {
 }
 
 /// Shells, which take a script as an argument.
-const SHELLS: &[&[u8]] = &[
-    b"sh",
-    b"bash",
-    b"dash",
-    b"ksh",
-    b"zsh",
-    b"ash",
-    b"$SHELL",
-    b"$BASH",
-    b"$shell",
-    b"${shell}",
-    b"busybox",
-    b"eval",
-];
+const SHELLS: &[&[u8]] =
+    &[b"sh", b"bash", b"dash", b"ksh", b"zsh", b"ash", b"$SHELL", b"$BASH", b"$shell", b"${shell}", b"busybox"];
 
 /// Programs that run what their arguments say.
 const CALLERS: &[&[u8]] = &[
@@ -455,7 +448,8 @@ fn is_environment_file(word: &[u8], command: &[u8]) -> bool {
         .iter()
         .position(|byte| matches!(byte, b'*' | b'?' | b'['))
         .is_some_and(|at| b"environ".starts_with(&name[..at]));
-    let is_kernel = memchr::memmem::find(&word, b"proc/").is_some() && (name == b"environ" || is_pattern);
+    let process = memchr::memmem::find(&word, b"proc/").map(|at| &word[at + b"proc/".len()..]);
+    let is_kernel = process.is_some_and(|process| process.contains(&b'/')) && (name == b"environ" || is_pattern);
     let is_stdenv = word == b"env-vars" || word.ends_with(b"/env-vars");
     // Packages that pack everything leave it out, or remove it.
     let readers: [&[u8]; 12] =
@@ -686,6 +680,12 @@ mod tests {
             "case x in a) env ;; esac",
             "jq . .attrs.json",
             "x=\"`env`\"",
+            "sh -c \"'env' | grep 'x'\"",
+            "trap -- env EXIT",
+            "eval 'env | sort'",
+            "cat /proc/self/envir*",
+            "sed '1e env' x",
+            "make -np",
         ] {
             assert!(of(text).0.is_some(), "{text}");
         }
@@ -705,6 +705,10 @@ mod tests {
             ". \"$NIX_ATTRS_SH_FILE\"",
             "x='env'",
             "local -a x=(env)",
+            "ls /proc/*",
+            "trap - EXIT",
+            "make -C path",
+            "awk '{ print ENVIRON[\"HOME\"] }'",
         ] {
             assert_eq!(of(text).0, None, "{text}");
         }

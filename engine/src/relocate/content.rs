@@ -249,7 +249,7 @@ impl Examiner {
         self.is_suspect_beside_streams(bytes) || embedded::is_suspect(bytes)
     }
 
-    /// The same, but for streams that begin in them.
+    /// The same, apart from streams that begin in them.
     #[must_use]
     pub fn is_suspect_beside_streams(&self, bytes: &[u8]) -> bool {
         let finds_path = || !self.finder.find(bytes).is_empty() || self.escapes.is_suspect(bytes);

@@ -146,7 +146,7 @@ pub(super) enum Start {
     Opaque,
 }
 
-/// Where streams may begin, but for places that `is_known`.
+/// Where streams may begin, except at places that `is_known`.
 pub(super) fn starts(bytes: &[u8], is_known: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, Start)> {
     // Text has no stream in it, and is most of what there is.
     let mut from = if bytes.is_ascii() { bytes.len() } else { 0 };
@@ -220,7 +220,7 @@ impl Examiner {
         examined: &mut Examined,
     ) {
         let mut budget = LEAST_BUDGET.max(bytes.len().saturating_mul(TIMES));
-        // Streams without an end that held nothing: which bytes are theirs, nobody knows.
+        // Streams without an end in which nothing was found. Which bytes belong to them is not known.
         let mut torn = Vec::new();
         for range in ranges {
             let mut from = if bytes[range.clone()].is_ascii() { range.end } else { range.start };
